@@ -1,0 +1,36 @@
+"""Segment medical images with U-Nets, correct the result by painting, fine-tune on it, save the masks."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+# Names and where they live: importing the package loads neither torch nor Qt.
+_PUBLIC = {
+    "read": "napari_medseg.io",
+    "read_labels": "napari_medseg.io",
+    "write": "napari_medseg.io",
+    "segment": "napari_medseg.inference",
+    "train": "napari_medseg.training",
+    "evaluate": "napari_medseg.evaluation",
+}
+
+if TYPE_CHECKING:
+    from .inference import segment
+    from .evaluation import evaluate
+    from .io import read, read_labels, write
+    from .training import train
+
+__all__ = ["__version__", "evaluate", "read", "read_labels", "segment", "train", "write"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _PUBLIC:
+        return getattr(import_module(_PUBLIC[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_PUBLIC])

@@ -1,0 +1,33 @@
+"""The words of the project: images, labels, geometry, model cards, options, progress and errors."""
+
+from .card import PALETTE, ClassInfo, ModelCard, Normalisation, Score
+from .errors import ComputeError, InputError, MedsegError, ModelError, OutputError
+from .geometry import Geometry
+from .image import Axes, Finding, Image, Labels
+from .options import Choice, Options, one_sentence
+from .progress import Cancelled, Progress, Reporter, silent
+
+__all__ = [
+    "PALETTE",
+    "Axes",
+    "Cancelled",
+    "Choice",
+    "ClassInfo",
+    "ComputeError",
+    "Finding",
+    "Geometry",
+    "Image",
+    "InputError",
+    "Labels",
+    "MedsegError",
+    "ModelCard",
+    "ModelError",
+    "Normalisation",
+    "Options",
+    "OutputError",
+    "Progress",
+    "Reporter",
+    "Score",
+    "one_sentence",
+    "silent",
+]

@@ -1,0 +1,125 @@
+"""The model card: everything needed to use a model rightly."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+# Colours that people with any colour vision tell apart: Okabe & Ito, "Color Universal Design" (2008), black left out.
+PALETTE = ("#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7")
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ClassInfo(_Frozen):
+    """One class of a segmentation: the value of its pixels, its name and its colour ``#rrggbb``."""
+
+    value: int = Field(ge=1)
+    name: str = Field(min_length=1)
+    color: str = Field(pattern=r"^#[0-9a-fA-F]{6}$")
+
+    @classmethod
+    def numbered(cls, value: int, name: str = "") -> ClassInfo:
+        """The class of a mask that came without names: ``class 3`` in the palette's third colour."""
+        return cls(value=value, name=name or f"class {value}", color=PALETTE[(value - 1) % len(PALETTE)])
+
+
+class Normalisation(_Frozen):
+    """How grey or colour values become the network's input.
+
+    Attributes
+    ----------
+    method
+        ``"percentile"``: the whole image's ``low``-th and ``high``-th percentile become 0 and 1 (never per slice or
+        tile); ``"window"``: the values ``low`` and ``high`` become 0 and 1.
+    low, high
+        Percentiles (0-100) or values in the image's own unit.
+    clip
+        Whether values outside 0-1 are cut off.
+    mean, std
+        Subtracted and divided by afterwards, one per channel; empty means 0 and 1.
+    """
+
+    method: Literal["percentile", "window"] = "percentile"
+    low: float = 0.5
+    high: float = 99.8
+    clip: bool = True
+    mean: tuple[float, ...] = ()
+    std: tuple[Annotated[float, Field(gt=0)], ...] = ()
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if not self.low < self.high:
+            raise ValueError(f"low ({self.low}) must be below high ({self.high})")
+        if len(self.mean) != len(self.std):
+            raise ValueError("mean and std need the same number of channels")
+        return self
+
+
+class Score(_Frozen):
+    """One held-out measurement: what was measured, on what, and the figure."""
+
+    metric: str
+    value: float
+    on: str
+
+
+class ModelCard(_Frozen):
+    """What a model is, what it was made from and how its input must look.
+
+    ``channels`` is the number of channels of one slice (1 grey, 3 RGB); with ``neighbours`` = k the k slices on either
+    side are stacked as further channels, so the network's input has ``channels * (2 k + 1)``. The network's output has
+    one channel for the background and one per class, in the order of ``classes``.
+    ``pixel_size`` is in mm; None means that the model takes pixels as they come.
+    """
+
+    name: str
+    version: int = Field(default=1, ge=1)
+    title: str = ""
+    description: str = ""
+    architecture: str = "unet"
+    encoder: str = "resnet18"
+    network: dict[str, Any] = Field(default_factory=dict, description="Further arguments of smp.create_model")
+    channels: int = Field(default=1, ge=1, le=16)
+    neighbours: int = Field(default=0, ge=0, le=4)
+    classes: tuple[ClassInfo, ...] = Field(min_length=1)
+    normalisation: Normalisation = Normalisation()
+    pixel_size: float | None = Field(default=None, gt=0)
+    tile: int = Field(default=512, ge=32)
+    modality: str = ""
+    licence: str = ""
+    trained_on: str = ""
+    scores: tuple[Score, ...] = ()
+    parent: str = Field(default="", description="name@version of the model this one was trained from")
+    parent_sha256: str = ""
+    sha256: str = Field(default="", description="Hash of model.safetensors")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if not _NAME.fullmatch(self.name):
+            raise ValueError(f"a model's name has small letters, digits, '.', '_' and '-', not {self.name!r}")
+        values = [c.value for c in self.classes]
+        if len(set(values)) != len(values):
+            raise ValueError(f"two classes share a value: {values}")
+        return self
+
+    @property
+    def reference(self) -> str:
+        """``name@version``."""
+        return f"{self.name}@{self.version}"
+
+    @property
+    def in_channels(self) -> int:
+        """Channels of the network's input."""
+        return self.channels * (2 * self.neighbours + 1)
+
+    @property
+    def out_channels(self) -> int:
+        """Channels of the network's output: background first."""
+        return len(self.classes) + 1

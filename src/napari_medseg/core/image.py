@@ -1,0 +1,148 @@
+"""Images and labels: data with its axes, geometry and names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from .card import ClassInfo
+from .errors import InputError
+from .geometry import Geometry
+
+Axes = Literal["YX", "ZYX", "YXC", "ZYXC"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something about a file or series that its user should know.
+
+    Attributes
+    ----------
+    code
+        Stable upper-case word to look up (``MISSING_SLICES``, ``UNREADABLE``, ``NO_SPACING``).
+    message
+        One sentence with names and numbers.
+    files
+        The files concerned, if any.
+    """
+
+    code: str
+    message: str
+    files: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Image:
+    """A grey or colour image or stack, possibly not loaded yet.
+
+    Attributes
+    ----------
+    data
+        NumPy or dask array in the order of ``axes``.
+    axes
+        ``YX``, ``ZYX``, ``YXC`` or ``ZYXC``; C is 3 (RGB) or another number of channels.
+    geometry
+        Of the spatial axes (2 for single images, 3 for stacks).
+    names
+        File name of each slice without folder, one per slice; of a single image, its own name. Empty when unknown.
+    meaning
+        What the values are, in words: ``"grey"``, ``"HU"``, ``"RGB"``.
+    source
+        The file or folder it came from.
+    missing
+        Indices of slices that could not be read; their pixels are zeros and nothing may be concluded from them.
+    """
+
+    data: Any
+    axes: Axes
+    geometry: Geometry
+    names: tuple[str, ...] = ()
+    meaning: str = "grey"
+    source: Path | None = None
+    findings: tuple[Finding, ...] = ()
+    missing: frozenset[int] = frozenset()
+
+    def __post_init__(self) -> None:
+        if len(self.axes) != self.data.ndim:
+            raise InputError(f"An array of shape {tuple(self.data.shape)} does not fit the axes {self.axes}.")
+        if self.geometry.ndim != len(self.axes.replace("C", "")):
+            raise InputError(f"A geometry of {self.geometry.ndim} axes does not fit the axes {self.axes}.")
+        if self.names and len(self.names) != len(self):
+            raise InputError(f"{len(self.names)} names do not fit {len(self)} slices.")
+
+    def __len__(self) -> int:
+        """Number of slices; 1 for a single image."""
+        return int(self.data.shape[0]) if self.is_stack else 1
+
+    @property
+    def is_stack(self) -> bool:
+        return self.axes.startswith("Z")
+
+    @property
+    def channels(self) -> int:
+        return int(self.data.shape[-1]) if self.axes.endswith("C") else 1
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Spatial shape, (Z, Y, X) or (Y, X): the shape of its labels."""
+        return tuple(int(n) for n in (self.data.shape[:-1] if self.axes.endswith("C") else self.data.shape))
+
+    def slice(self, z: int) -> npt.NDArray[Any]:
+        """Pixels of slice ``z``, shape (Y, X) or (Y, X, C), loaded."""
+        return np.asarray(self.data[z] if self.is_stack else self.data)
+
+    def slices(self) -> Iterator[npt.NDArray[Any]]:
+        return (self.slice(z) for z in range(len(self)))
+
+    def with_spacing(self, spacing: tuple[float, ...], unit: Literal["mm", "um", "pixel"]) -> Image:
+        """The same image with another spacing."""
+        return replace(self, geometry=Geometry(**{**self.geometry.model_dump(), "spacing": spacing, "unit": unit}))
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Segmented classes of an image.
+
+    Attributes
+    ----------
+    data
+        Integer array, (Y, X) or (Z, Y, X); 0 is background (or unlabelled, where a training run says so).
+    classes
+        The classes its values stand for.
+    geometry, names, source
+        Those of the image it belongs to.
+    missing
+        Slices that hold no result (unreadable or not computed); zero there does not mean background.
+    """
+
+    data: Any
+    classes: tuple[ClassInfo, ...]
+    geometry: Geometry
+    names: tuple[str, ...] = ()
+    source: Path | None = None
+    findings: tuple[Finding, ...] = ()
+    missing: frozenset[int] = field(default_factory=frozenset)
+
+    def __post_init__(self) -> None:
+        if self.data.ndim != self.geometry.ndim:
+            raise InputError(
+                f"Labels of shape {tuple(self.data.shape)} do not fit a geometry of {self.geometry.ndim} axes."
+            )
+        if self.names and len(self.names) != len(self):
+            raise InputError(f"{len(self.names)} names do not fit {len(self)} slices.")
+
+    def __len__(self) -> int:
+        return int(self.data.shape[0]) if self.is_stack else 1
+
+    @property
+    def is_stack(self) -> bool:
+        return int(self.data.ndim) == 3
+
+    def slice(self, z: int) -> npt.NDArray[Any]:
+        """Labels of slice ``z``, shape (Y, X), loaded."""
+        return np.asarray(self.data[z] if self.is_stack else self.data)

@@ -1,0 +1,49 @@
+"""The base of every options class: the one home of a default, its bounds, its title and its help."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationError
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+from .errors import InputError
+
+
+class Options(BaseModel):
+    """Frozen settings; an unknown name is an error, never ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Annotation for a ``str`` field whose values are the keys of a table.
+
+    ``loss: Annotated[str, Choice(LOSSES)]`` accepts each key of ``LOSSES`` and names them all when given another
+    value, so a new entry of the table is at once a new choice in the form, the command line and the file.
+    """
+
+    names: tuple[str, ...]
+
+    def __init__(self, table: Mapping[str, Any] | Iterable[str]) -> None:
+        object.__setattr__(self, "names", tuple(table))
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self._check, handler(source))
+
+    def _check(self, value: str) -> str:
+        if value not in self.names:
+            raise PydanticCustomError(
+                "choice", "'{value}' is none of {names}", {"value": value, "names": ", ".join(self.names)}
+            )
+        return value
+
+
+def one_sentence(error: ValidationError) -> InputError:
+    """Turn pydantic's report into one sentence that names the setting."""
+    first = error.errors()[0]
+    name = ".".join(str(part) for part in first["loc"]) or "value"
+    return InputError(f"{name}: {first['msg']}.", "Correct this setting and start again.")
