@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+# Read by libgomp when torch is imported: threads that spin while they wait make a training step six times slower as
+# soon as anything else, such as the window, wants a core. Waiting passively costs nothing when alone.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 # Names and where they live: importing the package loads neither torch nor Qt.
 _PUBLIC = {

@@ -1,0 +1,33 @@
+# Everything a contributor runs. `make demo` and `make test` set up what they need from a bare clone.
+PYTHON := .venv/bin/python
+READY := .venv/ready
+export OMP_WAIT_POLICY := PASSIVE
+
+.PHONY: help demo test lint format bench screenshots clean
+
+help:  ## List the commands
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
+
+$(READY): pyproject.toml constraints.txt napari.yaml scripts/setup.sh
+	@sh scripts/setup.sh
+
+demo: $(READY)  ## Run the whole loop on the built-in sample; results in demo-output/
+	$(PYTHON) -m napari_medseg demo --output demo-output --overwrite
+
+test: $(READY)  ## Run the whole test suite
+	$(PYTHON) -m pytest -n 2 --dist loadfile --cov=napari_medseg --cov-report=term:skip-covered
+
+lint: $(READY)  ## Style, types and the import contract
+	$(PYTHON) -m ruff check . && $(PYTHON) -m ruff format --check . && $(PYTHON) -m mypy && .venv/bin/lint-imports
+
+format: $(READY)  ## Mend style where a tool can
+	$(PYTHON) -m ruff check --fix . ; $(PYTHON) -m ruff format .
+
+bench: $(READY)  ## Measure speed and accuracy (needs the real image sets)
+	$(PYTHON) benchmarks/main_job.py
+
+screenshots: $(READY)  ## Make the pictures of the docs from the real window
+	$(PYTHON) scripts/screenshots.py docs/images
+
+clean:  ## Remove what was built
+	rm -rf .venv build dist demo-output .coverage

@@ -1,0 +1,224 @@
+"""The bones that must not be labelled: pelvis, sacrum, patella, tibia, fibula, forearms and hands."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from .anatomy import Anatomy, Femur
+from .plane import Plane, paint, paint_bone
+from .shapes import Field, Points, Vector, capsule, cut, ellipsoid, meet, union
+from .thighbone import femur_distance
+
+Rod = tuple[Vector, Vector, float, float]
+
+
+def rods(points: Points, parts: Sequence[Rod], soft: float, extra: float = 0.0) -> Field:
+    """Distance (mm) to several rods joined, each made `extra` mm thicker."""
+    solid: Field | None = None
+    for start, end, first, last in parts:
+        rod = capsule(points, start, end, (first + extra, last + extra))
+        solid = rod if solid is None else union(solid, rod, soft)
+    assert solid is not None
+    return solid
+
+
+def _half_pelvis(points: Points, a: Anatomy, femur: Femur) -> Field:
+    """One hip bone; own axes u outwards from the head, v back, w down, in the pelvis' own frame."""
+    u, v, w = a.pelvis.local(points)
+    own = (u * np.float32(femur.pose.mirror) - np.float32(a.hip), v, w)
+    k, b = a.scale, a.build
+    socket = femur.head + a.gap * (0.6 + 0.8 * b["cup"])
+    inner, hip = socket + 4 + 5 * b["cup"], a.hip
+
+    ball = ellipsoid(own, (0, 0, 0), (inner, inner, inner))
+    mouth = own[0] * 0.72 - own[1] * 0.2 + own[2] * 0.66 - np.float32(7 + 5 * b["ramus"])
+    cup = meet(ball, mouth, 3)
+    thin = 5 + 4 * b["ramus"]
+    sit = (-20 * k, 33 * k, 58 * k)
+    pubis = (-hip + 11, (-44 - 8 * b["pubis"]) * k, 16 * k)
+    parts: list[Rod] = [
+        ((-20 * k, 20 * k, -22 * k), (-16 * k, 30 * k, 28 * k), 10 * k, 8 * k),
+        ((-16 * k, 30 * k, 28 * k), sit, 8 * k, (9 + 5 * b["ischium"]) * k),
+        ((-17 * k, -22 * k, -18 * k), (-hip * 0.55, -36 * k, 2 * k), 9 * k, thin * k),
+        ((-hip * 0.55, -36 * k, 2 * k), pubis, thin * k, thin * k * 1.2),
+        (pubis, (-hip + 10, (-34 - 8 * b["pubis"]) * k, 44 * k), 7 * k, 5 * k),
+        ((-hip + 13, -32 * k, 44 * k), sit, 5 * k, 7 * k),
+        ((-14 * k, 8 * k, -34 * k), (-8 * k, 16 * k, -62 * k), 15 * k, 9 * k),
+    ]
+    solid = union(cup, rods(own, parts, 6), 7)
+    wing = ellipsoid(own, (-6 * k, 8 * k, -100 * k), (9 * k, 70 * k, 62 * k))
+    solid = union(solid, wing, 8)
+    solid = cut(solid, ellipsoid(own, (0, 0, 0), (socket, socket, socket)), 1)
+    fossa = ellipsoid(own, (-socket * 0.9, 6 * k, 6 * k), (8 * k, 12 * k, 12 * k))
+    return cut(solid, fossa, 3) + a.inner(points) * np.float32(0.7)
+
+
+def paint_pelvis(image: Field, plane: Plane, a: Anatomy, grain: Field) -> None:
+    """Hip bones and sacrum, in place; never closer to a femur than the joint gap."""
+    start = a.ends[0]
+    if plane.z > start + 125 * a.scale:
+        return
+    for femur in a.femora:
+
+        def solid(points: Points, femur: Femur = femur) -> Field:
+            bone = _half_pelvis(points, a, femur)
+            return np.asarray(np.maximum(bone, np.float32(a.gap) - femur_distance(points, femur)), np.float32)
+
+        section = plane.cut(solid)
+        if section is not None:
+            wall = femur.rim * 1.1 + 0.5 + 0.7 * a.fine(plane.points(section.where)).clip(-1, 1.5) ** 2
+            inside = _spongy(a, section.depth, grain[section.where], 0.55)
+            paint_bone(image, section, femur.cortex * 0.85, wall, inside)
+    _paint_sacrum(image, plane, a, grain)
+
+
+def _spongy(a: Anatomy, depth: Field, grain: Field, share: float) -> Field:
+    """HU inside a bone of `share` times the femoral head's trabecular density, denser under the surface."""
+    femur = a.femora[0]
+    near = np.exp(np.minimum(depth, 0) / 4)
+    base = femur.marrow * (1 - share) + femur.trabecular * (share + 0.45 * near)
+    return np.asarray(base + grain * femur.texture * 0.8, np.float32)
+
+
+def _paint_sacrum(image: Field, plane: Plane, a: Anatomy, grain: Field) -> None:
+    k = a.scale
+    back = 62 + 22 * a.build["back"]
+    parts: list[Rod] = [
+        ((0, (back - 8) * k, 18 * k), (0, (back + 3) * k, -12 * k), 4.5 * k, 8 * k),
+        ((0, (back + 3) * k, -12 * k), (0, back * k, -60 * k), 8 * k, 20 * k),
+        ((-18 * k, back * k, -60 * k), (-34 * k, (back - 16) * k, -110 * k), 12 * k, 26 * k),
+        ((18 * k, back * k, -60 * k), (34 * k, (back - 16) * k, -110 * k), 12 * k, 26 * k),
+    ]
+
+    def solid(points: Points) -> Field:
+        return rods(a.pelvis.local(points), parts, 6) + a.inner(points) * np.float32(0.8)
+
+    section = plane.cut(solid)
+    if section is not None:
+        inside = _spongy(a, section.depth, grain[section.where], 0.4)
+        paint_bone(image, section, a.femora[0].cortex * 0.7, np.float32(1.0), inside)
+
+
+def paint_knee(image: Field, plane: Plane, a: Anatomy, grain: Field) -> None:
+    """Patella, tibia and fibula of both sides, in place."""
+    b = a.build
+    for femur in a.femora:
+        c = femur.condyles
+        if plane.z < femur.pose.origin[2] + 0.72 * femur.length:
+            continue
+        high = femur.length - (12 + 42 * b["patella"]) * c
+        front = -(43 + 4 * b["cup"]) * c
+        bend = np.deg2rad(35 * b["knee_bend"] ** 2)
+        down = np.array([0, np.sin(bend), np.cos(bend)])
+        plate = np.array([femur.knee, 4 * c, femur.length + 6])
+
+        def solid(points: Points, femur: Femur = femur, high: float = high, front: float = front) -> Field:
+            own, c = femur.pose.local(points), femur.condyles
+            cap = ellipsoid(own, (femur.knee + 4, front, high), (21 * c, 11 * c, 22 * c))
+            behind = ellipsoid(own, (femur.knee + 4, front + 22 * c, high), (26 * c, 13 * c, 30 * c))
+            return cut(cap, behind, 3) + femur.rough(own) * np.float32(0.5)
+
+        def shin(
+            points: Points,
+            femur: Femur = femur,
+            plate: np.ndarray[tuple[int, ...], np.dtype[np.float64]] = plate,
+            down: np.ndarray[tuple[int, ...], np.dtype[np.float64]] = down,
+        ) -> Field:
+            own, c = femur.pose.local(points), femur.condyles
+
+            def at(u: float, v: float, along: float) -> Vector:
+                p = plate + np.array([u * c, v * c, 0]) + down * along * c
+                return float(p[0]), float(p[1]), float(p[2])
+
+            bone = rods(
+                own,
+                [
+                    (at(-19, 2, 17), at(19, 2, 17), 18 * c, 17 * c),
+                    (at(0, 0, 20), at(0, 0, 80), 24 * c, 14 * c),
+                    (at(0, 0, 80), at(0, 0, 250), 14 * c, 11 * c),
+                ],
+                10,
+            )
+            small = rods(own, [(at(38, 16, 20), at(32, 22, 50), 9 * c, 6 * c), (at(32, 22, 50), at(30, 22, 250), 6, 6)], 3)
+            bone = np.minimum(bone, small) + femur.rough(own) * np.float32(0.5)
+            return np.asarray(np.maximum(bone, 3 - femur_distance(points, femur)), np.float32)
+
+        for shape in (solid, shin):
+            section = plane.cut(shape)
+            if section is not None:
+                inside = _spongy(a, section.depth, grain[section.where], 0.8)
+                paint_bone(image, section, femur.cortex * 0.75, np.float32(femur.rim + 0.8), inside)
+
+
+def draw_hand(rng: np.random.Generator, wrist: Vector, outwards: float, scale: float) -> tuple[list[Rod], list[Rod]]:
+    """Bones and flesh of one forearm and hand.
+
+    Parameters
+    ----------
+    wrist
+        Room x, y, z of the wrist in mm.
+    outwards
+        -1 on the image's left, 1 on its right.
+    scale
+        Size of the person.
+    """
+    along = np.array([rng.uniform(-0.3, 0.1) * outwards, rng.uniform(-0.3, 0.3), 1.0])
+    along /= np.linalg.norm(along)
+    angle = rng.uniform(-0.5, np.pi / 2 + 0.6)
+    across = np.array([np.cos(angle) * outwards, np.sin(angle), 0.0])
+    across -= along * (across @ along)
+    across /= np.linalg.norm(across)
+    palm = np.cross(along, across) * rng.choice([-1, 1])
+    curl = rng.uniform(0, 0.9)
+
+    def place(side: float, length: float, bent: float = 0.0) -> Vector:
+        p = np.asarray(wrist) + scale * (across * side + along * length + palm * bent)
+        return float(p[0]), float(p[1]), float(p[2])
+
+    bones: list[Rod] = [
+        (place(-11, -6), place(-16, -230), 10 * scale, 7 * scale),
+        (place(14, -6), place(13, -230), 6 * scale, 8 * scale),
+    ]
+    bones += [(place(s, n), place(s * 1.05, n + 5), 6.5 * scale, 6.5 * scale) for s in (-14, -4, 6, 14) for n in (6, 20)]
+    for finger, side in enumerate((-22, -8, 6, 19)):
+        start, spread = side * 0.8, side * 1.25
+        reach = (92, 96, 92, 84)[finger]
+        bones.append((place(start, 36), place(spread, reach), 4.6 * scale, 4.9 * scale))
+        at, length, bent = reach + 6, 38 - 4 * abs(finger - 1), 0.0
+        for joint in range(3):
+            step = length * (1, 0.62, 0.45)[joint]
+            turn = curl * (joint + 0.6)
+            to, deep = at + step * np.cos(turn), bent + step * np.sin(turn)
+            bones.append((place(spread, at, bent), place(spread * 1.08, to, deep), 4.2 * scale, 3.6 * scale))
+            at, bent = to + 4 * np.cos(turn), deep + 4 * np.sin(turn)
+    bones.append((place(-24, 26, 8), place(-38, 66, 18), 5 * scale, 5 * scale))
+    bones.append((place(-39, 71, 19), place(-42, 100, 20), 4.4 * scale, 3.8 * scale))
+    return bones, [(s, e, r0 + 7, r1 + 6) for s, e, r0, r1 in bones] + [(place(0, -14), place(0, -230), 22, 32)]
+
+
+def paint_hand(image: Field, plane: Plane, parts: tuple[list[Rod], list[Rod]], a: Anatomy, grain: Field) -> None:
+    """One forearm and hand, in place."""
+    bones, flesh = (
+        [r for r in some if min(r[0][2], r[1][2]) - 40 < plane.z < max(r[0][2], r[1][2]) + 40] for some in parts
+    )
+    if not flesh:
+        return
+    skin = plane.cut(lambda p: rods(p, flesh, 8) + a.fine(p) * np.float32(0.5))
+    if skin is None:
+        return
+    near = np.clip(-skin.depth / 3, 0, 1)
+    fibres = a.inner(plane.points(skin.where))
+    paint(image, skin, np.asarray(a.fat_value + (a.muscle - a.fat_value) * np.clip(0.6 + fibres, 0.1, 1) * near, np.float32))
+    if not bones:
+        return
+
+    def solid(points: Points) -> Field:
+        return np.min([capsule(points, s, e, (r0, r1)) for s, e, r0, r1 in bones], axis=0) + a.fine(points) * np.float32(0.3)
+
+    section = plane.cut(solid, reach=2)
+    if section is not None:
+        inside = _spongy(a, section.depth, grain[section.where], 0.5)
+        wall = 1.0 + 0.8 * a.inner(plane.points(section.where)).clip(-0.6, 1.5)
+        paint_bone(image, section, a.femora[0].cortex * 0.9, wall * min(a.femora[0].wall / 6, 1.2), inside)

@@ -1,0 +1,229 @@
+"""Skin, fat, muscles, organs and vessels around the bones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .anatomy import Anatomy
+from .plane import Plane, paint
+from .shapes import Field, Points, capsule, ellipse, ellipsoid, union
+
+
+@dataclass(frozen=True)
+class Muscles:
+    """Where the muscles of one person lie.
+
+    Attributes
+    ----------
+    seeds
+        For each side, shape (2, n, 2): middle of each muscle, in half-axes of the thigh (or half torso).
+    drift
+        Its shift over the length of the thigh; same shape.
+    weight, value
+        Size (mm) and HU offset of each; shape (2, n).
+    """
+
+    seeds: NDArray[np.float32]
+    drift: NDArray[np.float32]
+    weight: NDArray[np.float32]
+    value: NDArray[np.float32]
+
+
+def draw_muscles(rng: np.random.Generator) -> Muscles:
+    """Seeds spread over the unit disc, nearly alike on both sides."""
+    count = int(rng.integers(14, 24))
+    turns = np.arange(count) * 2.39996 + rng.uniform(0, 6)
+    radii = np.sqrt((np.arange(count) + 0.5) / count) * 0.98
+    one = np.stack([radii * np.cos(turns), radii * np.sin(turns)], axis=1)
+    one = one + rng.normal(0, 0.07, one.shape)
+    both = np.stack([one, one]) + rng.normal(0, 0.03, (2, count, 2))
+    return Muscles(
+        seeds=both.astype(np.float32),
+        drift=(rng.normal(0, 0.25, (count, 2)) + rng.normal(0, 0.03, (2, count, 2))).astype(np.float32),
+        weight=(rng.normal(0, 6, count) + rng.normal(0, 1, (2, count))).astype(np.float32),
+        value=(rng.normal(0, 5, count) + rng.normal(0, 2, (2, count))).astype(np.float32),
+    )
+
+
+@dataclass(frozen=True)
+class Leg:
+    """The ellipse of one thigh on a slice: middle, half-axes (mm), turn (cos, sin)."""
+
+    x: float
+    y: float
+    a: float
+    b: float
+    cos: float
+    sin: float
+
+    def local(self, points: Points) -> tuple[Field, Field]:
+        """Coordinates (mm) along the two half-axes."""
+        x, y = points[0] - np.float32(self.x), points[1] - np.float32(self.y)
+        return x * np.float32(self.cos) + y * np.float32(self.sin), y * np.float32(self.cos) - x * np.float32(self.sin)
+
+
+def leg_at(a: Anatomy, side: int, z: float) -> Leg:
+    """The thigh of a side (0 image-left, 1 right) at a level."""
+    femur = a.femora[side]
+    x, y = femur.centre(z)
+    head, knee = femur.pose.origin[2], femur.axis[:, 2].max()
+    share = (z - head) / ((knee - head) / 1.3)
+    mirror, k, b = femur.pose.mirror, a.scale, a.build
+    girth = k * a.bulk * (0.92 + 0.16 * b["thigh"])
+    at = [0.0, 0.2, 0.4, 0.6, 0.8, 0.9, 1.0, 1.15]
+    slim = np.interp(share, at, [72, 72, 64, 58, 50, 50, 49, 48])
+    deep = np.interp(share, at, [86, 86, 76, 66, 56, 54, 52, 52])
+    padding = a.fat * np.interp(share, at, [1, 0.9, 0.8, 0.6, 0.5, 0.4, 0.35, 0.35])
+    medial = np.interp(share, at, [22, 27, 24, 20, 12, 6, 3, 0]) * girth
+    behind = np.interp(share, at, [14, 18, 22, 20, 16, 13, 11, 14]) * girth
+    knee_floor = femur.condyles * np.interp(share, [0.7, 0.9, 1.2], [0, 48, 48])
+    half = max(float(slim * girth), float(knee_floor))
+    turn = np.deg2rad(mirror * (-24 + 48 * b["tilt"]) * np.interp(share, [0, 0.8, 1], [1, 0.6, 0]))
+    return Leg(
+        x=float(x - mirror * (medial - 0.15 * padding)),
+        y=float(y + behind),
+        a=float(half + padding),
+        b=float(max(deep * girth, knee_floor) + padding),
+        cos=float(np.cos(turn)),
+        sin=float(np.sin(turn)),
+    )
+
+
+def body_distance(points: Points, a: Anatomy, legs: tuple[Leg, Leg]) -> Field:
+    """Signed distance (mm) to the skin at the level of the points."""
+    b, k = a.build, a.scale
+    thighs = [ellipse(*leg.local(points), leg.a, leg.b) for leg in legs]
+    skin: Field = np.asarray(np.minimum(thighs[0], thighs[1]), np.float32)
+    own = a.pelvis.local(points)
+    crotch = (50 + 22 * b["cleft"]) * k
+    if float(own[2].min()) < crotch + 40:
+        half = a.hip + (72 + 26 * b["torso"]) * k * a.bulk + a.fat * 0.8
+        deep = (88 + 22 * b["depth"]) * k * a.bulk + a.fat
+        deep_at = deep * np.interp(own[2], [-80, 0, crotch], [1.05, 1, 0.86]).astype(np.float32)
+        torso = ellipse(own[0], own[1] - np.float32(4), np.float32(half), deep_at)
+        torso = np.maximum(torso, (own[2] - np.float32(crotch)) * np.float32(0.9))
+        skin = union(skin, torso, 22)
+        for side in (-1, 1):
+            seat = (side * a.hip * 0.72, (42 + 14 * b["depth"]) * k, 5 * k)
+            radii = (66 * k + a.fat * 0.5, 58 * k * a.bulk + a.fat * 0.7, 80 * k + a.fat)
+            skin = union(skin, ellipsoid(own, seat, radii), 16)
+        rear = deep * 0.95
+        crease = np.abs(own[0]) * 3 + (np.float32(rear - 18 - 22 * b["cleft"]) - own[1]) - 8
+        skin = np.asarray(np.maximum(skin, -crease), np.float32)
+        if a.male:
+            front = -(deep * 0.55)
+            parts = capsule(own, (0, front, 30 * k), (8, front - 40, 85 * k), (20, 15))
+            pouch = ellipsoid(own, (4, front + 18, 80 * k), (30, 24, 34))
+            skin = union(skin, union(parts, pouch, 3), 3)
+    return skin + a.outline(points) * np.float32(2.5) + a.inner(points) * np.float32(0.5)
+
+
+def _muscle_depth(points: Points, a: Anatomy, legs: tuple[Leg, Leg], muscles: Muscles) -> tuple[Field, Field]:
+    """Distance (mm, positive inside) to the nearest seam between muscles, and HU offset of each muscle."""
+    start, end = a.ends
+    share = (float(points[2].flat[0]) - start) / (end - start)
+    warp = a.inner(points) * np.float32(5), a.inner((points[1], points[0], points[2])) * np.float32(5)
+    bent = (points[0] + warp[0], points[1] + warp[1], points[2])
+    shape = np.broadcast_shapes(*(p.shape for p in bent))
+    middle = (legs[0].x + legs[1].x) / 2
+    seam, value = np.empty(shape, np.float32), np.empty(shape, np.float32)
+    columns = points[0].ravel()
+    for side, leg in enumerate(legs):
+        mine = (columns < middle) if side == 0 else (columns >= middle)
+        x, y = leg.local((bent[0][:, mine], bent[1][:, mine], bent[2]))
+        mirror = -1 if side == 0 else 1
+        first = np.full(x.shape, 1e6, np.float32)
+        second, best = first.copy(), np.zeros(x.shape, np.float32)
+        wide = 1.0 + 0.35 * max(0.0, 0.25 - share) / 0.25
+        for seed, drift, weight, offset in zip(
+            muscles.seeds[side], muscles.drift[side], muscles.weight[side], muscles.value[side], strict=True
+        ):
+            px, py = (seed + drift * np.float32(share - 0.4)) * np.float32(wide)
+            away = np.hypot(x - np.float32(px * leg.a * mirror), y - np.float32(py * leg.b)) - weight
+            closer = away < first
+            second = np.where(closer, first, np.minimum(second, away))
+            best = np.where(closer, offset, best)
+            first = np.minimum(first, away)
+        seam[:, mine], value[:, mine] = (second - first) / 2, best
+    return seam, value
+
+
+def _double(field: Field, shape: tuple[int, int]) -> Field:
+    """Linear interpolation from every second pixel to all."""
+    rows = np.empty((2 * field.shape[0], field.shape[1]), np.float32)
+    rows[::2], rows[1:-1:2], rows[-1] = field, (field[1:] + field[:-1]) / 2, field[-1]
+    full = np.empty((rows.shape[0], 2 * field.shape[1]), np.float32)
+    full[:, ::2], full[:, 1:-1:2], full[:, -1] = rows, (rows[:, 1:] + rows[:, :-1]) / 2, rows[:, -1]
+    return full[: shape[0], : shape[1]]
+
+
+def paint_soft(image: Field, plane: Plane, a: Anatomy, muscles: Muscles, grain: Field) -> Field:
+    """Skin, fat and muscles in place; returns the signed distance (mm) to the skin, shape (Y, X)."""
+    legs = leg_at(a, 0, plane.z), leg_at(a, 1, plane.z)
+    half = plane.points((slice(None, None, 2), slice(None, None, 2)))
+    shape = image.shape[0], image.shape[1]
+    skin = body_distance(half, a, legs)
+    start, end = a.ends
+    share = (plane.z - start) / (end - start)
+    padding = a.fat * np.interp(share, [-0.1, 0.2, 0.8, 1], [1, 0.85, 0.5, 0.3]) + 2.5
+    padding = padding * (1 + 0.3 * a.outline((half[1], half[2], half[0])))
+    seam, value = _muscle_depth(half, a, legs, muscles)
+    gap = a.seam * np.interp(share, [-0.1, 0.15, 0.5, 0.85, 1], [0.9, 0.7, 0.5, 1.6, 3.0])
+    gap = gap * np.clip(1 + 0.8 * a.inner((half[2] * 0.3, half[0], half[1])), 0.1, 3)
+    flesh = np.minimum(seam - gap, -skin - padding)
+    if share < 0.1:
+        own = a.pelvis.local(half)
+        wide = a.hip * (0.5 + 0.12 * a.build["bowel"])
+        cavity = ellipsoid(own, (0, 10, -45 * a.scale), (wide, 48 * a.scale, 75 * a.scale))
+        flesh = np.minimum(flesh, cavity)
+    full = _double(skin, shape)
+    amount = np.clip(0.5 + _double(flesh.astype(np.float32), shape) / np.float32(1.3), 0, 1)
+    meat = a.muscle + _double(value, shape) + grain * np.float32(4 + 5 * a.build["bowel"])
+    body = a.fat_value + amount * (meat - a.fat_value) + 3 * np.roll(grain, 100, axis=0)
+    inner = np.clip(0.5 - (full + 1.6) / np.float32(1.2), 0, 1)
+    body = body * inner + (a.muscle - 35) * (1 - inner)
+    whole = np.clip(0.5 - full / np.float32(plane.pixel), 0, 1)
+    image += whole * (body - image)
+    return full
+
+
+def paint_organs(image: Field, plane: Plane, a: Anatomy) -> None:
+    """Bladder, rectum, bowel, fat and capsule around the joints, vessels: in place."""
+    b, k = a.build, a.scale
+    head, _ = a.ends
+    if plane.z < head + 70 * k:
+        size = 22 + 26 * b["bladder"]
+        rectum = [(0, 52 * k, -80 * k), (0, 48 * k, 20 * k)]
+        blobs = [
+            (lambda p: ellipsoid(a.pelvis.local(p), (0, -12, -22 * k), (size * 1.2, size * 0.9, size)), 8.0),
+            (lambda p: capsule(a.pelvis.local(p), rectum[0], rectum[1], (17, 14)) + a.inner(p) * 2, 38.0),
+            (lambda p: ellipsoid(a.pelvis.local(p), (0, 12, 18 * k), (24, 20, 22)) + a.inner(p), 45.0),
+        ]
+        if b["bowel"] > 0.5:
+            blobs.append((lambda p: capsule(a.pelvis.local(p), (2, 50 * k, -80), (2, 48 * k, -25), (8, 4)), -950.0))
+        for shape, value in blobs:
+            paint(image, plane.cut(shape), value)
+    blood = 42 + b["contrast"]
+    for femur in a.femora:
+        axis = femur.pose
+        step = femur.length / 10
+        path = [(-14, -28, 0), (-8, -26, 1), (-16, -16, 3), (-26, 6, 5), (-22, 26, 7), (2, 42, 9), (2, 42, 12)]
+        for shift, value, radius in ((0.0, blood, 4.2), (9.0, 40.0, 5.0)):
+            spots = [(femur.offset * 0.3 + (u - shift) * k, (v + shift * 0.5) * k, w * step) for u, v, w in path]
+
+            def tube(p: Points, spots: list[tuple[float, float, float]] = spots, r: float = radius) -> Field:
+                own = axis.local(p)
+                level = float(own[2].mean())
+                pairs = [(s, e) for s, e in zip(spots, spots[1:], strict=False) if s[2] - 90 < level < e[2] + 90]
+                rods = [capsule(own, s, e, (r, r)) for s, e in pairs]
+                return np.asarray(np.min(rods, axis=0) if rods else own[0] + own[1] * 0 + 1e3, np.float32)
+
+            cut = plane.cut(tube, 2)
+            if cut is not None:
+                paint(image, cut, value)
+                if b["calcified"] and shift == 0.0:
+                    hard = np.clip(a.fine(plane.points(cut.where)) - 0.7, 0, 1) * (np.abs(cut.depth) < 0.8)
+                    image[cut.where] += (hard * 900).astype(np.float32)

@@ -1,0 +1,46 @@
+"""What every test stands on: a screen of its own, a library of its own, no network."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+# Before torch and Qt are imported: real pixels on the virtual screen, and threads that do not spin against each other.
+os.environ["QT_QPA_PLATFORM"] = "xcb"
+os.environ.setdefault("OMP_NUM_THREADS", "1" if "PYTEST_XDIST_WORKER" in os.environ else "2")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+import pytest
+
+PROJECT = Path(__file__).parents[1]
+
+
+@pytest.fixture(autouse=True)
+def own_library(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty model library, journal and cache for each test."""
+    home = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("NAPARI_MEDSEG_HOME", str(home))
+    return home
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let sockets reach this machine only."""
+    connect = socket.socket.connect
+
+    def guarded(self: socket.socket, address: object) -> None:
+        if self.family in (socket.AF_INET, socket.AF_INET6) and str(address[0]) not in ("127.0.0.1", "::1"):  # type: ignore[index]
+            raise OSError(f"The network is blocked in tests, {address} was asked for")
+        return connect(self, address)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(socket.socket, "connect", guarded)
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """Folder of real image sets; a test that asks for it is skipped where there is none."""
+    folder = Path(os.environ.get("MEDSEG_DATA", PROJECT.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"no real images in {folder}; name their folder in MEDSEG_DATA")
+    return folder

@@ -1,0 +1,114 @@
+"""The value objects refuse what would go wrong later."""
+
+from __future__ import annotations
+
+import pickle
+from typing import Annotated
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from napari_medseg.core import (
+    Choice,
+    ClassInfo,
+    Geometry,
+    Image,
+    InputError,
+    Labels,
+    MedsegError,
+    ModelCard,
+    Normalisation,
+    Options,
+    one_sentence,
+)
+
+
+def card(**changes: object) -> ModelCard:
+    return ModelCard.model_validate({"name": "m", "classes": [ClassInfo.numbered(1)], **changes})
+
+
+def test_card_comes_back_from_json() -> None:
+    original = card(neighbours=1, channels=3, pixel_size=0.8, network={"decoder_channels": [8, 4]})
+    assert ModelCard.model_validate_json(original.model_dump_json()) == original
+
+
+def test_card_counts_channels() -> None:
+    assert card(neighbours=1, channels=3).in_channels == 9
+    assert card().out_channels == 2
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"name": "No Spaces"},
+        {"classes": []},
+        {"classes": [ClassInfo.numbered(1), ClassInfo.numbered(1)]},
+        {"unknown": 1},
+        {"pixel_size": 0},
+    ],
+)
+def test_card_refuses_nonsense(changes: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        card(**changes)
+
+
+def test_normalisation_needs_an_order() -> None:
+    with pytest.raises(ValidationError, match="below"):
+        Normalisation(low=5, high=5)
+
+
+def test_options_refuse_unknown_names_in_one_sentence() -> None:
+    class Some(Options):
+        loss: Annotated[str, Choice({"dice": 1, "focal": 2})] = "dice"
+
+    with pytest.raises(ValidationError) as caught:
+        Some.model_validate({"loss": "bogus"})
+    assert "loss" in str(one_sentence(caught.value))
+    assert "dice, focal" in str(one_sentence(caught.value))
+    with pytest.raises(ValidationError):
+        Some.model_validate({"lose": "dice"})
+
+
+def test_geometry_affine_combines_spacing_direction_and_origin() -> None:
+    geometry = Geometry(spacing=(2, 3), origin=(10, 20), direction=((0, 1), (1, 0)), unit="mm")
+    np.testing.assert_allclose(geometry.affine() @ (1, 0, 1), (10, 22, 1))
+    np.testing.assert_allclose(geometry.affine() @ (0, 1, 1), (13, 20, 1))
+
+
+@pytest.mark.parametrize("spacing", [(0, 1), (-1, 1), (np.nan, 1), (np.inf, 1)])
+def test_geometry_refuses_impossible_spacing(spacing: tuple[float, float]) -> None:
+    with pytest.raises(ValidationError):
+        Geometry(spacing=spacing)
+
+
+def test_pixel_size_is_in_mm_or_unknown() -> None:
+    assert Geometry(spacing=(4, 0.5, 0.5), unit="mm").pixel_size == 0.5
+    assert Geometry(spacing=(500, 500), unit="um").pixel_size == 0.5
+    assert Geometry.unknown(3).pixel_size is None
+
+
+def test_image_counts_slices_and_channels() -> None:
+    stack = Image(np.zeros((3, 4, 5, 3), np.uint8), "ZYXC", Geometry.unknown(3), names=("a", "b", "c"))
+    assert (len(stack), stack.channels, stack.shape) == (3, 3, (3, 4, 5))
+    assert stack.slice(1).shape == (4, 5, 3)
+    single = Image(np.zeros((4, 5), np.uint8), "YX", Geometry.unknown(2))
+    assert (len(single), single.channels, single.shape) == (1, 1, (4, 5))
+
+
+def test_image_refuses_names_that_do_not_fit() -> None:
+    with pytest.raises(InputError, match="2 names"):
+        Image(np.zeros((3, 4, 5)), "ZYX", Geometry.unknown(3), names=("a", "b"))
+    with pytest.raises(InputError, match="axes"):
+        Image(np.zeros((3, 4, 5)), "YX", Geometry.unknown(2))
+
+
+def test_labels_refuse_another_geometry() -> None:
+    with pytest.raises(InputError, match="geometry"):
+        Labels(np.zeros((3, 4, 5), np.uint8), (), Geometry.unknown(2))
+
+
+def test_errors_travel_between_processes() -> None:
+    error = pickle.loads(pickle.dumps(InputError("What.", "Do.")))
+    assert (error.message, error.hint, str(error)) == ("What.", "Do.", "What. Do.")
+    assert isinstance(error, MedsegError)

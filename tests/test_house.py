@@ -1,0 +1,68 @@
+"""The walls of the house: who imports whom, how large things may grow, what importing costs."""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).parents[1]
+SOURCE = PROJECT / "src" / "napari_medseg"
+FILES = sorted(SOURCE.rglob("*.py"))
+QT = ("qtpy", "napari", "magicgui", "PyQt6", "PySide6", "superqt", "pyqtgraph")
+
+
+def imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            yield node.module.split(".")[0]
+
+
+def test_imports_point_inwards() -> None:
+    result = subprocess.run(
+        [Path(sys.executable).with_name("lint-imports"), "--no-cache"],
+        cwd=PROJECT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stdout
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(SOURCE)))
+def test_files_and_functions_stay_small(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= 300, "split it by meaning"
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            statements = sum(isinstance(inner, ast.stmt) for inner in ast.walk(node)) - 1
+            arguments = [a for a in (*node.args.posonlyargs, *node.args.args) if a.arg not in ("self", "cls")]
+            assert statements <= 50, f"{node.name} has {statements} statements"
+            assert len(arguments) + len(node.args.kwonlyargs) <= 6, f"{node.name} has too many arguments"
+
+
+def test_only_widgets_know_qt() -> None:
+    outside = {str(p.relative_to(SOURCE)) for p in FILES if "widgets" not in p.parts and {*imports(p)} & {*QT}}
+    assert not outside
+
+
+@pytest.mark.parametrize("part", ["core", "io", "evaluation", "editing", "phantoms"])
+def test_inner_parts_know_no_torch(part: str) -> None:
+    assert not {str(p) for p in (SOURCE / part).rglob("*.py") if "torch" in {*imports(p)}}
+
+
+def test_importing_loads_neither_torch_nor_qt() -> None:
+    code = "import sys, napari_medseg; print(*sorted({m.split('.')[0] for m in sys.modules}))"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"torch", "qtpy", "napari", "numpy", "pydantic"} & {*loaded}
+
+
+def test_public_names_are_there() -> None:
+    code = "import napari_medseg as m; print(all(callable(getattr(m, n)) for n in m.__all__ if n != '__version__'))"
+    env = {**os.environ, "QT_QPA_PLATFORM": "offscreen"}
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=env).stdout == (
+        "True\n"
+    )
