@@ -37,6 +37,9 @@ class Femur:
     oval: float
     ridge: float
     condyles: float
+    medial: float
+    notch: float
+    groove: float
     trochanter: float
     lesser: float
     cortex: float
@@ -48,13 +51,17 @@ class Femur:
     rough: Waves
     warp: Waves
     roughness: float
+    bent: float
+    patchy: float
     axis: NDArray[np.float64]
 
     def centre(self, z: float) -> tuple[float, float]:
         """Where (room x, y in mm) the axis of the shaft passes a level."""
         order = np.argsort(self.axis[:, 2])
         points = self.axis[order]
-        return float(np.interp(z, points[:, 2], points[:, 0])), float(np.interp(z, points[:, 2], points[:, 1]))
+        return float(np.interp(z, points[:, 2], points[:, 0])), float(
+            np.interp(z, points[:, 2], points[:, 1])
+        )
 
 
 @dataclass(frozen=True)
@@ -138,6 +145,9 @@ def _draw_femur(draw: Draw, rng: np.random.Generator, shared: dict[str, float], 
         oval=shared["oval"],
         ridge=draw(0.5, 4.5),
         condyles=shared["condyles"] * k * draw(0.98, 1.02),
+        medial=draw(14.5, 18.5),
+        notch=draw(10, 21),
+        groove=draw(1, 8),
         trochanter=shared["trochanter"] * girth,
         lesser=draw(6.5, 10) * girth,
         cortex=shared["cortex"] + draw(-30, 30),
@@ -148,7 +158,9 @@ def _draw_femur(draw: Draw, rng: np.random.Generator, shared: dict[str, float], 
         texture=shared["texture"],
         rough=draw_waves(rng, (9, 40), 6),
         warp=draw_waves(rng, (45, 140), 4),
-        roughness=draw(0.2, 0.8),
+        roughness=draw(0.15, 0.65),
+        bent=draw(0.3, 1.4),
+        patchy=shared["patchy"],
         axis=pose.room(own),
     )
 
@@ -173,7 +185,8 @@ def _shared_femur(draw: Draw, rng: np.random.Generator) -> dict[str, float]:
         "rim": 0.5 + 0.8 * dense + draw(0, 0.8),
         "marrow": draw(-110, 60),
         "trabecular": 40 + 270 * dense + draw(-20, 80),
-        "texture": draw(25, 130),
+        "texture": draw(25, 110),
+        "patchy": draw(0.1, 0.9),
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -110,7 +111,8 @@ def _draw(
 
 def _pixel(a: Anatomy, size: int, rng: np.random.Generator) -> float:
     """A pixel size (mm) at which both thighs fit, now and then with the flanks cut off."""
-    need = 2 * (a.hip + 62 * a.scale + 0.6 * a.fat * rng.uniform(0, 1)) + 2 * abs(a.pelvis.origin[0])
+    bones = max(abs(f.centre(z)[0]) for f in a.femora for z in a.ends)
+    need = 2 * (bones + 55 * a.scale + a.fat * rng.uniform(0, 0.7))
     fit = need * rng.uniform(1.0, 1.6)
     return float(np.clip(fit / 512, 0.6, 1.6) * 512 / size)
 
@@ -123,8 +125,11 @@ class _Canvas:
         self.scanner = draw_scanner(rng)
         self.muscles = draw_muscles(rng)
         step = 1 / pixel
-        fine = max(rng.uniform(0.35, 0.7) * step, 0.4)
-        self.grain = band_noise(rng, (size, size), fine, fine * rng.uniform(2, 4))
+        fine = band_noise(
+            rng, (size, size), max(rng.uniform(0.4, 0.9) * step, 0.4), rng.uniform(1.6, 3) * step
+        )
+        wide = band_noise(rng, (size, size), rng.uniform(1.2, 2.5) * step, rng.uniform(4, 8) * step)
+        self.grain = np.asarray(fine * 0.7 + wide * rng.uniform(0.4, 1), np.float32)
         start, end = a.ends
         heights = np.array([f.centre(z)[1] for z in (start, end) for f in a.femora])
         self.middle = float(rng.uniform(0.3, 0.7) * heights.min() + 0.4 * heights.max())
@@ -160,12 +165,14 @@ class _Canvas:
         paint_organs(image, plane, a)
         paint_table(image, plane, self.table, skin)
         for hand in self.hands:
-            paint_hand(image, plane, hand, a, grain)
-        sections = [plane.cut(lambda p, f=f: femur_distance(p, f), 9) for f in a.femora]
+            paint_hand(image, plane, hand, a, (skin, grain))
+        sections = [plane.cut(partial(femur_distance, femur=f), 9) for f in a.femora]
         for section in sections:
             if section is not None:
                 patch = image[section.where]
-                capsule_share = np.clip(1 - section.depth / 7, 0, 1) * (0.6 if plane.z < a.ends[0] + 40 else 0.2)
+                capsule_share = np.clip(1 - section.depth / 7, 0, 1) * (
+                    0.6 if plane.z < a.ends[0] + 40 else 0.2
+                )
                 patch += capsule_share * (50 - patch)
         paint_pelvis(image, plane, a, grain)
         paint_knee(image, plane, a, grain)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -33,17 +34,25 @@ def _half_pelvis(points: Points, a: Anatomy, femur: Femur) -> Field:
     inner, hip = socket + 4 + 5 * b["cup"], a.hip
 
     ball = ellipsoid(own, (0, 0, 0), (inner, inner, inner))
-    mouth = own[0] * 0.72 - own[1] * 0.2 + own[2] * 0.66 - np.float32(7 + 5 * b["ramus"])
+    mouth = own[0] * 0.82 - own[1] * 0.25 + own[2] * 0.5 - np.float32(-3 + 9 * b["ramus"])
     cup = meet(ball, mouth, 3)
-    thin = 5 + 4 * b["ramus"]
+    thin = 6 + 4 * b["ramus"]
     sit = (-20 * k, 33 * k, 58 * k)
     pubis = (-hip + 11, (-44 - 8 * b["pubis"]) * k, 16 * k)
     parts: list[Rod] = [
-        ((-20 * k, 20 * k, -22 * k), (-16 * k, 30 * k, 28 * k), 10 * k, 8 * k),
-        ((-16 * k, 30 * k, 28 * k), sit, 8 * k, (9 + 5 * b["ischium"]) * k),
+        ((-22 * k, 22 * k, -22 * k), (-18 * k, 30 * k, 28 * k), 13 * k, 11 * k),
+        ((-18 * k, 30 * k, 28 * k), sit, 11 * k, (11 + 5 * b["ischium"]) * k),
+        ((-socket - 5, -8 * k, -14 * k), (-socket - 4, 18 * k, 8 * k), 6.5 * k, 8 * k),
+        (sit, (-28 * k, 24 * k, 66 * k), 11 * k, 7 * k),
         ((-17 * k, -22 * k, -18 * k), (-hip * 0.55, -36 * k, 2 * k), 9 * k, thin * k),
-        ((-hip * 0.55, -36 * k, 2 * k), pubis, thin * k, thin * k * 1.2),
-        (pubis, (-hip + 10, (-34 - 8 * b["pubis"]) * k, 44 * k), 7 * k, 5 * k),
+        ((-hip * 0.55, -36 * k, 2 * k), pubis, thin * k, thin * k * 1.35),
+        (pubis, (-hip + 11, (-34 - 8 * b["pubis"]) * k, 46 * k), 8.5 * k, 7 * k),
+        (
+            (-hip + 24, (-44 - 8 * b["pubis"]) * k, 14 * k),
+            (-hip + 11, (-34 - 8 * b["pubis"]) * k, 40 * k),
+            8 * k,
+            8 * k,
+        ),
         ((-hip + 13, -32 * k, 44 * k), sit, 5 * k, 7 * k),
         ((-14 * k, 8 * k, -34 * k), (-8 * k, 16 * k, -62 * k), 15 * k, 9 * k),
     ]
@@ -98,7 +107,13 @@ def _paint_sacrum(image: Field, plane: Plane, a: Anatomy, grain: Field) -> None:
     section = plane.cut(solid)
     if section is not None:
         inside = _spongy(a, section.depth, grain[section.where], 0.4)
-        paint_bone(image, section, a.femora[0].cortex * 0.7, np.float32(1.0), inside)
+        paint_bone(image, section, a.femora[0].cortex * 0.7, 1.0, inside)
+
+
+def patella_at(a: Anatomy, femur: Femur) -> tuple[float, float]:
+    """Middle of the kneecap: own w and v (mm) of the femur."""
+    c = femur.condyles
+    return femur.length - (12 + 42 * a.build["patella"]) * c, -(41 + 5 * a.build["cup"]) * c
 
 
 def paint_knee(image: Field, plane: Plane, a: Anatomy, grain: Field) -> None:
@@ -108,16 +123,15 @@ def paint_knee(image: Field, plane: Plane, a: Anatomy, grain: Field) -> None:
         c = femur.condyles
         if plane.z < femur.pose.origin[2] + 0.72 * femur.length:
             continue
-        high = femur.length - (12 + 42 * b["patella"]) * c
-        front = -(43 + 4 * b["cup"]) * c
+        high, front = patella_at(a, femur)
         bend = np.deg2rad(35 * b["knee_bend"] ** 2)
         down = np.array([0, np.sin(bend), np.cos(bend)])
         plate = np.array([femur.knee, 4 * c, femur.length + 6])
 
         def solid(points: Points, femur: Femur = femur, high: float = high, front: float = front) -> Field:
             own, c = femur.pose.local(points), femur.condyles
-            cap = ellipsoid(own, (femur.knee + 4, front, high), (21 * c, 11 * c, 22 * c))
-            behind = ellipsoid(own, (femur.knee + 4, front + 22 * c, high), (26 * c, 13 * c, 30 * c))
+            cap = ellipsoid(own, (femur.knee + 4, front, high), (23 * c, 12 * c, 22 * c))
+            behind = ellipsoid(own, (femur.knee + 1, front + 25 * c, high), (38 * c, 17 * c, 40 * c))
             return cut(cap, behind, 3) + femur.rough(own) * np.float32(0.5)
 
         def shin(
@@ -141,7 +155,11 @@ def paint_knee(image: Field, plane: Plane, a: Anatomy, grain: Field) -> None:
                 ],
                 10,
             )
-            small = rods(own, [(at(38, 16, 20), at(32, 22, 50), 9 * c, 6 * c), (at(32, 22, 50), at(30, 22, 250), 6, 6)], 3)
+            small = rods(
+                own,
+                [(at(38, 16, 20), at(32, 22, 50), 9 * c, 6 * c), (at(32, 22, 50), at(30, 22, 250), 6, 6)],
+                3,
+            )
             bone = np.minimum(bone, small) + femur.rough(own) * np.float32(0.5)
             return np.asarray(np.maximum(bone, 3 - femur_distance(points, femur)), np.float32)
 
@@ -149,10 +167,12 @@ def paint_knee(image: Field, plane: Plane, a: Anatomy, grain: Field) -> None:
             section = plane.cut(shape)
             if section is not None:
                 inside = _spongy(a, section.depth, grain[section.where], 0.8)
-                paint_bone(image, section, femur.cortex * 0.75, np.float32(femur.rim + 0.8), inside)
+                paint_bone(image, section, femur.cortex * 0.75, femur.rim + 0.8, inside)
 
 
-def draw_hand(rng: np.random.Generator, wrist: Vector, outwards: float, scale: float) -> tuple[list[Rod], list[Rod]]:
+def draw_hand(
+    rng: np.random.Generator, wrist: Vector, outwards: float, scale: float
+) -> tuple[list[Rod], list[Rod]]:
     """Bones and flesh of one forearm and hand.
 
     Parameters
@@ -181,7 +201,11 @@ def draw_hand(rng: np.random.Generator, wrist: Vector, outwards: float, scale: f
         (place(-11, -6), place(-16, -230), 10 * scale, 7 * scale),
         (place(14, -6), place(13, -230), 6 * scale, 8 * scale),
     ]
-    bones += [(place(s, n), place(s * 1.05, n + 5), 6.5 * scale, 6.5 * scale) for s in (-14, -4, 6, 14) for n in (6, 20)]
+    bones += [
+        (place(s, n), place(s * 1.05, n + 5), 6.5 * scale, 6.5 * scale)
+        for s in (-14, -4, 6, 14)
+        for n in (6, 20)
+    ]
     for finger, side in enumerate((-22, -8, 6, 19)):
         start, spread = side * 0.8, side * 1.25
         reach = (92, 96, 92, 84)[finger]
@@ -195,30 +219,59 @@ def draw_hand(rng: np.random.Generator, wrist: Vector, outwards: float, scale: f
             at, bent = to + 4 * np.cos(turn), deep + 4 * np.sin(turn)
     bones.append((place(-24, 26, 8), place(-38, 66, 18), 5 * scale, 5 * scale))
     bones.append((place(-39, 71, 19), place(-42, 100, 20), 4.4 * scale, 3.8 * scale))
-    return bones, [(s, e, r0 + 7, r1 + 6) for s, e, r0, r1 in bones] + [(place(0, -14), place(0, -230), 22, 32)]
+    return bones, [(s, e, r0 + 7, r1 + 6) for s, e, r0, r1 in bones] + [
+        (place(0, -14), place(0, -230), 22, 32)
+    ]
 
 
-def paint_hand(image: Field, plane: Plane, parts: tuple[list[Rod], list[Rod]], a: Anatomy, grain: Field) -> None:
-    """One forearm and hand, in place."""
+def paint_hand(
+    image: Field,
+    plane: Plane,
+    hand: tuple[list[Rod], list[Rod]],
+    a: Anatomy,
+    surroundings: tuple[Field, Field],
+) -> None:
+    """One forearm and hand, in place, outside the body.
+
+    Parameters
+    ----------
+    image, plane
+        HU, shape (Y, X), and the slice it is.
+    hand
+        Bones and flesh, from `draw_hand`.
+    a
+        The person.
+    surroundings
+        Distance (mm) to the body's skin, and trabecular texture; both shape (Y, X).
+    """
+    skin_at, grain = surroundings
     bones, flesh = (
-        [r for r in some if min(r[0][2], r[1][2]) - 40 < plane.z < max(r[0][2], r[1][2]) + 40] for some in parts
+        [r for r in some if min(r[0][2], r[1][2]) - 40 < plane.z < max(r[0][2], r[1][2]) + 40]
+        for some in hand
     )
     if not flesh:
         return
     skin = plane.cut(lambda p: rods(p, flesh, 8) + a.fine(p) * np.float32(0.5))
     if skin is None:
         return
+    skin = replace(skin, depth=np.maximum(skin.depth, -skin_at[skin.where] - 1))
     near = np.clip(-skin.depth / 3, 0, 1)
     fibres = a.inner(plane.points(skin.where))
-    paint(image, skin, np.asarray(a.fat_value + (a.muscle - a.fat_value) * np.clip(0.6 + fibres, 0.1, 1) * near, np.float32))
+    paint(
+        image,
+        skin,
+        np.asarray(a.fat_value + (a.muscle - a.fat_value) * np.clip(0.6 + fibres, 0.1, 1) * near, np.float32),
+    )
     if not bones:
         return
 
     def solid(points: Points) -> Field:
-        return np.min([capsule(points, s, e, (r0, r1)) for s, e, r0, r1 in bones], axis=0) + a.fine(points) * np.float32(0.3)
+        nearest = np.min([capsule(points, s, e, (r0, r1)) for s, e, r0, r1 in bones], axis=0)
+        return np.asarray(nearest + a.fine(points) * np.float32(0.3), np.float32)
 
     section = plane.cut(solid, reach=2)
     if section is not None:
+        section = replace(section, depth=np.maximum(section.depth, 3 - skin_at[section.where]))
         inside = _spongy(a, section.depth, grain[section.where], 0.5)
-        wall = 1.0 + 0.8 * a.inner(plane.points(section.where)).clip(-0.6, 1.5)
+        wall = 1.1 + 0.8 * a.inner(plane.points(section.where)).clip(-0.6, 1.5)
         paint_bone(image, section, a.femora[0].cortex * 0.9, wall * min(a.femora[0].wall / 6, 1.2), inside)

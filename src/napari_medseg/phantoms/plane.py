@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .shapes import Field, Points, Vector
+from .shapes import Amount, Field, Points, Vector
 
 Distance = Callable[[Points], Field]
 
@@ -62,7 +62,7 @@ class Section:
     depth: Field
     ramp: Field
 
-    def share(self, inset: Field | float = 0.0) -> Field:
+    def share(self, inset: Amount = 0.0) -> Field:
         """Share (0-1) of each voxel that lies deeper than `inset` mm under the surface."""
         return np.asarray(np.clip(0.5 - (self.depth + inset) / self.ramp, 0, 1), np.float32)
 
@@ -124,14 +124,14 @@ class Plane:
         return Section(where, depth / slope, np.float32(self.pixel) + np.float32(self.thickness) * upright)
 
 
-def paint(image: Field, section: Section | None, value: Field | float) -> None:
+def paint(image: Field, section: Section | None, value: Amount) -> None:
     """Fill a solid with one HU value (or a field of the section's shape), in place."""
     if section is not None:
         patch = image[section.where]
         patch += section.share() * (value - patch)
 
 
-def paint_bone(image: Field, section: Section, cortex: float, wall: Field | float, inside: Field | float) -> None:
+def paint_bone(image: Field, section: Section, cortex: Amount, wall: Amount, inside: Amount) -> None:
     """Draw a bone: `wall` mm of `cortex` HU around `inside` HU, in place."""
     patch = image[section.where]
     whole, core = section.share(), section.share(wall)

@@ -100,7 +100,7 @@ def scan(
         radius = np.float32(scanner.crop * shape[1] / 2)
         far = np.hypot(rows - shape[0] / 2, columns - shape[1] / 2) > radius
         out[far] = scanner.outside
-    return np.clip(out, scanner.outside if scanner.outside < -1024 else -1024, 3071)
+    return np.asarray(np.clip(out, min(scanner.outside, -1024), 3071), np.float32)
 
 
 @dataclass(frozen=True)
@@ -119,9 +119,9 @@ class Table:
 
 
 def draw_table(rng: np.random.Generator, body_back: float) -> Table:
-    """A couch whose top lies just under the body's back (mm)."""
+    """A couch that the body's back (mm) rests on or nearly so."""
     half, rise = rng.uniform(190, 270), rng.choice([0.0, 1.0], p=[0.15, 0.85]) * rng.uniform(25, 75)
-    top = body_back + rng.uniform(4, 30)
+    top = body_back + rise * (100 / half) ** 2 + rng.uniform(0, 25)
     value, thick = rng.uniform(-300, 700), rng.uniform(1.5, 4)
     lines = [(top, rise, half, thick, value, -1e6)]
     if rng.random() < 0.85:
@@ -129,10 +129,21 @@ def draw_table(rng: np.random.Generator, body_back: float) -> Table:
     for _ in range(int(rng.integers(0, 3))):
         lift = rng.uniform(4, 20)
         first = rng.choice([-1e6, rng.uniform(-50, 400)])
-        lines.append((top - lift, rise, half * rng.uniform(0.85, 1), thick * 0.7, value + rng.uniform(-200, 100), first))
+        lines.append(
+            (
+                top - lift,
+                rise,
+                half * rng.uniform(0.85, 1),
+                thick * 0.7,
+                value + rng.uniform(-200, 100),
+                first,
+            )
+        )
     pad = rng.uniform(-990, -900) if rng.random() < 0.6 else -1000.0
     sheet = rng.uniform(3, 25) if rng.random() < 0.4 else 0.0
-    return Table(np.array(lines), float(rng.choice([2.0, 2.0, 3.0])), float(pad), float(sheet), rng.uniform(-800, -200))
+    return Table(
+        np.array(lines), float(rng.choice([2.0, 2.0, 3.0])), float(pad), float(sheet), rng.uniform(-800, -200)
+    )
 
 
 def paint_table(image: Field, plane: Plane, table: Table, sheet_at: Field) -> None:
@@ -151,7 +162,9 @@ def paint_table(image: Field, plane: Plane, table: Table, sheet_at: Field) -> No
             under = (y > height + thick) & (y < height + 25) & (ratio < 1) & (sheet_at > 0)
             image[under] = np.maximum(image[under], np.float32(table.pad))
     if table.sheet:
-        wave = Waves(np.array([[0.05, 0.03, 0.002], [0.02, 0.06, 0.001]], np.float32), np.zeros(2, np.float32))
+        wave = Waves(
+            np.array([[0.05, 0.03, 0.002], [0.02, 0.06, 0.001]], np.float32), np.zeros(2, np.float32)
+        )
         far = np.abs(sheet_at - np.float32(table.sheet) - 6 * wave(plane.points()))
         share = np.clip(1 - far / 1.2, 0, 1) * np.clip(wave((y, x, np.float32(plane.z * 0.1) + 0 * x)), 0, 1)
         image += share * np.maximum(np.float32(table.cover) - image, 0)
@@ -174,4 +187,5 @@ def draw_window(rng: np.random.Generator) -> tuple[float, float]:
 def to_grey(image: NDArray[np.int16] | Field, window: tuple[float, float]) -> NDArray[np.uint8]:
     """HU to 0-255 through a window (lowest, highest HU)."""
     low, high = window
-    return np.clip((image - np.float32(low)) * np.float32(255 / (high - low)) + 0.5, 0, 255).astype(np.uint8)
+    grey = (image - np.float32(low)) * np.float32(255 / (high - low))
+    return np.asarray(np.clip(grey + 0.5, 0, 255), np.uint8)

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Field = NDArray[np.float32]
+Amount = NDArray[np.float32] | NDArray[np.float64] | float
+"""One number, or one for each point."""
 Points = tuple[Field, Field, Field]
 """Three arrays that broadcast together: the coordinates (mm) of the points asked for."""
 Vector = tuple[float, float, float]
@@ -39,7 +41,7 @@ def ellipsoid(points: Points, centre: Vector, radii: Vector) -> Field:
     return result
 
 
-def ellipse(x: Field, y: Field, a: Field | float, b: Field | float) -> Field:
+def ellipse(x: Field, y: Field, a: Amount, b: Amount) -> Field:
     """Distance, exact at the outline, to an ellipse around the origin with half-axes `a` and `b`."""
     sx, sy = x / a, y / b
     first = np.sqrt(sx * sx + sy * sy)

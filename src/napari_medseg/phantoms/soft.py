@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .anatomy import Anatomy
-from .plane import Plane, paint
-from .shapes import Field, Points, capsule, ellipse, ellipsoid, union
+from .otherbones import patella_at
+from .plane import Plane, Pose, paint
+from .shapes import Field, Points, Vector, capsule, ellipse, ellipsoid, union
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,9 @@ class Leg:
     def local(self, points: Points) -> tuple[Field, Field]:
         """Coordinates (mm) along the two half-axes."""
         x, y = points[0] - np.float32(self.x), points[1] - np.float32(self.y)
-        return x * np.float32(self.cos) + y * np.float32(self.sin), y * np.float32(self.cos) - x * np.float32(self.sin)
+        return x * np.float32(self.cos) + y * np.float32(self.sin), y * np.float32(self.cos) - x * np.float32(
+            self.sin
+        )
 
 
 def leg_at(a: Anatomy, side: int, z: float) -> Leg:
@@ -103,7 +107,7 @@ def body_distance(points: Points, a: Anatomy, legs: tuple[Leg, Leg]) -> Field:
         half = a.hip + (72 + 26 * b["torso"]) * k * a.bulk + a.fat * 0.8
         deep = (88 + 22 * b["depth"]) * k * a.bulk + a.fat
         deep_at = deep * np.interp(own[2], [-80, 0, crotch], [1.05, 1, 0.86]).astype(np.float32)
-        torso = ellipse(own[0], own[1] - np.float32(4), np.float32(half), deep_at)
+        torso = ellipse(own[0], own[1] - np.float32(4), half, deep_at)
         torso = np.maximum(torso, (own[2] - np.float32(crotch)) * np.float32(0.9))
         skin = union(skin, torso, 22)
         for side in (-1, 1):
@@ -118,7 +122,15 @@ def body_distance(points: Points, a: Anatomy, legs: tuple[Leg, Leg]) -> Field:
             parts = capsule(own, (0, front, 30 * k), (8, front - 40, 85 * k), (20, 15))
             pouch = ellipsoid(own, (4, front + 18, 80 * k), (30, 24, 34))
             skin = union(skin, union(parts, pouch, 3), 3)
-    return skin + a.outline(points) * np.float32(2.5) + a.inner(points) * np.float32(0.5)
+    if float(points[2].max()) > a.ends[0] + 0.6 * (a.ends[1] - a.ends[0]):
+        for femur in a.femora:
+            high, front = patella_at(a, femur)
+            pad, c = 3 + 8 * b["thigh"] + 0.2 * a.fat, femur.condyles
+            radii = (24 * c + pad, 15 * c + pad, 40 * c)
+            skin = union(skin, ellipsoid(femur.pose.local(points), (femur.knee + 4, front, high), radii), 18)
+    return np.asarray(
+        skin + a.outline(points) * np.float32(2.5) + a.inner(points) * np.float32(0.5), np.float32
+    )
 
 
 def _muscle_depth(points: Points, a: Anatomy, legs: tuple[Leg, Leg], muscles: Muscles) -> tuple[Field, Field]:
@@ -168,12 +180,12 @@ def paint_soft(image: Field, plane: Plane, a: Anatomy, muscles: Muscles, grain: 
     skin = body_distance(half, a, legs)
     start, end = a.ends
     share = (plane.z - start) / (end - start)
-    padding = a.fat * np.interp(share, [-0.1, 0.2, 0.8, 1], [1, 0.85, 0.5, 0.3]) + 2.5
-    padding = padding * (1 + 0.3 * a.outline((half[1], half[2], half[0])))
+    padding = a.fat * float(np.interp(share, [-0.1, 0.2, 0.8, 1], [1, 0.85, 0.5, 0.3])) + 2.5
+    padded = padding * (1 + 0.3 * a.outline((half[1], half[2], half[0])))
     seam, value = _muscle_depth(half, a, legs, muscles)
-    gap = a.seam * np.interp(share, [-0.1, 0.15, 0.5, 0.85, 1], [0.9, 0.7, 0.5, 1.6, 3.0])
-    gap = gap * np.clip(1 + 0.8 * a.inner((half[2] * 0.3, half[0], half[1])), 0.1, 3)
-    flesh = np.minimum(seam - gap, -skin - padding)
+    width = a.seam * float(np.interp(share, [-0.1, 0.15, 0.5, 0.85, 1], [0.9, 0.7, 0.5, 1.6, 3.0]))
+    gap = width * np.clip(1 + 0.8 * a.inner((half[2] * 0.3, half[0], half[1])), 0.1, 3)
+    flesh = np.minimum(seam - gap, -skin - padded)
     if share < 0.1:
         own = a.pelvis.local(half)
         wide = a.hip * (0.5 + 0.12 * a.build["bowel"])
@@ -203,21 +215,34 @@ def paint_organs(image: Field, plane: Plane, a: Anatomy) -> None:
             (lambda p: ellipsoid(a.pelvis.local(p), (0, 12, 18 * k), (24, 20, 22)) + a.inner(p), 45.0),
         ]
         if b["bowel"] > 0.5:
-            blobs.append((lambda p: capsule(a.pelvis.local(p), (2, 50 * k, -80), (2, 48 * k, -25), (8, 4)), -950.0))
+            blobs.append(
+                (lambda p: capsule(a.pelvis.local(p), (2, 50 * k, -80), (2, 48 * k, -25), (8, 4)), -950.0)
+            )
         for shape, value in blobs:
             paint(image, plane.cut(shape), value)
     blood = 42 + b["contrast"]
     for femur in a.femora:
-        axis = femur.pose
         step = femur.length / 10
-        path = [(-14, -28, 0), (-8, -26, 1), (-16, -16, 3), (-26, 6, 5), (-22, 26, 7), (2, 42, 9), (2, 42, 12)]
+        path = [
+            (-14, -28, 0),
+            (-8, -26, 1),
+            (-16, -16, 3),
+            (-26, 6, 5),
+            (-22, 26, 7),
+            (2, 42, 9),
+            (2, 42, 12),
+        ]
         for shift, value, radius in ((0.0, blood, 4.2), (9.0, 40.0, 5.0)):
-            spots = [(femur.offset * 0.3 + (u - shift) * k, (v + shift * 0.5) * k, w * step) for u, v, w in path]
+            spots = [
+                (femur.offset * 0.3 + (u - shift) * k, (v + shift * 0.5) * k, w * step) for u, v, w in path
+            ]
 
-            def tube(p: Points, spots: list[tuple[float, float, float]] = spots, r: float = radius) -> Field:
-                own = axis.local(p)
+            def tube(
+                p: Points, pose: Pose = femur.pose, spots: list[Vector] = spots, r: float = radius
+            ) -> Field:
+                own = pose.local(p)
                 level = float(own[2].mean())
-                pairs = [(s, e) for s, e in zip(spots, spots[1:], strict=False) if s[2] - 90 < level < e[2] + 90]
+                pairs = [(s, e) for s, e in pairwise(spots) if s[2] - 90 < level < e[2] + 90]
                 rods = [capsule(own, s, e, (r, r)) for s, e in pairs]
                 return np.asarray(np.min(rods, axis=0) if rods else own[0] + own[1] * 0 + 1e3, np.float32)
 

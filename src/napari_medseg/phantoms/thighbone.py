@@ -1,4 +1,4 @@
-"""The femur as a solid: head, neck, trochanters, bowed shaft with its ridge, condyles; and what it is made of."""
+"""The femur as a solid: head, neck, trochanters, bowed shaft, condyles; and what it is made of."""
 
 from __future__ import annotations
 
@@ -18,13 +18,19 @@ def femur_distance(points: Points, femur: Femur) -> Field:
         solid = union(solid, _hip_end(own, femur), 5)
     if high > 0.7 * femur.length:
         solid = _knee_end(own, femur, solid)
-    return solid + femur.rough(own) * np.float32(femur.roughness) + femur.warp(own) * np.float32(0.6)
+    smooth = 1 - 0.6 * np.clip(
+        3 - np.sqrt(own[0] ** 2 + own[1] ** 2 + own[2] ** 2) / np.float32(0.5 * femur.head), 0, 1
+    )
+    rough = femur.rough(own) * smooth * np.float32(femur.roughness)
+    return np.asarray(solid + rough + femur.warp(own) * np.float32(femur.bent), np.float32)
 
 
 def _shaft(own: Points, f: Femur) -> Field:
     u, v, w = own
     share = w / np.float32(f.length)
-    au, av = axis_at(w, f.length, (f.offset * np.cos(f.version), f.offset * np.sin(f.version)), (f.knee, f.bow))
+    au, av = axis_at(
+        w, f.length, (f.offset * np.cos(f.version), f.offset * np.sin(f.version)), (f.knee, f.bow)
+    )
     r, c = f.shaft, f.condyles
     at = [0.06, 0.15, 0.22, 0.45, 0.62, 0.74, 0.82, 0.9, 0.95]
     wide = [1.35 * r, 1.28 * r, 1.08 * r, r, 1.04 * r, 1.22 * r, 1.55 * r, 30 * c, 36 * c]
@@ -70,16 +76,16 @@ def _knee_end(own: Points, f: Femur, shaft: Field) -> Field:
     def at(u: float, v: float, w: float) -> Vector:
         return (u0 + u * c, v * c, end - w * c)
 
-    inner = ellipsoid(own, at(-25, 6, 25), (16.5 * c, 31 * c, 25 * c))
+    inner = ellipsoid(own, at(-25, 6, 25), (f.medial * c, 31 * c, 25 * c))
     outer = ellipsoid(own, at(24, 4, 24), (16 * c, 31 * c, 24 * c))
-    ridge_in = capsule(own, at(-19, -12, 46), at(-18, -16, 22), (10 * c, 11 * c))
-    ridge_out = capsule(own, at(20, -14, 48), at(19, -20, 22), (10 * c, 11 * c))
+    ridge_in = capsule(own, at(-4, -4, 64), at(-18, -16, 22), (6 * c, 11 * c))
+    ridge_out = capsule(own, at(16, -5, 66), at(19, -20, 22), (6 * c, 11 * c))
     bridge = capsule(own, at(-20, 0, 30), at(20, 0, 30), (20 * c, 20 * c))
     solid = union(union(inner, outer, 3), bridge, 8)
     solid = union(solid, union(ridge_in, ridge_out, 5), 6)
     solid = union(shaft, solid, 9)
-    groove = capsule(own, at(0, -37, 52), at(0, -33, 4), (13 * c, 15 * c))
-    notch = capsule(own, at(0, 44, 48), at(0, 20, 0), (14 * c, 14 * c))
+    groove = capsule(own, at(0, -44 + f.groove, 52), at(0, -40 + f.groove, 4), (13 * c, 15 * c))
+    notch = capsule(own, at(0, 30 + f.notch, 48), at(0, 6 + f.notch, 0), (14 * c, 14 * c))
     hollow = capsule(own, at(0, 52, 70), at(0, 46, 40), (26 * c, 24 * c))
     return cut(cut(cut(solid, groove, 5), notch, 6), hollow, 8)
 
@@ -104,14 +110,34 @@ def paint_femur(image: Field, plane: Plane, femur: Femur, section: Section, grai
     share = w / np.float32(femur.length)
     slow = femur.warp((own[1], own[2], own[0]))
     wall = np.interp(
-        share, [0.02, 0.07, 0.13, 0.22, 0.45, 0.66, 0.78, 0.88, 0.93], [0, 0.1, 0.4, 0.85, 1, 0.88, 0.45, 0.08, 0]
+        share,
+        [0.02, 0.07, 0.13, 0.22, 0.45, 0.66, 0.78, 0.88, 0.93],
+        [0, 0.1, 0.4, 0.85, 1, 0.88, 0.45, 0.08, 0],
     )
     inward = np.clip((femur.offset * 0.75 - u) / np.float32(14 * k), -0.6, 1)
-    calcar = np.exp(-np.square((w - 45 * k) / np.float32(24 * k))) * np.clip(inward, 0, 1) * (0.22 * femur.wall)
-    thick = femur.rim + wall * (femur.wall - femur.rim) * (1 + 0.12 * slow) + calcar
-    inside = _spongy(own, femur, section, slow) + grain[section.where] * femur.texture * _coarse(share)
+    calcar = (
+        np.exp(-np.square((w - 45 * k) / np.float32(24 * k))) * np.clip(inward, 0, 1) * (0.22 * femur.wall)
+    )
+    rough = femur.rough((w, u, v))
+    rim = femur.rim * np.clip(1 + femur.patchy * slow, 0.15, 2.2)
+    au, av = axis_at(
+        w,
+        femur.length,
+        (femur.offset * np.cos(femur.version), femur.offset * np.sin(femur.version)),
+        (femur.knee, femur.bow),
+    )
+    back = (
+        np.clip((v - av) / np.float32(femur.shaft) - 0.75, 0, 0.5)
+        * np.exp(-np.square((u - au) / 6))
+        * wall
+        * 8
+    )
+    thick = rim + wall * (femur.wall - femur.rim) * (1 + 0.12 * slow) * (1 + 0.06 * rough) + calcar + back
+    inside = _spongy(own, femur, section, slow) + grain[section.where] * femur.texture * _coarse(share) * (
+        1 + 0.3 * rough
+    )
     cortex = femur.cortex * np.interp(share, [0, 0.1, 0.2, 0.8, 0.93], [0.72, 0.85, 1, 1, 0.7])
-    patch = np.asarray(cortex, np.float32)
+    patch = np.asarray(cortex * (1 - 0.25 * femur.patchy * np.clip(-slow, 0, 1) * (1 - wall)), np.float32)
     paint_bone(image, section, patch, thick.astype(np.float32), inside.astype(np.float32))
 
 
