@@ -1,0 +1,7 @@
+"""How well a segmentation agrees with the truth."""
+
+from .compare import evaluate, evaluate_set, match_slices, slice_key
+from .metrics import METRICS, Metric
+from .report import Report, Row, Summary
+
+__all__ = ["METRICS", "Metric", "Report", "Row", "Summary", "evaluate", "evaluate_set", "match_slices", "slice_key"]

@@ -1,0 +1,15 @@
+"""Image and model in, labels out. Importing this loads no torch."""
+
+from .normalise import count_channels, measure_range, why_not
+from .options import SegmentOptions, pick_slices
+from .segment import ProbabilityStack, segment
+
+__all__ = [
+    "ProbabilityStack",
+    "SegmentOptions",
+    "count_channels",
+    "measure_range",
+    "pick_slices",
+    "segment",
+    "why_not",
+]

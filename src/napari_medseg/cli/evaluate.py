@@ -1,0 +1,120 @@
+"""``napari-medseg evaluate``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+from cyclopts import Parameter
+
+from napari_medseg import io
+from napari_medseg.core import Image, InputError, Labels
+from napari_medseg.evaluation import evaluate_set, match_slices, slice_key
+from napari_medseg.evaluation.panels import display_range, draw_panel
+
+from .sources import is_set, read_images
+from .targets import check_target, write_text
+
+Pairs = Sequence[tuple[Labels, Labels]]
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What ``evaluate`` writes besides the table."""
+
+    report: Annotated[Path | None, Parameter(help="Write all figures, per slice and class, to this JSON file.")] = None
+    panels: Annotated[Path | None, Parameter(help="Draw image, truth and prediction side by side here (PNG).")] = None
+    image: Annotated[Path | None, Parameter(help="The image or series for --panels.")] = None
+    overwrite: Annotated[
+        bool, Parameter(help="Replace an existing report and panels.", negative=(), show_default=False)
+    ] = False
+
+
+def evaluate(
+    *,
+    prediction: Annotated[Path, Parameter(help="Masks to score: a file or a folder.")],
+    truth: Annotated[Path, Parameter(help="True masks: a file or a folder; it may hold fewer slices.")],
+    merge: Annotated[
+        bool, Parameter(help="Score all classes as one foreground.", negative=(), show_default=False)
+    ] = False,
+    outputs: Annotated[Outputs, Parameter(name="*")] = Outputs(),
+) -> int:
+    """Compare masks with the truth: overlap and distance per class, with the worst slice.
+
+    Slices are matched by file name where both have names. Slices without a result are listed, not scored as empty; a
+    class that is in neither mask of a slice is left out there and counted.
+
+    **Example**
+
+    ```
+    napari-medseg evaluate --prediction masks/ --truth truth/ --report figures.json
+    ```
+    """
+    for target in (outputs.report, outputs.panels):
+        if target is not None:
+            check_target(target, prediction, truth, overwrite=outputs.overwrite)
+    if (outputs.panels is None) != (outputs.image is None):
+        raise InputError("Panels need both --panels FOLDER and --image IMAGE.", "Give both or none.")
+    pairs = read_pairs(prediction, truth)
+    result = evaluate_set(pairs, merge=merge)
+    print(result.table())
+    if outputs.report is not None:
+        write_text(outputs.report, result.to_json())
+    if outputs.panels is not None and outputs.image is not None:
+        count = _draw(outputs.panels, outputs.image, pairs)
+        print(f"Drew {count} panels into {outputs.panels}")
+    return 0
+
+
+def read_pairs(prediction: Path, truth: Path) -> Pairs:
+    """Both sides as one pair, or one pair for each name when they are images of different sizes.
+
+    Raises
+    ------
+    InputError
+        When one of them cannot be read or nothing matches.
+    """
+    if not (is_set(prediction) or is_set(truth)):
+        return [(io.read_labels(prediction), io.read_labels(truth))]
+    ours, theirs = _by_key(prediction), _by_key(truth)
+    common = [key for key in theirs if key in ours]
+    if not common:
+        raise InputError(
+            f"No mask of {prediction} has a name of {truth}.", "Name the masks as the images they belong to."
+        )
+    return [(io.read_labels(ours[key]), io.read_labels(theirs[key])) for key in common]
+
+
+def _by_key(source: Path) -> dict[str, Path]:
+    return {slice_key(file.name): file for file in io.inspect(source).files}
+
+
+def _draw(folder: Path, source: Path, pairs: Pairs) -> int:
+    from PIL import Image as Picture
+
+    images, count = read_images(source), 0
+    folder.mkdir(parents=True, exist_ok=True)
+    for prediction, truth in pairs:
+        for p, t, name in match_slices(prediction, truth)[0]:
+            image, z = _slice_of(images, name, t)
+            masks = (truth.slice(t), prediction.slice(p))
+            pixels = image.slice(z)
+            if pixels.shape[:2] != masks[0].shape:
+                raise InputError(f"{name}: the image and its masks differ in size.", "Give the image of these masks.")
+            panel = draw_panel(pixels, masks, truth.classes or prediction.classes, display_range(image))
+            Picture.fromarray(np.ascontiguousarray(panel)).save(folder / f"{Path(name).stem}.png")
+            count += 1
+    return count
+
+
+def _slice_of(images: Sequence[Image], name: str, index: int) -> tuple[Image, int]:
+    for image in images:
+        for z, own in enumerate(image.names):
+            if slice_key(own) == slice_key(name):
+                return image, z
+    if len(images) == 1 and not images[0].names and index < len(images[0]):
+        return images[0], index
+    raise InputError(f"No slice of the image is named as {name}.", "Give the image of these masks.")

@@ -1,0 +1,89 @@
+"""Command line flags made from the fields of an Options class, so that both always agree."""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge, Gt, Le, Lt
+from cyclopts import Parameter
+from pydantic import ValidationError
+from pydantic.fields import FieldInfo
+
+from napari_medseg.core import Choice, Options, one_sentence
+
+_BOUNDS = ((Ge, "ge", "at least"), (Gt, "gt", "above"), (Le, "le", "at most"), (Lt, "lt", "below"))
+
+
+def with_options(kind: type[Options], skip: Sequence[str] = ()) -> Callable[[Callable[..., int]], Callable[..., int]]:
+    """Give a command one flag for every field of ``kind``.
+
+    The command takes the finished options as its keyword ``options``; on the command line that argument is replaced by
+    the flags. ``skip`` names fields that the command has flags of its own for: it gets them as given there.
+
+    Raises
+    ------
+    InputError
+        When the command runs: a value is out of its bounds.
+    """
+
+    def decorate(command: Callable[..., int]) -> Callable[..., int]:
+        names = [name for name in kind.model_fields if name not in skip]
+
+        def run(*args: Any, **given: Any) -> int:
+            chosen = {name: given.pop(name) for name in names if name in given}
+            try:
+                options = kind(**chosen)
+            except ValidationError as error:
+                raise one_sentence(error) from error
+            return command(*args, **given, options=options)
+
+        own = inspect.signature(command, eval_str=True)
+        parameters = [p for name, p in own.parameters.items() if name != "options"]
+        flags = [_flag(name, kind.model_fields[name]) for name in names]
+        run.__signature__ = own.replace(parameters=[*parameters, *flags])  # type: ignore[attr-defined]
+        run.__doc__, run.__name__, run.__module__ = command.__doc__, command.__name__, command.__module__
+        return run
+
+    return decorate
+
+
+def _flag(name: str, field: FieldInfo) -> inspect.Parameter:
+    default = field.get_default(call_default_factory=True)
+    empty = default is None or default is False or default in ((), "", {})
+    parameter = Parameter(
+        help=help_text(field),
+        show_default=not empty,
+        negative=() if default is False else None,
+        consume_multiple=True if _is_sequence(field.annotation) else None,
+    )
+    annotation = typing.cast(Any, Annotated)[_flag_type(field), parameter]
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+
+def _is_sequence(annotation: Any) -> bool:
+    options = typing.get_args(annotation) if typing.get_origin(annotation) is not tuple else (annotation,)
+    return any(typing.get_origin(option) is tuple and Ellipsis in typing.get_args(option) for option in options)
+
+
+def _flag_type(field: FieldInfo) -> Any:
+    """The field's type; a `Choice` becomes the Literal of its names, so that the help lists them."""
+    for extra in field.metadata:
+        if isinstance(extra, Choice):
+            return Literal[extra.names]
+    return field.annotation
+
+
+def help_text(field: FieldInfo) -> str:
+    """The field's description (or its title) and its bounds."""
+    text = (field.description or field.title or "").strip()
+    bounds = [
+        f"{words} {getattr(extra, attribute):,}"
+        for kind, attribute, words in _BOUNDS
+        for extra in field.metadata
+        if isinstance(extra, kind)
+    ]
+    text = text if not text or text.endswith((".", "!", "?")) else text + "."
+    return f"{text} {', '.join(bounds).capitalize()}.".strip() if bounds else text

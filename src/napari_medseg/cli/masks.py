@@ -1,0 +1,206 @@
+"""A folder of PNG masks that fills while slices finish, and that a later run can take up again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_medseg import io
+from napari_medseg.core import (
+    ClassInfo,
+    Geometry,
+    Image,
+    InputError,
+    Labels,
+    ModelCard,
+    ModelError,
+    OutputError,
+    Progress,
+    Reporter,
+)
+from napari_medseg.inference import SegmentOptions
+from napari_medseg.io.atomic import write_file
+from napari_medseg.io.format import format_for
+from napari_medseg.io.masks import mask_values, written_names
+from napari_medseg.io.series import image_files
+from napari_medseg.io.sidecar import Sidecar, sidecar_path
+
+from .targets import write_text
+
+LEDGER = "segment.json"
+# Where and in what portions the work runs does not change the labels it gives.
+_FREE = {"device", "batch", "slices"}
+
+
+@dataclass(frozen=True)
+class MaskFolder:
+    """Masks of one image, one PNG per slice, and beside them which model and options made them."""
+
+    folder: Path
+    image: Image
+    card: ModelCard
+
+    def begin(self, options: SegmentOptions, *, shared: bool, overwrite: bool) -> None:
+        """Write down what this run does; with ``shared``, join the run that the folder holds.
+
+        Raises
+        ------
+        ModelError
+            When the folder was begun with another model (M11).
+        InputError
+            When it was begun with other options or for another image.
+        OutputError
+            When it holds masks that no run has written down, or cannot be written to.
+        """
+        wanted = {
+            "model": self.card.reference,
+            "sha256": self.card.sha256,
+            "options": options.model_dump(mode="json", exclude=_FREE),
+            "masks": list(self.names),
+        }
+        ledger = self.folder / LEDGER
+        self._check_strangers()
+        # What it says of missing slices is about to change; without it each mask speaks for itself.
+        sidecar_path(self.folder, folder=True).unlink(missing_ok=True)
+        if overwrite:
+            self._clear()
+        if shared and ledger.exists():
+            self._check(self._read_ledger(ledger), wanted)
+            return
+        if shared and self.done():
+            raise OutputError(
+                f"{self.folder} holds masks but no {LEDGER}.", "Start anew with --overwrite or another folder."
+            )
+        write_text(ledger, json.dumps(wanted, indent=2))
+
+    def _read_ledger(self, ledger: Path) -> dict[str, Any]:
+        try:
+            found = json.loads(ledger.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise OutputError(f"{ledger} cannot be read: {error}.", "Start anew with --overwrite.") from error
+        return found if isinstance(found, dict) else {}
+
+    def _check(self, found: dict[str, Any], wanted: dict[str, Any]) -> None:
+        anew = "Give the same again, or start anew with --overwrite or another folder."
+        if found.get("sha256") != wanted["sha256"] or (not wanted["sha256"] and found.get("model") != wanted["model"]):
+            raise ModelError(f"{self.folder} was begun with another model ({found.get('model')}).", anew)
+        before = found.get("options") or {}
+        for name, value in wanted["options"].items():
+            if before.get(name) != value:
+                raise InputError(f"{self.folder} was begun with {name} {before.get(name)}, not {value}.", anew)
+        if found.get("masks") != wanted["masks"]:
+            raise InputError(f"{self.folder} was begun for another image or series.", anew)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """File name of each slice's mask."""
+        return tuple(written_names(self.image.names, len(self.image)))
+
+    def done(self) -> set[int]:
+        """Slices that have a mask."""
+        return {z for z, name in enumerate(self.names) if (self.folder / name).exists()}
+
+    def _check_strangers(self) -> None:
+        """Other images in this folder would later be read as masks of the same series."""
+        files = image_files(self.folder) if self.folder.is_dir() else []
+        if strangers := [file.name for file in files if file.name not in self.names]:
+            raise OutputError(
+                f"{self.folder} holds other images, such as {strangers[0]}.", "Choose an empty folder for the masks."
+            )
+
+    def _clear(self) -> None:
+        for name in (*self.names, LEDGER):
+            (self.folder / name).unlink(missing_ok=True)
+
+    def filling(self, report: Reporter) -> Reporter:
+        """The same reporter, which also writes the mask of every finished slice."""
+
+        def write(progress: Progress) -> None:
+            if progress.result is not None:
+                self._write(slice_of(progress), progress.result)
+            report(progress)
+
+        return write
+
+    def _write(self, z: int, mask: npt.NDArray[Any]) -> None:
+        target = self.folder / self.names[z]
+        png = format_for(target)
+        assert png.write is not None
+        write_file(target, partial(_write_png, mask=mask, classes=self.card.classes, writer=png.write), overwrite=True)
+
+    def finish(self) -> Labels:
+        """All masks of the folder, described by ``classes.json``; slices that have none are missing."""
+        target = sidecar_path(self.folder, folder=True)
+        while True:
+            done = self.done()
+            labels = _labels(self.image, self.card, {z: mask_values(self.folder / self.names[z]) for z in done})
+            write_text(target, Sidecar.of(labels).model_dump_json(indent=1))
+            # Another part of the run may have finished slices since they were listed, and its list be older or newer.
+            if self.done() == done:
+                return labels
+
+
+def _write_png(
+    path: Path, *, mask: npt.NDArray[Any], classes: tuple[ClassInfo, ...], writer: Callable[[Path, Labels], None]
+) -> None:
+    writer(path, Labels(mask, classes, Geometry.unknown(2)))
+
+
+def slice_of(progress: Progress) -> int:
+    """Index of the slice that a report is about; 0 of a single image."""
+    index = progress.region[0] if progress.region else 0
+    return int(index.start if isinstance(index, slice) else index)
+
+
+@dataclass(frozen=True)
+class MaskFile:
+    """Masks of one image in one file, written when the work ends."""
+
+    path: Path
+    image: Image
+    card: ModelCard
+    overwrite: bool = False
+    masks: dict[int, npt.NDArray[Any]] = field(default_factory=dict)
+
+    def done(self) -> set[int]:
+        """Slices that have a mask."""
+        return set(self.masks)
+
+    def filling(self, report: Reporter) -> Reporter:
+        """The same reporter, which also keeps the mask of every finished slice."""
+
+        def keep(progress: Progress) -> None:
+            if progress.result is not None:
+                self.masks[slice_of(progress)] = progress.result.copy()
+            report(progress)
+
+        return keep
+
+    def finish(self) -> Labels:
+        """Write the file; slices that have no mask are missing."""
+        labels = _labels(self.image, self.card, self.masks)
+        io.write(self.path, labels, overwrite=self.overwrite)
+        return labels
+
+
+def _labels(image: Image, card: ModelCard, masks: dict[int, npt.NDArray[Any]]) -> Labels:
+    """Labels of an image of which only some slices have a mask."""
+    data = np.zeros(image.shape, np.min_scalar_type(max(info.value for info in card.classes)))
+    for z, mask in masks.items():
+        data[z if image.is_stack else ...] = mask
+    return Labels(
+        data=data,
+        classes=card.classes,
+        geometry=image.geometry,
+        names=image.names,
+        source=image.source,
+        findings=image.findings,
+        missing=frozenset(range(len(image))) - masks.keys(),
+    )

@@ -1,0 +1,145 @@
+"""``napari-medseg models list | show | import | export | remove``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import App, Parameter
+
+from napari_medseg import models as library
+from napari_medseg.core import ModelCard
+
+from .targets import check_target
+
+app = App(
+    name="models",
+    help="List, show, import, export and remove models.\n\n**Example**\n\n```\nnapari-medseg models list\n```",
+)
+
+Reference = Annotated[str, Parameter(name="NAME", help="A name in the library, NAME@VERSION, or a model's folder.")]
+
+
+@app.command(name="list")
+def list_all(
+    *,
+    versions: Annotated[
+        bool, Parameter(name="--all", help="Every version, not only the newest.", negative=(), show_default=False)
+    ] = False,
+) -> int:
+    """List the models that can be used by name.
+
+    **Example**
+
+    ```
+    napari-medseg models list --all
+    ```
+    """
+    rows = [("model", "classes", "input", "title")]
+    for card in library.list_models(all_versions=versions):
+        rows.append((card.reference, ", ".join(c.name for c in card.classes), _input(card), card.title))
+    widths = [max(len(row[i]) for row in rows) for i in range(3)]
+    for row in rows:
+        print("  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]]).rstrip())
+    return 0
+
+
+def _input(card: ModelCard) -> str:
+    return {1: "grey", 3: "RGB"}.get(card.channels, f"{card.channels} channels")
+
+
+@app.command
+def show(
+    name: Reference,
+    /,
+    *,
+    json: Annotated[bool, Parameter(help="The whole card as JSON.", negative=(), show_default=False)] = False,
+) -> int:
+    """Show a model's card: classes, input, what it was trained on, held-out scores.
+
+    **Example**
+
+    ```
+    napari-medseg models show femur-ct
+    ```
+    """
+    card = library.read_card(library.find_model(name))
+    if json:
+        print(card.model_dump_json(indent=2))
+        return 0
+    shown = {
+        "model": card.reference,
+        "title": card.title,
+        "description": card.description,
+        "network": f"{card.architecture} with {card.encoder}",
+        "input": _input(card),
+        "classes": ", ".join(f"{c.value} {c.name}" for c in card.classes),
+        "pixel size": f"{card.pixel_size} mm" if card.pixel_size else "any",
+        "modality": card.modality,
+        "trained on": card.trained_on,
+        "scores": "; ".join(f"{s.metric} {s.value:.4f} on {s.on}" for s in card.scores),
+        "parent": card.parent,
+        "licence": card.licence,
+        "sha256": card.sha256,
+    }
+    for key, text in shown.items():
+        if text:
+            print(f"{key:<12} {text}")
+    return 0
+
+
+@app.command(name="import")
+def import_from(
+    path: Annotated[
+        str, Parameter(name="PATH", help="A model's folder, a zip of it, weights, or hf:owner/repository.")
+    ],
+    /,
+    *,
+    name: Annotated[str, Parameter(help="Its name in the library; its own when not given.")] = "",
+    network: Annotated[str, Parameter(help="architecture:encoder, for bare weights only.")] = "",
+) -> int:
+    """Copy a model into the library. Nothing in its files is ever run.
+
+    **Example**
+
+    ```
+    napari-medseg models import downloads/my-femur/
+    ```
+    """
+    print(f"Imported {library.import_model(path, name, network=network).reference}")
+    return 0
+
+
+@app.command(name="export")
+def export_to(
+    name: Reference,
+    output: Annotated[Path, Parameter(name="OUT", help="Folder or file to write.")],
+    /,
+    *,
+    format: Annotated[Literal["folder", "zip", "onnx"], Parameter(help="What to write.")] = "folder",
+) -> int:
+    """Write a model out of the library, as a folder that other tools open too.
+
+    **Example**
+
+    ```
+    napari-medseg models export femur-ct femur-model/
+    ```
+    """
+    check_target(output)
+    print(f"Wrote {library.export_model(name, output, format)}")
+    return 0
+
+
+@app.command
+def remove(name: Reference, /) -> int:
+    """Remove a model of your own from the library.
+
+    **Example**
+
+    ```
+    napari-medseg models remove my-femur@2
+    ```
+    """
+    print(f"Removed {', '.join(card.reference for card in library.remove_model(name))}")
+    return 0

@@ -1,0 +1,64 @@
+"""What a run did, as a JSON file: model, options, device, time, what is missing and what should be known."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pydantic import TypeAdapter
+
+from napari_medseg import __version__
+from napari_medseg.core import Finding, Labels, Progress, Reporter
+from napari_medseg.inference import SegmentOptions
+
+from .targets import write_text
+
+
+@dataclass
+class Record:
+    """Figures of one ``segment`` run, filled while it goes on."""
+
+    input: str
+    output: str
+    model: str
+    sha256: str
+    options: SegmentOptions
+    version: str = __version__
+    device: str = ""
+    seconds: float = 0.0
+    cancelled: bool = False
+    slices: int = 0
+    missing: list[str] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+
+    _start: float = field(default_factory=time.monotonic, repr=False)
+
+    def watching(self, report: Reporter) -> Reporter:
+        """The same reporter, which also remembers the device that finished slices name."""
+
+        def watch(progress: Progress) -> None:
+            if progress.result is not None and progress.message:
+                self.device = progress.message
+            report(progress)
+
+        return watch
+
+    def add(self, labels: Labels, findings: Iterable[Finding]) -> None:
+        """Count the slices of a result."""
+        names = labels.names or tuple(str(z) for z in range(len(labels)))
+        self.slices += len(labels) - len(labels.missing)
+        self.missing += [names[z] for z in sorted(labels.missing)]
+        self.findings += [finding for finding in findings if finding not in self.findings]
+
+    def lose(self, name: str, *findings: Finding) -> None:
+        """Note an image that has no result."""
+        self.missing.append(name)
+        self.findings += findings
+
+    def write(self, target: Path) -> None:
+        """Write it as JSON."""
+        self.seconds = round(time.monotonic() - self._start, 3)
+        shown = {key: value for key, value in vars(self).items() if not key.startswith("_")}
+        write_text(target, TypeAdapter(dict[str, object]).dump_json(shown, indent=2).decode())

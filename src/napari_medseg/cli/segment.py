@@ -1,0 +1,260 @@
+"""``napari-medseg segment``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+from cyclopts import Parameter
+
+from napari_medseg import io
+from napari_medseg.core import Cancelled, Finding, InputError, OutputError, Progress, Reporter
+from napari_medseg.inference import ProbabilityStack, SegmentOptions, pick_slices
+from napari_medseg.inference import segment as segment_image
+from napari_medseg.io.atomic import write_file
+from napari_medseg.io.format import format_for
+from napari_medseg.io.names import stem_of
+from napari_medseg.models import Model, load_model
+
+from .flags import with_options
+from .masks import MaskFile, MaskFolder
+from .progress import shown_progress
+from .record import Record
+from .sources import is_set
+from .targets import check_target
+
+DONE, CANCELLED = 0, 130
+
+
+@dataclass(frozen=True)
+class Extras:
+    """What ``segment`` may write besides, and how it deals with what is there."""
+
+    probabilities: Annotated[Path | None, Parameter(help="Write the classes' probabilities to this .npz file.")] = None
+    report: Annotated[Path | None, Parameter(help="Write model, options, time and findings to this JSON file.")] = None
+    overwrite: Annotated[bool, Parameter(help="Replace existing results.", negative=(), show_default=False)] = False
+    resume: Annotated[
+        bool,
+        Parameter(
+            help="Keep the masks that the folder OUT has and do the others; same model and options.", negative=()
+        ),
+    ] = False
+    shard: Annotated[
+        str,
+        Parameter(
+            help="I/N: do the I-th of N parts of the series (from 1), into the same folder OUT.", show_default=False
+        ),
+    ] = ""
+
+    @property
+    def shared(self) -> bool:
+        """Whether the output folder may hold other parts of the same run."""
+        return self.resume or bool(self.shard)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One call of ``segment``."""
+
+    source: Path
+    output: Path
+    model: Model
+    options: SegmentOptions
+    extras: Extras
+    record: Record
+
+
+@with_options(SegmentOptions)
+def segment(
+    source: Annotated[Path, Parameter(name="INPUT", help="A file, or a folder that holds a series or single images.")],
+    /,
+    *,
+    model: Annotated[str, Parameter(help="A library name, NAME@VERSION, a folder, or hf:owner/repository.")],
+    output: Annotated[Path, Parameter(help="A folder for PNG masks, or a file whose suffix names the format.")],
+    extras: Annotated[Extras, Parameter(name="*")] = Extras(),
+    options: SegmentOptions,
+) -> int:
+    """Segment an image or a series with a model.
+
+    A folder of images of different sizes is a set of single images: one mask each, with the image's name. After Ctrl-C
+    the finished slices are kept.
+
+    **Example**
+
+    ```
+    napari-medseg segment ct-slices/ --model femur-ct --output masks/
+    ```
+    """
+    several = is_set(source)
+    _check(source, output, extras, several)
+    loaded = load_model(model)
+    record = Record(str(source), str(output), loaded.card.reference, loaded.card.sha256, options)
+    job = Job(source, output, loaded, options, extras, record)
+    with shown_progress() as report:
+        code = (_set if several else _series)(job, record.watching(report))
+    record.cancelled = code == CANCELLED
+    if extras.report is not None:
+        record.write(extras.report)
+    _tell(record)
+    return code
+
+
+def _check(source: Path, output: Path, extras: Extras, several: bool) -> None:
+    """Refuse what cannot end well, before any work."""
+    folder = _is_folder(output)
+    if several and not folder:
+        raise InputError(f"{source} holds images of different sizes, which {output} cannot hold.", "Give a folder.")
+    if extras.shared and (several or not folder):
+        raise InputError(
+            "--resume and --shard need a series, and a folder as output.", "Leave them out, or give a folder."
+        )
+    if extras.shared and extras.overwrite:
+        raise InputError("--overwrite does not go with --resume or --shard.", "Choose one.")
+    if extras.probabilities is not None and (several or extras.shared or extras.probabilities.suffix != ".npz"):
+        raise InputError(
+            "--probabilities needs one series and a file ending in .npz.", "Give such a file, or leave it out."
+        )
+    if not folder and format_for(output).write is None:
+        raise OutputError(f"{output.name}: this format can be read but not written.", "Choose another suffix.")
+    if extras.shard:
+        parse_shard(extras.shard)
+    check_target(output, source, overwrite=extras.overwrite or extras.shared)
+    for target in (extras.report, extras.probabilities):
+        if target is not None:
+            check_target(target, source, overwrite=extras.overwrite or extras.shared)
+
+
+def _is_folder(output: Path) -> bool:
+    return output.is_dir() or not output.suffix
+
+
+def _series(job: Job, report: Reporter) -> int:
+    """Segment one image or series; what is finished when the run ends early is kept."""
+    image, card, extras = io.read(job.source), job.model.card, job.extras
+    chances = ProbabilityStack(image, card) if extras.probabilities else None
+    chosen = _chosen(job, len(image))
+    target: MaskFolder | MaskFile
+    if _is_folder(job.output):
+        target = MaskFolder(job.output, image, card)
+        target.begin(job.options, shared=extras.shared, overwrite=extras.overwrite)
+        chosen = [z for z in chosen if z not in target.done()] if extras.resume else chosen
+    else:
+        target = MaskFile(job.output, image, card, extras.overwrite)
+    findings: dict[Finding, None] = {}
+    code = DONE
+    try:
+        for part in runs(chosen, image.missing if extras.resume else frozenset()):
+            options = job.options.model_copy(update={"slices": f"{part.start}:{part.stop}"})
+            labels = segment_image(image, job.model, options, report=target.filling(report), probabilities=chances)
+            findings |= dict.fromkeys(labels.findings)
+    except (Cancelled, KeyboardInterrupt):
+        code = CANCELLED
+    finally:
+        if target.done():
+            job.record.add(target.finish(), tuple(findings) or image.findings)
+    if code == CANCELLED and not target.done():
+        raise Cancelled("nothing was finished")
+    if chances is not None and extras.probabilities is not None:
+        _write_probabilities(extras.probabilities, chances, job)
+    return code
+
+
+def _chosen(job: Job, count: int) -> list[int]:
+    """Slices that this call does: ``--slices``, and of those the ``--shard``."""
+    chosen = list(pick_slices(job.options.slices, count))
+    if not job.extras.shard:
+        return chosen
+    index, parts = parse_shard(job.extras.shard)
+    return chosen[len(chosen) * (index - 1) // parts : len(chosen) * index // parts]
+
+
+def parse_shard(text: str) -> tuple[int, int]:
+    """``"2/5"`` is (2, 5).
+
+    Raises
+    ------
+    InputError
+        When it is not two numbers of that kind.
+    """
+    first, _, second = text.partition("/")
+    if not (first.isdecimal() and second.isdecimal() and 1 <= int(first) <= int(second)):
+        raise InputError(
+            f"--shard must look like 1/4 (from 1/4 to 4/4), not {text}.", "Give the part and how many there are."
+        )
+    return int(first), int(second)
+
+
+def runs(chosen: Sequence[int], missing: frozenset[int] = frozenset()) -> Iterator[range]:
+    """The chosen slices as ranges without gaps; ranges of which nothing can be read are left out."""
+    start = 0
+    for i in range(1, len(chosen) + 1):
+        if i == len(chosen) or chosen[i] != chosen[i - 1] + 1:
+            part = range(chosen[start], chosen[i - 1] + 1)
+            if not missing.issuperset(part):
+                yield part
+            start = i
+
+
+def _write_probabilities(target: Path, chances: ProbabilityStack, job: Job) -> None:
+    names = [info.name for info in job.model.card.classes]
+
+    def write(path: Path) -> None:
+        with path.open("wb") as file:
+            np.savez_compressed(file, probabilities=chances.data, classes=np.array(names))
+
+    write_file(target, write, overwrite=job.extras.overwrite)
+
+
+def _set(job: Job, report: Reporter) -> int:
+    """Segment images of different sizes, one mask each; an image that cannot be read is told and left out."""
+    files = io.inspect(job.source).files
+    stems = [stem_of(file) for file in files]
+    if twice := [stem for stem in stems if stems.count(stem) > 1]:
+        raise InputError(f"Two images in {job.source} are called {twice[0]}.", "Their masks need different names.")
+    for number, file in enumerate(files):
+        try:
+            image = io.read(file)
+            labels = segment_image(image, job.model, job.options, report=_numbered(report, number, len(files)))
+        except InputError as error:
+            job.record.lose(file.name, Finding("UNREADABLE", str(error), (file.name,)))
+        except (Cancelled, KeyboardInterrupt):
+            if not number:
+                raise Cancelled("nothing was finished") from None
+            for left in files[number:]:
+                job.record.lose(left.name)
+            return CANCELLED
+        else:
+            target = job.output / f"{stem_of(file)}{'.tif' if image.is_stack else '.png'}"
+            io.write(target, labels, overwrite=job.extras.overwrite)
+            job.record.add(labels, labels.findings)
+    if not job.record.slices:
+        raise InputError(
+            f"None of the {len(files)} images in {job.source} can be read.", job.record.findings[0].message
+        )
+    return DONE
+
+
+def _numbered(report: Reporter, number: int, total: int) -> Reporter:
+    """Counts images instead of the slices of one."""
+
+    def tell(progress: Progress) -> None:
+        done = number + (1 if progress.result is not None else 0)
+        report(replace(progress, done=done, total=total))
+
+    return tell
+
+
+def _tell(record: Record) -> None:
+    for finding in record.findings:
+        print(finding.message, file=sys.stderr)
+    if record.missing:
+        names = ", ".join(record.missing[:5]) + (" …" if len(record.missing) > 5 else "")
+        print(f"No result for {len(record.missing)} slices: {names}", file=sys.stderr)
+    if record.cancelled:
+        print(f"napari-medseg: Cancelled; what was finished is in {record.output}.", file=sys.stderr)
+    device = f" ({record.device})" if record.device else ""
+    print(f"Segmented {record.slices} {'slice' if record.slices == 1 else 'slices'}{device} into {record.output}")

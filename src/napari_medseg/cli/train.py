@@ -1,0 +1,107 @@
+"""``napari-medseg train``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from napari_medseg.core import InputError
+from napari_medseg.training import TrainingRun, TrainOptions
+from napari_medseg.training import train as train_model
+
+from .flags import with_options
+from .progress import shown_progress
+
+PairsOfPaths = tuple[tuple[Path, Path], ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a new run is made of."""
+
+    data: Annotated[
+        PairsOfPaths,
+        Parameter(
+            help="IMAGES MASKS: files or folders, matched by name (also NAME_mask, mask_NAME); may be repeated.",
+            negative=(),
+            show_default=False,
+        ),
+    ] = ()
+    validation_data: Annotated[
+        PairsOfPaths,
+        Parameter(
+            help="IMAGES MASKS that only measure and never train; may be repeated.", negative=(), show_default=False
+        ),
+    ] = ()
+    model: Annotated[
+        str,
+        Parameter(
+            help="What to start from: a library model, a folder, or architecture:encoder for random weights "
+            "(unet:resnet18), with +imagenet to download the encoder's (default: femur-ct).",
+            show_default=False,
+        ),
+    ] = ""
+    name: Annotated[
+        str, Parameter(help="Of the new model; without it the start's name with a new version.", show_default=False)
+    ] = ""
+    classes: Annotated[
+        tuple[str, ...],
+        Parameter(
+            help="Names of mask values: VALUE=NAME, several after one another.",
+            negative=(),
+            show_default=False,
+            consume_multiple=True,
+        ),
+    ] = ()
+
+
+@with_options(TrainOptions)
+def train(
+    run: Annotated[
+        Path | None, Parameter(name="RUN.json", help="Repeat a saved run; flags given here replace its own.")
+    ] = None,
+    /,
+    *,
+    plan: Annotated[Plan, Parameter(name="*")] = Plan(),
+    options: TrainOptions,
+) -> int:
+    """Fine-tune a model, or train a new one, on images and their masks.
+
+    The better of old and new on the held-out masks is what counts: a model that got worse is kept aside and says so.
+    Ctrl-C stops and keeps the best so far.
+
+    **Example**
+
+    ```
+    napari-medseg train --data images/ masks/ --model femur-ct --name my-femur --max-minutes 5
+    napari-medseg train --data images/ masks/ --model unet:resnet18 --name organs --classes 1=liver 2=kidney
+    ```
+    """
+    settings = options.model_dump(exclude_unset=True)
+    with shown_progress() as report:
+        if run is not None:
+            if plan != Plan():
+                raise InputError(
+                    f"{run} says already what to train on.", "Leave out --data, --model, --name and --classes."
+                )
+            card = train_model(TrainingRun.load(run), report=report, **settings)
+        else:
+            if not plan.data:
+                raise InputError(
+                    "There is nothing to train on.", "Give --data IMAGES MASKS, or the RUN.json of an earlier run."
+                )
+            start = {"model": plan.model} if plan.model else {}
+            card = train_model(
+                plan.data,
+                **start,
+                name=plan.name,
+                classes=plan.classes,
+                validation_data=plan.validation_data,
+                report=report,
+                **settings,
+            )
+    print(f"{card.reference}: {card.description}".rstrip(": "))
+    return 0

@@ -1,0 +1,176 @@
+"""The whole loop on a built-in sample: segment, correct, fine-tune, segment again, save, look.
+
+This lies above the layers of the package: it runs what the command line and the window run, and knows both.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+from cyclopts import Parameter
+from PIL import Image as Picture
+
+from napari_medseg import io
+from napari_medseg.cli.progress import shown_progress
+from napari_medseg.cli.screen import open_screen
+from napari_medseg.cli.targets import check_target, write_text
+from napari_medseg.core import ClassInfo, Geometry, Image, Labels, ModelError, Reporter
+from napari_medseg.evaluation import Report, evaluate
+
+MODEL = "femur-ct"
+SEED = 7
+SLICES = 32
+CORRECTED = 4
+STEPS = 60
+
+
+def demo(
+    *,
+    output: Annotated[Path, Parameter(help="Folder for masks, figures and the screenshot.")] = Path("demo-output"),
+    window: Annotated[
+        bool, Parameter(help="Show the result in napari, or take a screenshot where there is no display.")
+    ] = True,
+    overwrite: Annotated[bool, Parameter(help="Replace the results of an earlier demo.", negative=())] = False,
+) -> int:
+    """Run the whole loop on a built-in sample.
+
+    A made-up CT of both femora is segmented; a few slices are corrected; the model is fine-tuned on them; the other
+    slices show what that gained. Takes a few minutes without a graphics card.
+
+    **Example**
+
+    ```
+    napari-medseg demo --output demo-output --no-window
+    ```
+    """
+    check_target(output, overwrite=overwrite)
+    # A library of its own: trying the demo leaves no models behind in the user's.
+    os.environ["NAPARI_MEDSEG_HOME"] = str((output / "library").resolve())
+    image, truth = sample()
+    with shown_progress() as report:
+        before, after, corrected = improve(image, truth, output, report)
+    chosen = [z for z in range(len(image)) if z not in corrected]
+    figures = {name: _score(labels, truth, chosen) for name, labels in (("before", before), ("after", after))}
+    _tell(figures, corrected)
+    for name, figure in figures.items():
+        write_text(output / f"evaluation-{name}.json", figure.to_json())
+    print(f"Masks and figures are in {output}")
+    if window:
+        look(image, after, output / "screenshot.png")
+    return 0
+
+
+def look(image: Image, labels: Labels, picture: Path) -> None:
+    """Show the result in napari and take a screenshot; on a virtual screen where there is no display."""
+    if find_spec("napari") is None:
+        print('napari is not installed, so there is no window: pip install "napari-medseg[all]"')
+        return
+    with open_screen() as screen:
+        if screen == "none":
+            print("There is no display, and Xvfb is not installed: no window and no screenshot.")
+            return
+        if screen == "user":
+            print("Opening napari; close its window to end the demo.")
+        from napari_medseg.widgets.demo import show_demo
+
+        show_demo(image, labels, picture, interactive=screen == "user")
+    print(f"Screenshot of the window: {picture}")
+
+
+def sample() -> tuple[Image, Labels]:
+    """The made-up CT series and its exact labels."""
+    from napari_medseg.phantoms import femur_ct
+
+    data, labels, spacing = femur_ct(SEED, slices=SLICES, size=384)
+    names = tuple(f"{z}.png" for z in range(len(data)))
+    geometry = Geometry(spacing=spacing, unit="mm")
+    classes = (ClassInfo.numbered(1, "left femur"), ClassInfo.numbered(2, "right femur"))
+    return Image(data, "ZYX", geometry, names), Labels(labels, classes, geometry, names)
+
+
+def improve(image: Image, truth: Labels, output: Path, report: Reporter) -> tuple[Labels, Labels, tuple[int, ...]]:
+    """Segment, correct the worst slices, fine-tune, segment again.
+
+    Returns
+    -------
+    before, after
+        What the model gave, and what the fine-tuned one gives.
+    corrected
+        Indices of the slices that were corrected.
+    """
+    from napari_medseg.inference import segment
+    from napari_medseg.training import train
+
+    start = time.monotonic()
+    model = pick_model()
+    print(f"Segmenting {len(image)} slices of a made-up CT with {model} …")
+    before = segment(image, model, report=report)
+    _save(output / "masks-before", before)
+    corrected = worst_slices(evaluate(before, truth), image.names)
+    print(f"Correcting slices {', '.join(str(z) for z in corrected)} and fine-tuning on them …")
+    pair = (output / "corrected" / "images", output / "corrected" / "masks")
+    _save_slices(pair[0], image, corrected)
+    _save(pair[1], _pick(truth, corrected))
+    card = train([pair], model=model, name="demo-femur", report=report, max_steps=STEPS, max_minutes=2, seed=SEED)
+    print(f"Segmenting again with {card.reference} …")
+    after = segment(image, card.reference, report=report)
+    _save(output / "masks-after", after)
+    print(f"Done in {time.monotonic() - start:.0f} s.")
+    return before, after, corrected
+
+
+def pick_model() -> str:
+    """The built-in femur model, or another one that takes grey images.
+
+    Raises
+    ------
+    ModelError
+        When there is none.
+    """
+    from napari_medseg.models import list_models
+
+    names = [card.name for card in list_models() if card.channels == 1]
+    if not names:
+        raise ModelError("There is no model to run the demo with.", "Import one: napari-medseg models import PATH.")
+    return MODEL if MODEL in names else names[0]
+
+
+def worst_slices(report: Report, names: tuple[str, ...]) -> tuple[int, ...]:
+    """Indices of the slices that most need correcting, as a person looking through them would choose."""
+    scores: dict[str, list[float]] = {}
+    for row in report.rows:
+        if (dice := row.values.get("dice")) is not None:
+            scores.setdefault(row.slice, []).append(dice)
+    ordered = sorted(scores, key=lambda name: min(scores[name]))
+    return tuple(sorted(names.index(name) for name in ordered[:CORRECTED]))
+
+
+def _pick(labels: Labels, chosen: tuple[int, ...] | list[int]) -> Labels:
+    names = tuple(labels.names[z] for z in chosen)
+    return Labels(np.asarray(labels.data)[list(chosen)], labels.classes, labels.geometry, names)
+
+
+def _save(folder: Path, labels: Labels) -> None:
+    io.write(folder, labels, overwrite=True)
+
+
+def _save_slices(folder: Path, image: Image, chosen: tuple[int, ...]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for z in chosen:
+        Picture.fromarray(image.slice(z)).save(folder / image.names[z])
+
+
+def _score(labels: Labels, truth: Labels, chosen: list[int]) -> Report:
+    return evaluate(_pick(labels, chosen), _pick(truth, chosen), merge=True)
+
+
+def _tell(figures: dict[str, Report], corrected: tuple[int, ...]) -> None:
+    print(f"On the {SLICES - len(corrected)} slices that were not corrected:")
+    for name, figure in figures.items():
+        dice = figure.figure("dice")
+        print(f"  Dice {name} fine-tuning: {dice.pooled or 0:.4f} (mean of slices {dice.mean or 0:.4f})")

@@ -1,0 +1,217 @@
+"""Score a segmentation against the truth."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from importlib import import_module
+from os import PathLike
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_medseg.core import ClassInfo, Finding, InputError, Labels
+
+from .metrics import METRICS, count
+from .report import Report, Row, summarise
+
+Source = Labels | str | PathLike[str]
+Match = tuple[int, int, str]
+
+_WORD = r"(?:masks?|seg|segmentation|labels?)"
+_MASK_NAME = re.compile(rf"{_WORD}[_\- .]+(?P<after>.+)|(?P<before>.+)[_\- .]+{_WORD}", re.IGNORECASE)
+
+
+def evaluate(prediction: Source, truth: Source, *, merge: bool = False) -> Report:
+    """Score a segmentation against the truth, per class and slice.
+
+    Slices are matched by file name when both sides have names (a truth of 16 slices scores those 16 of a prediction of
+    93), else by position. Slices that hold no result are listed as missing, never scored as empty. A class that is in
+    neither mask of a slice is left out there and counted, not scored as perfect.
+
+    Parameters
+    ----------
+    prediction, truth
+        Labels, or a file or folder that holds them.
+    merge
+        Score all classes together as one foreground.
+
+    Raises
+    ------
+    InputError
+        When no slice has a partner, sizes differ or the two sides have no class in common.
+    """
+    return evaluate_set([(load(prediction), load(truth))], merge=merge)
+
+
+def evaluate_set(pairs: Sequence[tuple[Labels, Labels]], *, merge: bool = False) -> Report:
+    """Score several (prediction, truth) pairs, such as images of different sizes, in one report."""
+    rows: list[Row] = []
+    missing: list[str] = []
+    unmatched: list[str] = []
+    findings: list[Finding] = []
+    units = set()
+    for prediction, truth in pairs:
+        matches, alone = match_slices(prediction, truth)
+        unmatched += alone
+        classes = None if merge else _classes(prediction, truth, matches)
+        findings += [] if merge else _differences(prediction, truth)
+        spacing, unit = _plane(truth, prediction)
+        units.add(unit)
+        for p, t, name in matches:
+            if p in prediction.missing or t in truth.missing:
+                missing.append(name)
+            else:
+                rows += _score_slice((prediction.slice(p), truth.slice(t)), name, classes, spacing)
+    if not rows:
+        raise InputError(
+            "No slice could be scored.", "Check that the prediction holds results for the slices of the truth."
+        )
+    if len(units) > 1:
+        raise InputError("Some images have a known pixel size and others none.", "Evaluate them separately.")
+    if not merge:
+        _check_classes(rows)
+    return Report(
+        rows=tuple(rows),
+        summary=summarise(rows),
+        unit=units.pop(),
+        missing=tuple(missing),
+        unmatched=tuple(unmatched),
+        findings=tuple(dict.fromkeys(findings)),
+    )
+
+
+def load(source: Source) -> Labels:
+    """The labels themselves, or read from a file or folder."""
+    if isinstance(source, Labels):
+        return source
+    # Reading belongs to io, a sibling this package must not depend on: paths go through the package's public names.
+    return cast(Labels, import_module("napari_medseg").read_labels(Path(source)))
+
+
+def slice_key(name: str) -> str:
+    """What a mask's name shares with its image's: the stem without ``mask``, ``seg`` or ``label`` at either end."""
+    stem = Path(name).stem
+    found = _MASK_NAME.fullmatch(stem)
+    return (found["after"] or found["before"]) if found else stem
+
+
+def match_slices(prediction: Labels, truth: Labels) -> tuple[list[Match], list[str]]:
+    """Pair the slices of both sides.
+
+    Returns
+    -------
+    matches
+        Index in the prediction, index in the truth and name, in the order of the truth.
+    unmatched
+        Names of the slices without a partner.
+
+    Raises
+    ------
+    InputError
+        When nothing matches.
+    """
+    single = len(prediction) == len(truth) == 1
+    if prediction.names and truth.names and not single:
+        ours = _keys(prediction, "prediction")
+        theirs = _keys(truth, "truth")
+        matches = [(ours[key], t, truth.names[t]) for key, t in theirs.items() if key in ours]
+        if not matches:
+            raise InputError(
+                f"No slice of the prediction ({prediction.names[0]} …) has a name of the truth ({truth.names[0]} …).",
+                "Name the masks as the slices they belong to.",
+            )
+        alone = [prediction.names[p] for key, p in ours.items() if key not in theirs]
+        return matches, alone + [truth.names[t] for key, t in theirs.items() if key not in ours]
+    if len(prediction) != len(truth):
+        raise InputError(
+            f"The prediction has {len(prediction)} slices and the truth {len(truth)}, without names to match them by.",
+            "Give both as folders of files with equal names, or with equally many slices.",
+        )
+    names = truth.names or prediction.names or tuple(str(z) for z in range(len(truth)))
+    return [(z, z, names[z]) for z in range(len(truth))], []
+
+
+def _keys(labels: Labels, side: str) -> dict[str, int]:
+    keys = [slice_key(name) for name in labels.names]
+    if len(set(keys)) != len(keys):
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise InputError(f"Two slices of the {side} are called {twice}.", "Keep one mask for each slice.")
+    return {key: z for z, key in enumerate(keys)}
+
+
+def _plane(truth: Labels, prediction: Labels) -> tuple[tuple[float, float], str]:
+    """In-plane spacing and its unit, from whichever side knows it; pixels when neither does."""
+    for geometry in (truth.geometry, prediction.geometry):
+        if geometry.known:
+            return (geometry.spacing[-2], geometry.spacing[-1]), geometry.unit
+    return (1.0, 1.0), "px"
+
+
+def _classes(prediction: Labels, truth: Labels, matches: Sequence[Match]) -> tuple[ClassInfo, ...]:
+    """Classes of both sides by value, named as in the truth, and any further value that the masks hold."""
+    by_value = {info.value: info for info in (*prediction.classes, *truth.classes)}
+    held = {int(v) for p, t, _ in matches for mask in (prediction.slice(p), truth.slice(t)) for v in np.unique(mask)}
+    by_value |= {value: ClassInfo.numbered(value) for value in held - {0, *by_value}}
+    return tuple(by_value[value] for value in sorted(by_value))
+
+
+def _differences(prediction: Labels, truth: Labels) -> Iterator[Finding]:
+    names = {info.value: info.name for info in truth.classes}
+    for info in prediction.classes:
+        name = names.get(info.value, info.name)
+        # A numbered name only says that the file came without names.
+        numbered = ClassInfo.numbered(info.value).name
+        if name != info.name and numbered not in (name, info.name):
+            message = (
+                f"Value {info.value} is {info.name} in the prediction and {name} in the truth: scored as one class."
+            )
+            yield Finding("CLASS_NAMES_DIFFER", message)
+
+
+def _score_slice(
+    masks: tuple[npt.NDArray[Any], npt.NDArray[Any]],
+    name: str,
+    classes: tuple[ClassInfo, ...] | None,
+    spacing: tuple[float, float],
+) -> Iterator[Row]:
+    """Rows of one slice; None as classes means all foreground together."""
+    prediction, truth = masks
+    if prediction.shape != truth.shape:
+        sizes = [f"{mask.shape[1]} x {mask.shape[0]}" for mask in masks]
+        raise InputError(
+            f"{name}: the prediction is {sizes[0]} pixels and the truth {sizes[1]}.",
+            "Compare masks of the same image at the same size.",
+        )
+    if classes is None:
+        parts = [(1, "foreground", prediction != 0, truth != 0)]
+    else:
+        parts = [(info.value, info.name, prediction == info.value, truth == info.value) for info in classes]
+    for value, class_name, ours, theirs in parts:
+        counts = count(ours, theirs)
+        values = {key: metric.measure(ours, theirs, spacing) for key, metric in METRICS.items()} if any(counts) else {}
+        yield Row(
+            slice=name,
+            value=value,
+            class_name=class_name,
+            true_positive=counts[0],
+            false_positive=counts[1],
+            false_negative=counts[2],
+            values=values,
+        )
+
+
+def _check_classes(rows: list[Row]) -> None:
+    predicted = {row.value for row in rows if row.true_positive or row.false_positive}
+    true = {row.value for row in rows if row.true_positive or row.false_negative}
+    if predicted and true and not predicted & true:
+        raise InputError(
+            f"The prediction has the values {_listed(predicted)} and the truth {_listed(true)}: no class in common.",
+            "Merge all classes (--merge) to compare the foreground only.",
+        )
+
+
+def _listed(values: set[int]) -> str:
+    return ", ".join(str(value) for value in sorted(values))

@@ -1,0 +1,236 @@
+"""Intensities and pixel size as the card says, the same for every slice of an image."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_medseg.core import Finding, Image, InputError, ModelCard, ModelError, Normalisation
+
+SAMPLE_SLICES = 16
+SAMPLE_PIXELS = 65_536  # of each sampled slice
+PIXEL_SIZE_TOLERANCE = 0.05
+LARGEST_RATIO = 8.0
+
+Pixels = npt.NDArray[np.float32]
+
+
+def sample_slices(image: Image) -> list[npt.NDArray[Any]]:
+    """Every n-th pixel of at most 16 evenly spread slices that can be read; the same ones each time."""
+    readable = [z for z in range(len(image)) if z not in image.missing]
+    spread = np.linspace(0, len(readable) - 1, min(SAMPLE_SLICES, len(readable))).round().astype(int)
+    sample = []
+    for i in spread:
+        try:
+            pixels = image.slice(readable[i])
+        except InputError:
+            continue
+        step = max(1, int(np.sqrt(pixels.shape[0] * pixels.shape[1] / SAMPLE_PIXELS)))
+        sample.append(pixels[::step, ::step])
+    return sample
+
+
+def measure_range(image: Image, normalisation: Normalisation) -> tuple[float, float]:
+    """Values of ``image`` that become 0 and 1.
+
+    Measured once for the whole image, never per slice or tile: a slice of air must not be stretched to look like bone.
+    Missing and unreadable slices and values that are not finite do not count.
+
+    Returns
+    -------
+    (low, high)
+        Equal when the image is constant; (0, 0) when nothing could be read.
+    """
+    if normalisation.method == "window":
+        return normalisation.low, normalisation.high
+    parts = [part.astype(np.float64).ravel() for part in sample_slices(image)]
+    values = np.concatenate(parts) if parts else np.zeros(0)
+    values = values[np.isfinite(values)]
+    if not values.size:
+        return 0.0, 0.0
+    low, high = np.percentile(values, (normalisation.low, normalisation.high))
+    if low == high:  # a small bright object on a flat ground
+        low, high = values.min(), values.max()
+    return float(low), float(high)
+
+
+def normalise(pixels: npt.NDArray[Any], normalisation: Normalisation, value_range: tuple[float, float]) -> Pixels:
+    """One slice, (Y, X) or (Y, X, C) of any real dtype, as the network's input (C, Y, X).
+
+    NaN and infinite values become the low end; an image without any range becomes zeros.
+    """
+    values = pixels if pixels.ndim == 3 else pixels[..., np.newaxis]
+    # float32 holds 16-bit integers exactly; wider types keep their small differences on a large offset.
+    narrow = values.dtype.itemsize <= 2 or values.dtype == np.float32
+    invalid = ~np.isfinite(values) if values.dtype.kind == "f" else None
+    scaled: npt.NDArray[Any] = values.astype(np.float32 if narrow else np.float64)
+    low, high = value_range
+    if low < high:
+        np.subtract(scaled, low, out=scaled)
+        np.divide(scaled, high - low, out=scaled)
+        ends = (0.0, 1.0) if normalisation.clip else (-1e6, 1e6)
+        np.clip(scaled, *ends, out=scaled)
+    else:
+        scaled[...] = 0
+    if invalid is not None and invalid.any():
+        scaled[invalid] = 0
+    if normalisation.mean:
+        if len(normalisation.mean) not in (1, scaled.shape[-1]):
+            raise ModelError(
+                f"The model's card has {len(normalisation.mean)} means for {scaled.shape[-1]} channels.",
+                "Correct mean and std in its card.json.",
+            )
+        scaled = (scaled - np.array(normalisation.mean)) / np.array(normalisation.std)
+    return np.ascontiguousarray(np.moveaxis(scaled, -1, 0), dtype=np.float32)
+
+
+def why_not(image_channels: int, card: ModelCard) -> str:
+    """Why a model does not take images of so many channels, for pickers; empty when it does.
+
+    Use `count_channels` for the number, so that RGB files with nothing but grey in them fit grey models.
+    """
+    if image_channels == card.channels:
+        return ""
+    names = {1: "grey", 3: "RGB"}
+    needs = names.get(card.channels, f"{card.channels} channels")
+    has = names.get(image_channels, f"of {image_channels} channels")
+    return f"needs {needs}, this is {has}"
+
+
+def count_channels(image: Image) -> int:
+    """Channels that hold something of their own: 1 when all channels of the sampled slices are equal."""
+    if image.channels == 1:
+        return 1
+    grey = all((part == part[..., :1]).all() for part in sample_slices(image))
+    return 1 if grey else image.channels
+
+
+def check_channels(image: Image, card: ModelCard) -> None:
+    """Raise ModelError when the model does not take this image's channels."""
+    # Only a grey model asks for a look at the pixels.
+    channels = count_channels(image) if card.channels == 1 else image.channels
+    if reason := why_not(channels, card):
+        raise ModelError(f"The model {card.reference} {reason}.", "Choose another model or another image.")
+
+
+def input_shape(image: Image, card: ModelCard) -> tuple[tuple[int, int], Finding | None]:
+    """Shape (Y, X) of the image's slices at the card's pixel size, and what there is to say about it.
+
+    Raises
+    ------
+    InputError
+        The pixel sizes differ so much that one of them must be wrong.
+    """
+    shape = (image.shape[-2], image.shape[-1])
+    wanted, have = card.pixel_size, image.geometry.pixel_size
+    if wanted is None:
+        return shape, None
+    if have is None:
+        text = (
+            f"The image's pixel size is not known; it was taken as {wanted:g} mm, that of the model {card.reference}."
+        )
+        return shape, Finding("NO_SPACING", text)
+    ratio = have / wanted
+    if abs(ratio - 1) <= PIXEL_SIZE_TOLERANCE:
+        return shape, None
+    if not 1 / LARGEST_RATIO <= ratio <= LARGEST_RATIO:
+        raise InputError(
+            f"The image's pixels are {have:.3g} mm, the model {card.reference} was trained at {wanted:.3g} mm.",
+            "Correct the image's spacing or choose another model.",
+        )
+    text = (
+        f"The slices were resampled from {have:.3g} to {wanted:.3g} mm, the pixel size of the model {card.reference}."
+    )
+    return (max(1, round(shape[0] * ratio)), max(1, round(shape[1] * ratio))), Finding("PIXEL_SIZE", text)
+
+
+def resize(pixels: Pixels, shape: tuple[int, int]) -> Pixels:
+    """(C, Y, X) on another grid over the same area, averaged where it becomes coarser."""
+    if pixels.shape[-2:] == shape:
+        return pixels
+    import torch
+
+    tensor = torch.from_numpy(pixels)[None]
+    resized = torch.nn.functional.interpolate(tensor, shape, mode="bilinear", align_corners=False, antialias=True)
+    return np.asarray(resized[0].numpy())
+
+
+class SliceReader:
+    """Reads and prepares slices of one image for one model, each pixel file once.
+
+    Parameters
+    ----------
+    image, card
+        What is read, and the model it is prepared for.
+    value_range
+        From `measure_range`.
+
+    Attributes
+    ----------
+    shape
+        (Y, X) of the prepared slices.
+    finding
+        What there is to say about the pixel size, or None.
+    invalid
+        Number of NaN and infinite values by slice.
+    """
+
+    def __init__(self, image: Image, card: ModelCard, value_range: tuple[float, float]) -> None:
+        self._image, self._card, self._range = image, card, value_range
+        self.shape, self.finding = input_shape(image, card)
+        self.invalid: dict[int, int] = {}
+        self._kept: OrderedDict[int, Pixels | InputError] = OrderedDict()
+
+    def __call__(self, z: int) -> Pixels:
+        """Slice ``z`` with its neighbours, shape (channels * (2 k + 1), Y, X).
+
+        Raises
+        ------
+        InputError
+            The slice itself cannot be read. An unreadable neighbour, or one beyond the ends, is replaced by the
+            nearest slice on the way to it.
+        """
+        around = self._card.neighbours
+        centre = self._get(z)
+        if isinstance(centre, InputError):
+            raise centre
+        planes = [centre]
+        for step in (-1, 1):
+            last = centre
+            for distance in range(1, around + 1):
+                plane = self._get(z + step * distance)
+                last = last if isinstance(plane, InputError) else plane
+                planes.insert(0 if step < 0 else len(planes), last)
+        return planes[0] if len(planes) == 1 else np.concatenate(planes)
+
+    def _get(self, z: int) -> Pixels | InputError:
+        if not 0 <= z < len(self._image) or z in self._image.missing:
+            return InputError(f"Slice {z} is missing.")
+        if z not in self._kept:
+            try:
+                self._kept[z] = self._read(z)
+            except InputError as error:
+                self._kept[z] = error
+            while len(self._kept) > 2 * self._card.neighbours + 1:
+                self._kept.popitem(last=False)
+        return self._kept[z]
+
+    def _read(self, z: int) -> Pixels:
+        pixels = self._image.slice(z)
+        if pixels.ndim == 3 and self._card.channels == 1:
+            if (pixels != pixels[..., :1]).any():
+                raise ModelError(
+                    f"The model {self._card.reference} needs grey, slice {z} has colours.", "Choose an RGB model."
+                )
+            pixels = pixels[..., 0]
+        if pixels.dtype.kind == "f" and (count := pixels.size - int(np.isfinite(pixels).sum())):
+            self.invalid[z] = count
+        return resize(normalise(pixels, self._card.normalisation, self._range), self.shape)
+
+
+def prepare_slice(image: Image, z: int, card: ModelCard, value_range: tuple[float, float]) -> Pixels:
+    """Slice ``z`` as the network's input, (channels * (2 k + 1), Y, X), at the card's pixel size."""
+    return SliceReader(image, card, value_range)(z)

@@ -1,0 +1,136 @@
+"""What a person can set when segmenting; the only home of these defaults."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator
+from pydantic_core import PydanticCustomError
+
+from napari_medseg.core import Choice, InputError, Options
+
+PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+FLIPS = ("none", "flips")
+
+_DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
+_SLICES = re.compile(r"(\d*):(\d*)")
+
+
+class SegmentOptions(Options):
+    """Settings of one segmentation."""
+
+    device: str = Field(
+        default="auto",
+        title="Device",
+        description="Where the network runs: auto (the graphics card where there is one), cpu, cuda, cuda:N or mps.",
+    )
+    precision: Annotated[str, Choice(PRECISIONS)] = Field(
+        default="auto",
+        title="Precision",
+        description="Number format in the network; auto takes the fastest that gives the same labels on this computer.",
+    )
+    tile: int = Field(
+        default=0,
+        ge=0,
+        le=8192,
+        title="Tile (pixels)",
+        description="Larger slices are cut into squares of this side; 0 takes the model's own, and slices up to half "
+        "as large again whole.",
+    )
+    overlap: float = Field(
+        default=0.25,
+        ge=0,
+        le=0.75,
+        title="Tile overlap (fraction)",
+        description="Part of a tile's side that neighbouring tiles share, 0 to 0.75; more is smoother and slower.",
+    )
+    batch: Annotated[int, Field(ge=1, le=1024)] | Literal["auto"] = Field(
+        default="auto",
+        title="Batch (slices or tiles)",
+        description="Slices or tiles that go through the network together; auto follows the device.",
+    )
+    tta: Annotated[str, Choice(FLIPS)] = Field(
+        default="none",
+        title="Test-time augmentation",
+        description="flips averages over the four mirror images of every slice: a little better, four times as long.",
+    )
+    slices: str = Field(
+        default="",
+        title="Slices (A:B)",
+        description="Only the slices from A up to, not including, B, counted from 0; A: and :B are open ended, "
+        "empty means all.",
+    )
+    smallest: int = Field(
+        default=0,
+        ge=0,
+        le=1_000_000_000,
+        title="Smallest region (pixels)",
+        description="Connected regions of one class with fewer pixels in a slice become background; 0 keeps all.",
+    )
+    fill_holes: bool = Field(
+        default=False,
+        title="Fill holes",
+        description="Background that one class encloses completely in a slice becomes that class.",
+    )
+
+    @field_validator("device")
+    @classmethod
+    def _known_device(cls, value: str) -> str:
+        if not _DEVICE.fullmatch(value):
+            raise PydanticCustomError("device", "'{value}' is none of auto, cpu, cuda, cuda:N, mps", {"value": value})
+        return value
+
+    @field_validator("tile")
+    @classmethod
+    def _no_tiny_tile(cls, value: int) -> int:
+        if 0 < value < 32:
+            raise PydanticCustomError("tile", "must be 0 or at least 32, not {value}", {"value": value})
+        return value
+
+    @field_validator("batch", mode="before")
+    @classmethod
+    def _number_or_auto(cls, value: Any) -> Any:
+        # Checked before the union is tried, so that one sentence comes out and not one per member.
+        if value == "auto":
+            return value
+        number = int(value) if isinstance(value, str) and value.isdecimal() else value
+        if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= 1024:
+            raise PydanticCustomError("batch", "must be auto or 1 to 1024, not '{value}'", {"value": str(value)})
+        return number
+
+    @field_validator("slices")
+    @classmethod
+    def _slice_range(cls, value: str) -> str:
+        text = value.replace(" ", "")
+        if text and not _SLICES.fullmatch(text):
+            raise PydanticCustomError("slices", "must look like 10:20, 10: or :20, not '{value}'", {"value": value})
+        return text
+
+
+def pick_slices(text: str, count: int) -> range:
+    """Indices that ``A:B`` means in a stack of ``count`` slices.
+
+    Parameters
+    ----------
+    text
+        ``"A:B"``, ``"A:"``, ``":B"`` or empty for all; counted from 0, without B.
+    count
+        Number of slices of the image.
+
+    Raises
+    ------
+    InputError
+        No slice is left, or the range goes beyond the image.
+    """
+    match = _SLICES.fullmatch(text or ":")
+    if match is None:
+        raise InputError(f"The slices must look like 10:20, 10: or :20, not '{text}'.")
+    first = int(match[1] or 0)
+    end = int(match[2] or count)
+    if first >= end or end > count:
+        raise InputError(
+            f"The slices {text} do not fit an image of {count} slices (0 to {count - 1}).",
+            "The first number is the first slice, the second the one after the last.",
+        )
+    return range(first, end)

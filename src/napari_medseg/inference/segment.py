@@ -1,0 +1,140 @@
+"""Image and model in, labels out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pydantic import ValidationError
+
+from napari_medseg.core import Finding, Image, InputError, Labels, ModelCard, Progress, Reporter, one_sentence, silent
+from napari_medseg.models import Model, load_model
+
+from .normalise import SliceReader, check_channels, measure_range
+from .options import SegmentOptions, pick_slices
+
+if TYPE_CHECKING:
+    from .stack import ProbabilityTaker, StackRun
+
+
+class ProbabilityStack:
+    """Collects the probabilities of a run: give it to `segment` as ``probabilities``.
+
+    Attributes
+    ----------
+    data
+        float16, (classes, Z, Y, X) or (classes, Y, X), in the order of the card's classes, background left out;
+        NaN where nothing was computed.
+    """
+
+    def __init__(self, image: Image, card: ModelCard) -> None:
+        self._is_stack = image.is_stack
+        self.data = np.full((len(card.classes), *image.shape), np.nan, dtype=np.float16)
+
+    def __call__(self, z: int, probabilities: np.typing.NDArray[np.float16]) -> None:
+        self.data[:, z if self._is_stack else ...] = probabilities
+
+
+def segment(
+    image: Image,
+    model: str | Path | Model,
+    options: SegmentOptions | None = None,
+    *,
+    report: Reporter = silent,
+    probabilities: ProbabilityTaker | None = None,
+    **settings: Any,
+) -> Labels:
+    """Segment an image slice by slice.
+
+    Parameters
+    ----------
+    image
+        A single image or a stack; it may be lazy, each slice is read when its turn comes.
+    model
+        Name in the library, ``name@version``, a folder, or a model already loaded.
+    options
+        The settings; None means the defaults.
+    report
+        Told of every finished slice (``region`` its index, ``result`` its labels) and often in between; may raise
+        `Cancelled`, which comes out of this function at once.
+    probabilities
+        Called with the index of each finished slice and float16 probabilities (classes, Y, X), such as a
+        `ProbabilityStack`.
+    **settings
+        Single fields of `SegmentOptions`, in place of those in ``options``.
+
+    Returns
+    -------
+    Labels
+        Values are those of the card's classes; uint8, or wider where a class value needs it. ``missing`` holds the
+        slices without a result: missing in the image, unreadable, or outside of the chosen slices.
+
+    Raises
+    ------
+    InputError
+        A setting is wrong, or not one of the chosen slices can be read.
+    ModelError
+        The model cannot be loaded or does not fit the image.
+    ComputeError
+        The work failed even in the smallest portions.
+    """
+    chosen_options = _merge(options, settings)
+    chosen = pick_slices(chosen_options.slices, len(image))
+    report(Progress("Segmenting", 0, len(chosen), message="Loading the model"))
+    loaded = load_model(model)
+    card, network = loaded.card, loaded.network
+    check_channels(image, card)
+    value_range = measure_range(image, card.normalisation)
+
+    from .runner import Predictor
+    from .stack import StackRun
+
+    reader = SliceReader(image, card, value_range)
+    was_training = network.training
+    done = [0]
+
+    def tell(progress: Progress) -> None:
+        done[0] = progress.done
+        report(progress)
+
+    def beat() -> None:
+        report(Progress("Segmenting", done[0], len(chosen), message=predictor.message))
+
+    predictor = Predictor(card, network, chosen_options, reader.shape, beat)
+    try:
+        run = StackRun(image, card, chosen_options, reader, predictor, tell, probabilities)
+        run(chosen)
+    finally:
+        network.train(was_training)
+    flat = () if value_range[0] < value_range[1] else (_constant(image),)
+    return _labels(run, chosen, flat)
+
+
+def _merge(options: SegmentOptions | None, settings: dict[str, Any]) -> SegmentOptions:
+    try:
+        return SegmentOptions(**{**(options or SegmentOptions()).model_dump(), **settings})
+    except ValidationError as error:
+        raise one_sentence(error) from error
+
+
+def _constant(image: Image) -> Finding:
+    name = image.source.name if image.source else "The image"
+    return Finding("CONSTANT_IMAGE", f"{name} has the same value everywhere; its labels mean nothing.")
+
+
+def _labels(run: StackRun, chosen: range, findings: tuple[Finding, ...]) -> Labels:
+    image = run.image
+    computed = set(chosen) - run.unreadable.keys() - image.missing
+    if not computed:
+        reason = next(iter(run.unreadable.values()), "They are missing in the image.")
+        raise InputError(f"None of the {len(chosen)} chosen slices can be read. {reason}", "Open the image again.")
+    return Labels(
+        data=run.data,
+        classes=run.card.classes,
+        geometry=image.geometry,
+        names=image.names,
+        source=image.source,
+        findings=(*image.findings, *findings, *run.findings),
+        missing=frozenset(range(len(image))) - computed,
+    )

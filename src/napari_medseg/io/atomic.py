@@ -1,0 +1,101 @@
+"""Files that appear whole or not at all: written under a temporary name beside the target, then renamed."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from secrets import token_hex
+
+from napari_medseg.core import OutputError
+
+
+def write_file(target: Path, writer: Callable[[Path], None], *, overwrite: bool = False) -> None:
+    """Let ``writer`` fill a temporary file, then give it its name.
+
+    Raises
+    ------
+    OutputError
+        If ``target`` exists and may not be overwritten, or cannot be written; what was there before stays.
+    """
+    if target.is_dir():
+        raise OutputError(f"{target} is a folder, not a file.", "Choose another name.")
+    check_free(target, overwrite=overwrite)
+    temporary = _beside(target)
+    with explained(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            writer(temporary)
+            flush(temporary)
+            check_free(target, overwrite=overwrite)
+            temporary.replace(target)
+        finally:
+            temporary.unlink(missing_ok=True)
+        flush(target.parent)
+
+
+@contextmanager
+def temporary_folder(target: Path) -> Iterator[Path]:
+    """A new empty folder beside ``target``, or within it when it is a folder already; gone afterwards."""
+    parent = target if target.is_dir() else target.parent
+    folder = parent / f".{target.name}.{token_hex(4)}.part"
+    with explained(target):
+        folder.mkdir(parents=True)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def check_free(target: Path, *, overwrite: bool) -> None:
+    """Refuse a target that exists, unless it may be overwritten.
+
+    Raises
+    ------
+    OutputError
+        Naming it.
+    """
+    if not overwrite and target.exists():
+        raise OutputError(f"{target} exists.", "Choose another name, or allow overwriting.")
+
+
+def flush(path: Path) -> None:
+    """Make sure that a file, or the names in a folder, are on the disk."""
+    try:
+        handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    except OSError:
+        if path.is_dir():  # Windows opens no folders
+            return
+        raise
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # file systems that cannot
+            raise
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def explained(target: Path) -> Iterator[None]:
+    """Turn what the system says about writing into one sentence."""
+    try:
+        yield
+    except OSError as error:
+        hints = {
+            errno.ENOSPC: "Free some space or choose another drive.",
+            errno.EDQUOT: "Free some space or choose another drive.",
+            errno.EACCES: "Choose a folder that you may write to.",
+            errno.EPERM: "Choose a folder that you may write to.",
+            errno.EROFS: "Choose a folder that you may write to.",
+        }
+        hint = hints.get(error.errno or 0, "Choose another place.")
+        raise OutputError(f"{target} cannot be written ({error.strerror or error}).", hint) from error
+
+
+def _beside(target: Path) -> Path:
+    """A temporary name that keeps the suffix, hidden, in the same folder so that renaming is atomic."""
+    return target.with_name(f".{target.stem}.{token_hex(4)}.part{target.suffix}")

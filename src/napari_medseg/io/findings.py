@@ -1,0 +1,85 @@
+"""Findings about a series: what its user should know before believing it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from napari_medseg.core import Finding
+
+from .format import Header
+from .names import Group, missing_numbers
+
+
+def about_others(groups: list[Group], others: list[Group], masks: list[Path]) -> list[Finding]:
+    """What was left out of the images, and whether there are several series."""
+    findings = []
+    if masks:
+        text = f"{len(masks)} masks beside the images, such as {masks[0].name}, are left out of them."
+        findings.append(Finding("MASKS_BESIDE", text, tuple(p.name for p in masks)))
+    if others:
+        names = tuple(p.name for g in others for p in g.files)
+        text = f"{len(names)} other images, such as {names[0]}, do not belong to the series and are left out."
+        findings.append(Finding("OTHER_FILES", text, names))
+    if len(groups) > 1:
+        labels = ", ".join(f"'{g.label}' ({len(g.files)})" for g in groups[:8])
+        findings.append(Finding("SEVERAL_SERIES", f"The folder holds {len(groups)} series: {labels}."))
+    return findings
+
+
+def about_files(files: list[Path], headers: Sequence[Header | None], unreadable: dict[int, str]) -> list[Finding]:
+    """Files that cannot be read, and those that differ from the rest."""
+    findings = []
+    if unreadable:
+        reasons = " ".join(list(unreadable.values())[:3])
+        text = f"{len(unreadable)} of {len(files)} files cannot be read and count as missing: {reasons}"
+        findings.append(Finding("UNREADABLE", text, tuple(files[z].name for z in unreadable)))
+    sizes = Counter(h.shape for h in headers if h)
+    if len(sizes) > 1:
+        usual, often = sizes.most_common(1)[0]
+        odd = tuple(p.name for p, h in zip(files, headers, strict=True) if h and h.shape != usual)
+        text = f"{often} images have {usual[1]} x {usual[0]} pixels, {len(odd)} have another size, such as {odd[0]}."
+        findings.append(Finding("INCONSISTENT_SIZE", text, odd))
+    types = Counter((str(h.dtype), h.channels) for h in headers if h)
+    if len(types) > 1:
+        (dtype, channels), often = types.most_common(1)[0]
+        odd = tuple(
+            p.name for p, h in zip(files, headers, strict=True) if h and (str(h.dtype), h.channels) != (dtype, channels)
+        )
+        text = f"{often} images are {dtype} with {channels} channels, {len(odd)} are not, such as {odd[0]}."
+        findings.append(Finding("INCONSISTENT_TYPE", text, odd))
+    if len(files) == 1:
+        findings.append(Finding("SINGLE_SLICE", f"The series has one slice, {files[0].name}.", (files[0].name,)))
+    return findings
+
+
+def about_numbers(group: Group) -> list[Finding]:
+    """Numbers that are left out or come twice."""
+    findings = []
+    if gaps := missing_numbers(group.numbers):
+        shown = ", ".join(map(str, gaps[:10])) + (", …" if len(gaps) > 10 else "")
+        text = f"{len(gaps)} slices are missing between {min(group.numbers)} and {max(group.numbers)}: {shown}."
+        findings.append(Finding("MISSING_SLICES", text, tuple(map(str, gaps))))
+    counts = Counter(group.numbers)
+    if twice := [n for n, often in counts.items() if often > 1]:
+        names = tuple(p.name for p, n in zip(group.files, group.numbers, strict=True) if counts[n] > 1)
+        text = f"Number {twice[0]} is there more than once: {', '.join(names[:4])}."
+        findings.append(Finding("DUPLICATE_NUMBERS", text, names))
+    return findings
+
+
+def about_spacing(headers: Sequence[Header | None]) -> list[Finding]:
+    """Whether the files tell how large a pixel is and how far slices lie apart."""
+    known = [h.geometry for h in headers if h]
+    if any(not g.known for g in known):
+        said = [f for h in headers if h for f in h.findings if f.code == "PRINT_RESOLUTION"][:1]
+        text = "The files do not tell their pixel size; give the spacing where it matters."
+        return [*(said if len(headers) > 1 else []), Finding("NO_SPACING", text)]
+    if len({g.spacing for g in known}) > 1:
+        return [Finding("INCONSISTENT_SPACING", "The files tell different pixel sizes; that of the first is taken.")]
+    many = len(headers) > 1 or any(h and h.slices > 1 for h in headers)
+    if many and known[0].ndim == 2:
+        text = "The files do not tell how far their slices lie apart; the pixel size is taken. Give the spacing."
+        return [Finding("NO_SPACING", text)]
+    return []

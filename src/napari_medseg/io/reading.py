@@ -1,0 +1,182 @@
+"""Images from files: one stack, one image, or a set of them, read slice by slice when shown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import dask.array as da
+import numpy as np
+import numpy.typing as npt
+
+from napari_medseg.core import Geometry, Image, InputError
+from napari_medseg.core.geometry import Unit
+from napari_medseg.core.image import Axes
+
+from .format import format_for
+from .pixels import is_grey
+from .series import Series, Source, find_series
+
+
+def read(
+    source: Source,
+    *,
+    spacing: float | Sequence[float] | None = None,
+    unit: Unit = "mm",
+    series: str | None = None,
+    color: bool | None = None,
+) -> Image:
+    """Open an image or a stack without loading its pixels.
+
+    Parameters
+    ----------
+    source
+        A file, a folder whose files are slices, or a list of such files. Slices are ordered as people count.
+    spacing
+        Distance of pixels along (Z,) Y, X, or one number for all of them, in ``unit``; None takes what the files tell,
+        and unit ``"pixel"`` where they tell nothing.
+    unit
+        ``"mm"`` or ``"um"``, the unit of ``spacing``.
+    series
+        Which series of a folder that holds several, such as ``"a-"`` for ``a-1.png``, ``a-2.png``.
+    color
+        Whether RGB files are read in colour. None decides: those whose channels are equal are grey.
+
+    Returns
+    -------
+    Image
+        Lazy: one dask chunk a slice, decoded when asked for. Slices that cannot be read are in ``missing``.
+
+    Raises
+    ------
+    InputError
+        If there is no one image or stack in ``source``; later, from ``Image.slice``, if pixels turn out damaged.
+    """
+    found = find_series(source, series=series, color=color)
+    check_one(found)
+    geometry = _override(found, spacing, unit)
+    # A given spacing settles what a finding complained of.
+    findings = tuple(f for f in found.findings if spacing is None or f.code not in ("NO_SPACING", "PRINT_RESOLUTION"))
+    many = found.channels > 1
+    axes: Axes = ("ZYXC" if many else "ZYX") if found.is_stack else ("YXC" if many else "YX")
+    meaning = "RGB" if found.color else found.header.meaning if found.header.meaning not in ("", "RGB") else "grey"
+    return Image(
+        data=_lazy(found), axes=axes, geometry=geometry, names=found.names, meaning=meaning, source=found.source,
+        findings=findings, missing=frozenset(found.unreadable),
+    )  # fmt: skip
+
+
+def read_set(source: Source) -> list[Image]:
+    """Open each file of a folder as an image of its own; masks beside them are left out.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be read: with its name.
+    """
+    return [read(path) for path in find_series(source).files]
+
+
+def check_one(found: Series) -> None:
+    """Refuse what is not one image or stack, saying what to do.
+
+    Raises
+    ------
+    InputError
+        If there are several series, stacks or sizes.
+    """
+    place, count = found.source.name, len(found.files)
+    by_code = {f.code: f for f in found.findings}
+    if found.groups:
+        labels = ", ".join(f"'{g.label}' ({len(g.files)})" for g in found.groups[:8])
+        raise InputError(
+            f"{place} holds several series: {labels}.", f'Choose one with series="{found.groups[0].label}".'
+        )
+    if "INCONSISTENT_SIZE" in by_code:
+        raise InputError(
+            f"The {count} images in {place} are not one stack: {by_code['INCONSISTENT_SIZE'].message}",
+            "Take out those that do not belong, or read them as a set of single images.",
+        )
+    if found.kind == "images":
+        what = "files of several slices" if any(h and h.slices > 1 for h in found.headers) else "single images"
+        raise InputError(
+            f"{place} holds {count} {what} and not one numbered series.",
+            "Choose one file, name the files of one stack, or read them as a set of single images.",
+        )
+    kinds = {h.dtype for h in found.headers if h}
+    mixed = len({h.channels for h in found.headers if h}) > 1 and (found.color or found.channels > 1)
+    if len(kinds) > 1 or mixed:
+        raise InputError(
+            f"The {count} images in {place} do not fit together: {by_code['INCONSISTENT_TYPE'].message}",
+            "Convert them to one type, or take out those that do not belong.",
+        )
+
+
+class _Slices:
+    """An array whose slices are decoded when indexed; what dask asks for its chunks."""
+
+    def __init__(self, found: Series) -> None:
+        header = found.header
+        self._files = found.files
+        self._one_file = found.kind == "file"
+        self._unreadable = found.unreadable
+        self._grey = not found.color and header.meaning != "channels"
+        self._slice = header.shape if found.channels == 1 else (*header.shape, found.channels)
+        self.shape = (found.count, *self._slice)
+        self.dtype = header.dtype
+        self.ndim = len(self.shape)
+
+    def __getitem__(self, index: Any) -> npt.NDArray[Any]:
+        first, *rest = index if isinstance(index, tuple) else (index,)
+        if isinstance(first, slice):
+            planes = np.stack([self._load(z) for z in range(self.shape[0])[first]])
+            picked: npt.NDArray[Any] = planes[(slice(None), *rest)]
+            return picked
+        plane: npt.NDArray[Any] = self._load(int(first))[tuple(rest)]
+        return plane
+
+    def _load(self, z: int) -> npt.NDArray[Any]:
+        if z in self._unreadable:
+            return np.zeros(self._slice, self.dtype)
+        path = self._files[0] if self._one_file else self._files[z]
+        pixels = format_for(path).pixels(path, z if self._one_file else 0)
+        if self._grey and pixels.ndim == 3:
+            if not is_grey(pixels):
+                raise InputError(
+                    f"{path.name} (slice {z}) is coloured, while the series looked grey.",
+                    "Read the series with color=True, or take this file out.",
+                )
+            pixels = pixels[..., 0]
+        if pixels.shape != self._slice or pixels.dtype != self.dtype:
+            raise InputError(
+                f"{path.name} (slice {z}) is now {pixels.dtype} of shape {pixels.shape},"
+                f" not {self.dtype} of shape {self._slice}.",
+                "It was changed or damaged since the series was opened; open it again.",
+            )
+        return np.ascontiguousarray(pixels)
+
+
+def _lazy(found: Series) -> Any:
+    slices = _Slices(found)
+    chunks = (1, *slices.shape[1:])
+    meta = np.empty((0,) * slices.ndim, slices.dtype)
+    data = da.from_array(  # type: ignore[no-untyped-call]
+        slices, chunks=chunks, name=False, asarray=False, meta=meta
+    )
+    return data if found.is_stack else data[0]
+
+
+def _override(found: Series, spacing: float | Sequence[float] | None, unit: Unit) -> Geometry:
+    if spacing is None:
+        return found.geometry
+    ndim = 3 if found.is_stack else 2
+    values = (float(spacing),) * ndim if isinstance(spacing, int | float) else tuple(float(s) for s in spacing)
+    if ndim == 2 and len(values) == 3:
+        values = values[1:]
+    if len(values) != ndim or not all(np.isfinite(v) and v > 0 for v in values):
+        wanted = "Z, Y, X" if ndim == 3 else "Y, X"
+        raise InputError(
+            f"Spacing {spacing} does not fit {Path(found.source).name}.", f"Give positive numbers for {wanted}."
+        )
+    return Geometry(**{**found.geometry.model_dump(), "spacing": values, "unit": unit})

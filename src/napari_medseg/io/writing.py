@@ -1,0 +1,186 @@
+"""Masks to files: whole or not at all, never over a file that was not meant."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from napari_medseg.core import Geometry, InputError, Labels, OutputError
+
+from .atomic import check_free, flush, temporary_folder, write_file
+from .format import Format, format_for, formats
+from .masks import smallest_type, whole_numbers, written_names
+from .sidecar import Sidecar, read_sidecar, sidecar_path
+
+
+def write(target: str | Path, labels: Labels, *, overwrite: bool = False) -> None:
+    """Write labels into a file, or as a PNG mask per slice into a folder, with a sidecar that keeps the rest.
+
+    Parameters
+    ----------
+    target
+        A name with a format's suffix is a file; one without, or an existing folder, is a folder of PNG masks named as
+        the source slices.
+    labels
+        The labels; slices in ``labels.missing`` are recorded in the sidecar, and no PNG is written for them.
+    overwrite
+        Whether files of this name may be replaced. Files of other names are never touched.
+
+    Raises
+    ------
+    OutputError
+        If the target exists, cannot be written, or cannot hold these labels. What was there before stays.
+    """
+    target = Path(target)
+    as_folder = target.is_dir() or not target.suffix
+    if not as_folder:
+        try:
+            chosen = format_for(target)
+        except InputError as error:
+            raise OutputError(error.message, error.hint) from error
+        if target.is_dir():
+            raise OutputError(f"{target} is a folder, not a file.", "Choose another name.")
+    if target.is_dir() and target.suffix and _is_format(target):
+        raise OutputError(f"{target} is a folder, though its name is that of a file.", "Choose another name.")
+    labels = _compact(labels, limit=2**16 if as_folder or not chosen.stacks else 2**32)
+    if as_folder:
+        _write_folder(target, labels, overwrite=overwrite)
+    else:
+        _write_one(target, labels, chosen, overwrite=overwrite)
+
+
+def _write_one(target: Path, labels: Labels, chosen: Format, *, overwrite: bool) -> None:
+    if chosen.write is None:
+        able = ", ".join(f.suffixes[-1] for f in formats() if f.write)
+        raise OutputError(f"{chosen.title}s are not written, they would change the masks.", f"Choose {able}.")
+    if labels.is_stack and not chosen.stacks:
+        if len(labels) > 1:
+            raise OutputError(
+                f"{target.name} can hold one slice, there are {len(labels)}.",
+                "Give a folder, or a name ending in .tif.",
+            )
+        spacing, unit = labels.geometry.spacing[1:], labels.geometry.unit
+        labels = replace(labels, data=labels.slice(0), geometry=Geometry(spacing=spacing, unit=unit))
+    beside = sidecar_path(target, folder=False)
+    check_free(target, overwrite=overwrite)
+    check_free(beside, overwrite=overwrite)
+    write_file(target, lambda path: _call(chosen, path, labels), overwrite=overwrite)
+    write_file(beside, _text_writer(Sidecar.of(labels)), overwrite=overwrite)
+
+
+def _write_folder(target: Path, labels: Labels, *, overwrite: bool) -> None:
+    names = written_names(labels.names, len(labels))
+    _check_names(names)
+    beside = sidecar_path(target, folder=True)
+    if target.exists() and not target.is_dir():
+        raise OutputError(f"{target} is a file, not a folder.", "Choose another name.")
+    there = {p.name for p in target.iterdir()} if target.is_dir() else set()
+    if there and not overwrite:
+        raise OutputError(f"Folder {target} exists and is not empty.", "Choose another, or allow overwriting.")
+    _check_case(names, there)
+    ours = _written_before(target) if beside.name in there else set()
+    png = format_for(Path("x.png"))
+    with temporary_folder(target) as folder:
+        for z, name in enumerate(names):
+            if z not in labels.missing:
+                one = replace(
+                    labels, data=labels.slice(z), names=(), missing=frozenset(),
+                    geometry=Geometry(spacing=labels.geometry.spacing[-2:], unit=labels.geometry.unit),
+                )  # fmt: skip
+                _call(png, folder / name, one)
+                flush(folder / name)
+        _text_writer(Sidecar.of(labels))(folder / beside.name)
+        flush(folder / beside.name)
+        if not target.exists():
+            folder.rename(target)
+        else:
+            _move_into(folder, target, [n for z, n in enumerate(names) if z not in labels.missing] + [beside.name])
+            # Masks of ours for slices that have no result any more: leaving them would look like one.
+            for name in (n for z, n in enumerate(names) if z in labels.missing and n in ours):
+                (target / name).unlink(missing_ok=True)
+        flush(target)
+        flush(target.parent)
+
+
+def _call(chosen: Format, path: Path, labels: Labels) -> None:
+    assert chosen.write is not None
+    chosen.write(path, labels)
+
+
+def _text_writer(sidecar: Sidecar) -> Callable[[Path], None]:
+    def write_text(path: Path) -> None:
+        path.write_text(sidecar.model_dump_json(indent=1), encoding="utf-8")
+
+    return write_text
+
+
+def _move_into(folder: Path, target: Path, names: Sequence[str]) -> None:
+    for name in names:
+        (folder / name).replace(target / name)
+
+
+def _is_format(target: Path) -> bool:
+    try:
+        format_for(target)
+    except InputError:
+        return False
+    return True
+
+
+def _written_before(target: Path) -> set[str]:
+    try:
+        sidecar = read_sidecar(target)
+    except InputError:
+        return set()
+    return set(written_names(sidecar.names, sidecar.slices)) if sidecar else set()
+
+
+def _check_names(names: Sequence[str]) -> None:
+    bad = next((n for n in names if Path(n).name != n or "\\" in n), None)
+    if bad is not None:
+        raise OutputError(f"'{bad}' cannot be a file name.", "Rename the slices.")
+    counts = Counter(n.lower() for n in names)
+    twice = [n for n in names if counts[n.lower()] > 1]
+    if twice:
+        raise OutputError(
+            f"Masks of several slices would be called the same where case does not count: {', '.join(twice[:4])}.",
+            "Write one .tif file, or rename the slices.",
+        )
+
+
+def _check_case(names: Sequence[str], there: set[str]) -> None:
+    by_small = {n.lower(): n for n in there}
+    for name in names:
+        other = by_small.get(name.lower(), name)
+        if other != name:
+            raise OutputError(
+                f"'{name}' and the existing '{other}' are the same file on some systems.", "Choose another folder."
+            )
+
+
+def _compact(labels: Labels, limit: int) -> Labels:
+    """The labels in the smallest type that holds them; slices are looked at one by one."""
+    top = 0
+    kind = np.dtype(labels.data.dtype).kind
+    for z in range(len(labels)):
+        if kind not in "bu":
+            try:
+                top = max(top, int(whole_numbers(labels.slice(z), f"Slice {z}").max(initial=0)))
+            except InputError as error:
+                raise OutputError(error.message, "Labels are whole numbers from 0.") from error
+        else:
+            top = max(top, int(labels.slice(z).max(initial=0)))
+    top = max([top, *(c.value for c in labels.classes if c.value < limit)])
+    if top >= limit:
+        hint = "Write a .tif file instead." if limit == 2**16 and top < 2**32 else "Give the classes smaller values."
+        raise OutputError(f"The label value {top} is too large for this format.", hint)
+    dtype: np.dtype[Any] = smallest_type(top)
+    if labels.data.dtype == dtype:
+        return labels
+    data = labels.data if hasattr(labels.data, "astype") else np.asarray(labels.data)
+    return replace(labels, data=data.astype(dtype))

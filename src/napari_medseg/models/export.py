@@ -1,0 +1,98 @@
+"""Models for other people and programs."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import uuid
+import warnings
+import zipfile
+from collections.abc import Callable
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from napari_medseg.core import ModelError, OutputError
+
+from .build import size_multiple
+from .weights import CARD, CONFIG, WEIGHTS, load_network
+
+FORMATS = ("folder", "zip", "onnx")
+
+
+def export_to(folder: Path, out: Path, kind: str) -> Path:
+    """Write the model in ``folder`` to ``out``, see `napari_medseg.models.library.export_model`."""
+    if kind == "folder" and out.suffix.lower() == ".zip":
+        kind = "zip"
+    writers: dict[str, Callable[[Path, Path], None]] = {
+        "folder": _write_folder, "zip": _write_zip, "onnx": _write_onnx,
+    }  # fmt: skip
+    if kind not in writers:
+        raise OutputError(f"There is no export format {kind!r}.", f"Formats: {', '.join(FORMATS)}.")
+    if kind == "onnx":
+        _require_onnx()
+    if out.exists():
+        raise OutputError(f"{out} exists already.", "Choose another name or remove it first.")
+    card, _ = load_network(folder)  # a damaged model is not passed on
+    part = out.with_name(f".{out.name}.{uuid.uuid4().hex[:8]}.part")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        writers[kind](folder, part)
+        part.rename(out)
+    except OSError as error:
+        raise OutputError(f"{card.reference} cannot be written to {out}: {error.strerror or error}.") from error
+    finally:
+        if part.is_dir():
+            shutil.rmtree(part, ignore_errors=True)
+        else:
+            part.unlink(missing_ok=True)
+    return out
+
+
+def _write_folder(folder: Path, part: Path) -> None:
+    part.mkdir()
+    for name in (CONFIG, WEIGHTS, CARD):
+        if (folder / name).is_file():
+            shutil.copyfile(folder / name, part / name)
+
+
+def _write_zip(folder: Path, part: Path) -> None:
+    with zipfile.ZipFile(part, "w") as archive:
+        for name in (CONFIG, WEIGHTS, CARD):
+            if (folder / name).is_file():
+                archive.write(folder / name, name)
+
+
+def _require_onnx() -> None:
+    missing = [name for name in ("onnx", "onnxscript") if find_spec(name) is None]
+    if missing:
+        raise ModelError(
+            f"Exporting to ONNX needs the package {' and '.join(missing)}, which is not installed.",
+            f"pip install {' '.join(missing)}",
+        )
+
+
+def _write_onnx(folder: Path, part: Path) -> None:
+    """Write the network with free batch size, height and width, and its card as ``metadata_props``."""
+    import torch
+
+    onnx: Any = import_module("onnx")
+
+    card, network = load_network(folder)
+    side = max(64, 2 * size_multiple(card))
+    sample = torch.zeros(2, card.in_channels, side, side)
+    free = {0: torch.export.Dim.AUTO, 2: torch.export.Dim.AUTO, 3: torch.export.Dim.AUTO}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        program = torch.onnx.export(
+            network, (sample,), dynamo=True, dynamic_shapes=(free,), input_names=["image"], output_names=["logits"],
+            verbose=False,
+        )  # fmt: skip
+    if program is None:
+        raise ModelError(f"{card.reference} cannot be exported to ONNX.")
+    model = program.model_proto
+    onnx.helper.set_model_props(model, {"card": card.model_dump_json()})
+    with part.open("wb") as file:
+        file.write(model.SerializeToString())
+        os.fsync(file.fileno())

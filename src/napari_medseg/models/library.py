@@ -1,0 +1,280 @@
+"""The models that are there: shipped ones and the user's. Importing this loads no torch."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import platformdirs
+
+from napari_medseg.core import Finding, ModelCard, ModelError, OutputError
+
+from .hub import download_model
+from .weights import CONFIG, WEIGHTS, load_network, read_card, write_card, write_model
+
+if TYPE_CHECKING:
+    from torch import nn
+
+STARTERS = Path(__file__).parent / "starters"
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _Entry:
+    card: ModelCard
+    folder: Path
+
+
+def library_home() -> Path:
+    """Folder of the user's models, journal and caches: ``NAPARI_MEDSEG_HOME``, or the system's place for data."""
+    home = os.environ.get("NAPARI_MEDSEG_HOME", "")
+    return Path(home).expanduser() if home else Path(platformdirs.user_data_dir("napari-medseg", appauthor=False))
+
+
+def list_models(*, all_versions: bool = False) -> tuple[ModelCard, ...]:
+    """Cards of the shipped and the user's models, by name; the newest version of each unless all are asked for.
+
+    A damaged model is left out, and told by `check_library` and in the log.
+    """
+    entries, findings = _scan()
+    for finding in findings:
+        _log.warning(finding.message)
+    cards = sorted((e.card for e in entries), key=lambda c: (c.name, c.version))
+    return tuple(cards) if all_versions else tuple({c.name: c for c in cards}.values())
+
+
+def check_library() -> tuple[Finding, ...]:
+    """What is wrong in the library: one finding (``BROKEN_MODEL``) per folder that holds no usable model."""
+    return tuple(_scan()[1])
+
+
+def find_model(reference: str | Path) -> Path:
+    """Folder of a model.
+
+    Parameters
+    ----------
+    reference
+        A library name (its newest version), ``name@version``, a folder, or ``hf:owner/repository[@revision]``.
+
+    Raises
+    ------
+    ModelError
+        If there is no such model; names those there are.
+    """
+    text = str(reference)
+    if text.startswith("hf:"):
+        return download_model(text.removeprefix("hf:"), library_home() / "cache" / "hub")
+    if isinstance(reference, str) and "/" not in text and os.sep not in text:
+        entries = _named(text)
+        if entries:
+            return entries[-1].folder
+    folder = Path(reference).expanduser()
+    if folder.is_dir():
+        read_card(folder)
+        return folder
+    raise _unknown(text)
+
+
+def _unknown(reference: str) -> ModelError:
+    name, _, version = reference.partition("@")
+    _, findings = _scan(name)
+    broken = f"{findings[0].message} " if findings else ""
+    versions = ", ".join(str(e.card.version) for e in _named(name)) if version else ""
+    if versions:
+        return ModelError(f"There is no version {version} of the model {name}.", f"{broken}Its versions: {versions}.")
+    names = ", ".join(c.name for c in list_models()) or "none yet"
+    return ModelError(f"There is no model {reference!r}.", f"{broken}Models here: {names}.")
+
+
+def add_model(network: nn.Module, card: ModelCard) -> ModelCard:
+    """Add a model to the library as the next free version of ``card.name``.
+
+    Safe beside other writers, in this and in other processes: a version is taken by renaming a finished folder, which
+    fails for all but one.
+
+    Returns
+    -------
+    ModelCard
+        With its version and the hash of the weights.
+    """
+    return _add(card, lambda folder: write_model(folder, card, network))
+
+
+def adopt_model(folder: Path, card: ModelCard) -> ModelCard:
+    """Add a copy of a checked model folder to the library; its weights stay the same file, byte for byte."""
+
+    def copy(part: Path) -> ModelCard:
+        for name in (CONFIG, WEIGHTS):
+            shutil.copyfile(folder / name, part / name)
+        return card
+
+    return _add(card, copy)
+
+
+def _add(card: ModelCard, write: Callable[[Path], ModelCard]) -> ModelCard:
+    shelf = library_home() / "models" / card.name
+    part = shelf / f".{uuid.uuid4().hex}.part"
+    try:
+        part.mkdir(parents=True)
+        card = write(part)
+        while True:
+            card = write_card(part, card.model_copy(update={"version": _next_version(card.name)}))
+            try:
+                part.rename(shelf / str(card.version))
+            except OSError:
+                if not (shelf / str(card.version)).exists():
+                    raise
+                continue
+            return card
+    except OSError as error:
+        raise OutputError(
+            f"The model {card.name} cannot be added to {shelf}: {error.strerror or error}.",
+            "Make room or set NAPARI_MEDSEG_HOME to a folder that can be written.",
+        ) from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def remove_model(reference: str) -> tuple[ModelCard, ...]:
+    """Remove one of the user's models: ``name@version``, or every version of ``name``. Shipped ones stay.
+
+    Returns
+    -------
+    tuple of ModelCard
+        What was removed.
+    """
+    entries = _named(reference)
+    if not entries:
+        raise _unknown(reference)
+    own = [e for e in entries if not e.folder.is_relative_to(STARTERS)]
+    if not own:
+        raise ModelError(f"{reference} came with napari-medseg and cannot be removed.")
+    for entry in own:
+        gone = entry.folder.with_name(f".{uuid.uuid4().hex}.part")
+        try:
+            entry.folder.rename(gone)  # at once, so that nobody sees half of it
+        except OSError as error:
+            raise OutputError(f"{entry.card.reference} cannot be removed: {error.strerror or error}.") from error
+        shutil.rmtree(gone, ignore_errors=True)
+    return tuple(e.card for e in own)
+
+
+def import_model(path: str | Path, name: str = "", *, network: str = "") -> ModelCard:
+    """Add a model from elsewhere to the library.
+
+    Parameters
+    ----------
+    path
+        A model's folder (ours or smp's), such a folder as ``.zip`` or ``.tar``, ``hf:owner/repository``, or bare
+        weights (``.safetensors``, ``.pt``, ``.pth``, ``.ckpt``). Nothing in it is ever run.
+    name
+        Its name in the library; that of the card or the file if empty.
+    network
+        ``architecture:encoder``, needed for bare weights only.
+
+    Raises
+    ------
+    ModelError
+        If it is no model, is damaged, could run code, or does not fit the architecture.
+    """
+    from .foreign import import_file
+
+    if str(path).startswith("hf:"):
+        return import_folder(find_model(str(path)), name)
+    path = Path(path).expanduser()
+    if path.is_dir():
+        return import_folder(path, name)
+    return import_file(path, name, network)
+
+
+def import_folder(folder: Path, name: str = "") -> ModelCard:
+    """Check a model's folder and add it to the library, see `import_model`."""
+    described = read_card(folder).sha256
+    card, network = load_network(folder)
+    card = renamed(card, name)
+    # Weights that a card vouches for stay byte for byte; smp's own may have lost or gained outputs on the way in.
+    return adopt_model(folder, card) if described and (folder / CONFIG).is_file() else add_model(network, card)
+
+
+def renamed(card: ModelCard, name: str) -> ModelCard:
+    """The same card under another name, if one is given."""
+    from pydantic import ValidationError
+
+    try:
+        return ModelCard.model_validate({**dict(card), "name": name or card.name})
+    except ValidationError as error:
+        raise ModelError(f"{error.errors()[0]['msg'].removeprefix('Value error, ').capitalize()}.") from error
+
+
+def export_model(name: str | Path, out: str | Path, format: Literal["folder", "zip", "onnx"] = "folder") -> Path:
+    """Write a model for other people or programs.
+
+    Parameters
+    ----------
+    name
+        A reference as `find_model` takes it.
+    out
+        The new folder or file; a ``.zip`` makes a zip file of the folder.
+    format
+        ``"folder"`` opens anywhere with ``segmentation_models_pytorch.from_pretrained``.
+    """
+    from .export import export_to
+
+    return export_to(find_model(name), Path(out).expanduser(), format)
+
+
+def _named(reference: str) -> list[_Entry]:
+    """Entries of ``name`` or ``name@version``, oldest first."""
+    name, _, version = reference.partition("@")
+    entries, _ = _scan(name)
+    wanted = [e for e in entries if not version or str(e.card.version) == version]
+    return sorted(wanted, key=lambda e: e.card.version)
+
+
+def _next_version(name: str) -> int:
+    shelf = library_home() / "models" / name
+    taken = [int(p.name) for p in shelf.iterdir() if p.name.isdigit()] if shelf.is_dir() else []
+    taken += [e.card.version for e in _scan(name)[0]]
+    return max(taken, default=0) + 1
+
+
+def _scan(name: str = "") -> tuple[list[_Entry], list[Finding]]:
+    """Every usable version of every model (or of one), and what else was found in the places for models."""
+    entries: dict[str, _Entry] = {}
+    findings = []
+    for folder, own_name, version in _places(name):
+        try:
+            card = read_card(folder)
+            if not (folder / WEIGHTS).is_file():
+                raise ModelError(f"{folder / WEIGHTS} is missing.")
+            if card.name != own_name or version not in ("", str(card.version)):
+                raise ModelError(f"{folder} holds {card.reference}, which belongs in a folder of that name.")
+        except ModelError as error:
+            findings.append(Finding("BROKEN_MODEL", str(error), (str(folder),)))
+            continue
+        entries[card.reference] = _Entry(card, folder)  # the user's own comes later and wins
+    return list(entries.values()), findings
+
+
+def _places(name: str) -> Iterator[tuple[Path, str, str]]:
+    """Folders that should hold models, with the name and version they should have; shipped ones first."""
+    for shelf in _folders(STARTERS, name):
+        yield shelf, shelf.name, ""
+    for shelf in _folders(library_home() / "models", name):
+        for folder in _folders(shelf):
+            yield folder, shelf.name, folder.name
+
+
+def _folders(parent: Path, name: str = "") -> list[Path]:
+    try:
+        inside = sorted(parent.iterdir())
+    except OSError:
+        return []
+    return [p for p in inside if p.is_dir() and p.name[0] not in "._" and name in ("", p.name)]

@@ -1,0 +1,118 @@
+"""Which classes the new model has, and whether some of them are sides."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+
+from napari_medseg.core import ClassInfo, InputError
+
+from .truth import BACKGROUND, Painted
+
+_SIDE = re.compile(r"(?<![a-z])(left|right|links|rechts)(?![a-z])", re.IGNORECASE)
+
+
+def find_classes(
+    painted: Sequence[Painted], names: Sequence[ClassInfo], unlabelled: int | None
+) -> tuple[ClassInfo, ...]:
+    """Classes that occur in the masks, in the order of their values; names from ``names``, else from the masks."""
+    named = {c.value: c for one in painted for c in one.classes} | {c.value: c for c in names}
+    values = {int(v) for one in painted for v in np.unique(one.values)} - {0, unlabelled}
+    return tuple(named.get(value) or ClassInfo.numbered(value) for value in sorted(v for v in values if v is not None))
+
+
+def merge_classes(
+    old: Sequence[ClassInfo], found: Sequence[ClassInfo]
+) -> tuple[tuple[ClassInfo, ...], dict[int, int], list[str]]:
+    """The new model's classes: those of its start, in their order, and then what is new in the masks.
+
+    A class is the same when its name is; a class of the masks that has no name of its own is the start's class of that
+    value, or its only class.
+
+    Returns
+    -------
+    classes, index, notes
+        ``index`` has the class index of each mask value, 0 for background; ``notes`` what a user should know.
+    """
+    notes: list[str] = []
+    unnamed = [c for c in found if c.name == ClassInfo.numbered(c.value).name]
+    by_value = {c.value: c for c in old}
+    renamed = {c.value: by_value[c.value] for c in unnamed if c.value in by_value}
+    if len(old) == len(found) == len(unnamed) == 1 and not renamed:
+        renamed = {found[0].value: old[0].model_copy(update={"value": found[0].value})}
+        notes.append(f"Mask value {found[0].value} was taken as '{old[0].name}', the only class of the start model.")
+    if len(old) > 1 and len(found) == len(unnamed) == 1:
+        # A mask of 0 and 1 for a model of several classes is far more often all of them in one than the first alone.
+        renamed = {}
+    background = [c for c in found if c.name.lower() == BACKGROUND]
+    painted = {renamed.get(c.value, c).name: renamed.get(c.value, c) for c in found if c not in background}
+    taken = {c.value for c in found}
+    classes: list[ClassInfo] = []
+    if old and not {c.name for c in old} & {*painted}:
+        notes.append(f"The masks have other classes than the start model: {', '.join(painted)}.")
+        old = ()
+    for c in old:
+        if c.name in painted:
+            classes.append(painted.pop(c.name))
+        elif c.value in taken:
+            notes.append(f"The start model's class '{c.name}' gave way to another class with its value {c.value}.")
+        else:
+            classes.append(c)
+            notes.append(f"'{c.name}' is painted in no mask; where masks are whole, its pixels count as background.")
+    classes.extend(painted.values())
+    index = {0: 0} | {c.value: 0 for c in background} | {c.value: i for i, c in enumerate(classes, 1)}
+    return tuple(classes), index, notes
+
+
+def check_painted(
+    painted: Sequence[Painted], classes: Sequence[ClassInfo], index: dict[int, int], unlabelled: int | None
+) -> None:
+    """Refuse masks from which nothing can be learnt.
+
+    Raises
+    ------
+    InputError
+        Nothing is painted, or everything that is painted is one and the same class.
+    """
+    seen = {index[int(v)] for one in painted for v in np.unique(one.values) if int(v) != unlabelled}
+    if not seen - {0}:
+        raise InputError("No class is painted in the labelled slices.", "Paint at least one class in one slice.")
+    if len(seen) == 1:
+        name = classes[seen.pop() - 1].name
+        raise InputError(
+            f"Only '{name}' is painted, so nothing shows what is not '{name}'.",
+            "Paint some background as a class of its own, named background, or give whole masks.",
+        )
+
+
+def are_sides(
+    painted: Sequence[Painted], classes: Sequence[ClassInfo], index: dict[int, int], unlabelled: int | None
+) -> str:
+    """Why images must not be mirrored; empty when they may be.
+
+    Not mirroring costs a little variety, mirroring a left side into a right one ruins the model: so one sign is enough.
+    """
+    if named := [c.name for c in classes if _SIDE.search(c.name)]:
+        return f"'{named[0]}' names a side"
+    columns: dict[int, list[float]] = {}
+    order: dict[tuple[int, int], set[bool]] = {}
+    for one in painted:
+        found = {index[v]: x for v, x in one.where(unlabelled).items() if index[v]}
+        for k, x in found.items():
+            columns.setdefault(k, []).append(x)
+            for other, x_other in found.items():
+                # Two centres that are close belong to things above or inside each other, not side by side.
+                if k < other:
+                    order.setdefault((k, other), set()).add(x < x_other)
+                    if abs(x - x_other) < 0.1:
+                        order[k, other] = {True, False}
+    for (a, b), signs in order.items():
+        if len(signs) == 1:
+            left, right = (a, b) if signs == {True} else (b, a)
+            return f"'{classes[left - 1].name}' lies left of '{classes[right - 1].name}' in every slice"
+    for k, xs in columns.items():
+        if len(xs) >= 3 and (max(xs) < 0.4 or min(xs) > 0.6):
+            return f"'{classes[k - 1].name}' lies on one side of every slice"
+    return ""

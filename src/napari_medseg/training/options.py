@@ -1,0 +1,87 @@
+"""Every number a person can turn for a training run, with its default, bounds and help; loads no torch."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from pydantic import Field, field_validator
+
+from napari_medseg.core import Choice, Options
+
+from .losses import LOSSES
+from .presets import AUGMENTATIONS
+
+
+class TrainOptions(Options):
+    """Settings of one training run."""
+
+    max_minutes: float | None = Field(
+        None,
+        title="Minutes",
+        description="Time for the whole run; without minutes and steps, 1 minute on a CPU and 20 s on a GPU",
+        gt=0,
+        le=10_000,
+    )
+    max_steps: int | None = Field(
+        None,
+        title="Steps",
+        description="Number of training steps; without minutes, the same seed then gives the same weights",
+        ge=1,
+        le=10_000_000,
+    )
+    seed: int = Field(0, title="Seed", description="Start of the random numbers", ge=0, le=2**31 - 1)
+    augmentation: Annotated[str, Choice(AUGMENTATIONS)] = Field(
+        "medium", title="Augmentation", description="How strongly the training images are varied"
+    )
+    loss: Annotated[str, Choice(LOSSES)] = Field(
+        "dice-ce", title="Loss", description="What the training minimises; unlabelled pixels never count"
+    )
+    device: str = Field(
+        "auto", title="Device", description="auto, cpu, cuda, cuda:N or mps", pattern=r"^(auto|cpu|cuda(:\d+)?|mps)$"
+    )
+    precision: Annotated[str, Choice(("auto", "fp32", "bf16", "fp16"))] = Field(
+        "auto",
+        title="Precision",
+        description="Number format of the network's arithmetic; auto takes the fastest that is stable",
+    )
+    batch: int = Field(0, title="Batch", description="Samples in one step; 0 chooses by size and device", ge=0, le=1024)
+    crop: int = Field(
+        0,
+        title="Crop",
+        description="Side of the training samples in pixels; 0 takes whole slices up to 512 and crops of larger ones",
+        ge=0,
+        le=4096,
+    )
+    validation: float = Field(
+        0.2, title="Held out", description="Share of the labelled slices that only measures, never trains", ge=0, le=0.5
+    )
+    unlabelled: int | None = Field(
+        None, title="Unlabelled value", description="Mask value that never counts, for strokes: 0; empty for none", ge=0
+    )
+    learning_rate: float = Field(
+        0.0,
+        title="Learning rate",
+        description="Largest step of the optimiser; 0 chooses by the start model",
+        ge=0,
+        le=0.1,
+    )
+    sides: Annotated[str, Choice(("auto", "yes", "no"))] = Field(
+        "auto",
+        title="Left and right differ",
+        description="Whether images must never be mirrored; auto looks at the classes",
+    )
+    group: str = Field(
+        "",
+        title="Group",
+        description="Regular expression on file names; what it finds (a patient) is held out as a whole",
+    )
+
+    @field_validator("group")
+    @classmethod
+    def _compiles(cls, value: str) -> str:
+        try:
+            re.compile(value)
+        except re.error as error:
+            raise ValueError(f"'{value}' is no regular expression: {error}") from error
+        return value

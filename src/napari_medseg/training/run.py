@@ -1,0 +1,203 @@
+"""A training run: what it needs to be repeated exactly, and doing it."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from napari_medseg import __version__
+from napari_medseg.core import ClassInfo, InputError, ModelCard, OutputError, Reporter, one_sentence, silent
+
+from .options import TrainOptions
+
+RUN_FILE = "run.json"
+
+
+class Pair(BaseModel):
+    """An image and its mask.
+
+    Attributes
+    ----------
+    image, labels
+        Files or folders.
+    slices
+        The labelled slices; None takes those for which there is a mask.
+    range
+        Values of the image that become 0 and 1; None measures them. Needed where ``image`` is only a part of what
+        will be segmented.
+    group
+        Held out together with others of this group; empty goes by `TrainOptions.group`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    image: Path
+    labels: Path
+    slices: tuple[int, ...] | None = None
+    range: tuple[float, float] | None = None
+    group: str = ""
+
+
+class TrainingRun(BaseModel):
+    """Everything a training run depends on.
+
+    Attributes
+    ----------
+    pairs, validation_pairs
+        What trains, and what only measures; without the latter, a share of the former is held out.
+    start
+        A library model (best with its version) or ``architecture:encoder``.
+    name
+        Of the new model; empty keeps the start's.
+    classes
+        Names of mask values, over those the masks bring along.
+    folder
+        Where ``run.json`` and ``result.json`` are written; None takes a new folder in the library's home.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    pairs: tuple[Pair, ...] = Field(min_length=1)
+    validation_pairs: tuple[Pair, ...] = ()
+    start: str = "femur-ct"
+    name: str = ""
+    classes: tuple[ClassInfo, ...] = ()
+    options: TrainOptions = TrainOptions()
+    folder: Path | None = None
+    version: str = Field(default=__version__, description="Of the program that made it")
+
+    def save(self) -> Path:
+        """Write ``run.json`` into the run's folder and return its path."""
+        if self.folder is None:
+            raise OutputError("The training run has no folder to be saved in.")
+        path = self.folder / RUN_FILE
+        write_text(path, self.model_dump_json(indent=2))
+        return path
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read a run from ``run.json`` or its folder."""
+        path = Path(path)
+        path = path / RUN_FILE if path.is_dir() else path
+        try:
+            return cls.model_validate_json(path.read_bytes())
+        except OSError as error:
+            raise InputError(f"{path} cannot be read: {error.strerror}.") from error
+        except ValidationError as error:
+            raise InputError(f"{path} is no training run: {one_sentence(error).message}") from error
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a small file whole or not at all."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(f".{path.name}.part")
+        with part.open("w", encoding="utf-8") as file:
+            file.write(text + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written: {error.strerror}.", "Choose another folder.") from error
+
+
+Data = Sequence[tuple[str | Path, str | Path]]
+
+
+def train(
+    data: TrainingRun | Data,
+    *,
+    model: str | Path = "femur-ct",
+    name: str = "",
+    report: Reporter = silent,
+    classes: Mapping[int, str] | Iterable[ClassInfo | str] = (),
+    validation_data: Data = (),
+    **settings: Any,
+) -> ModelCard:
+    """Train a model and add it to the library.
+
+    Parameters
+    ----------
+    data
+        Pairs of images and masks, files or folders, or a run that was prepared or saved.
+    model
+        What to start from: a library model, a folder, or ``architecture:encoder`` for random weights.
+    name
+        Of the new model; empty keeps the start's name and makes a new version.
+    report
+        Told about every step; raising `Cancelled` stops, keeps the best so far and returns it.
+    classes
+        Names of mask values: ``{1: "femur"}``, ``["1=femur"]`` or classes. One named ``background`` is background.
+    validation_data
+        Pairs that only measure; without them a share of ``data`` is held out.
+    **settings
+        Fields of `TrainOptions`. With a run as ``data`` they replace its own.
+
+    Returns
+    -------
+    ModelCard
+        The new model's. If it scored worse than its start on the held-out labels it is kept aside under the name
+        with ``-rejected``, and the last report and its description say so.
+
+    Raises
+    ------
+    InputError
+        Images and masks do not fit, or nothing can be learnt from them.
+    ModelError
+        The start model cannot be used.
+    Cancelled
+        Stopped before the first step was done.
+    """
+    started = time.monotonic()
+    run = data if isinstance(data, TrainingRun) else plan_run(data, model, name, classes, validation_data)
+    try:
+        options = TrainOptions.model_validate({**dict(run.options), **settings})
+    except ValidationError as error:
+        raise one_sentence(error) from error
+    run = run.model_copy(update={"options": options})
+    # Here and not above: reading and planning a run needs no torch.
+    from .work import carry_out
+
+    return carry_out(run, report, started).card
+
+
+def plan_run(
+    data: Data,
+    model: str | Path = "femur-ct",
+    name: str = "",
+    classes: Mapping[int, str] | Iterable[ClassInfo | str] = (),
+    validation_data: Data = (),
+) -> TrainingRun:
+    """A run over pairs of paths, with the default options."""
+    if isinstance(data, str | Path) or any(isinstance(one, str | Path) or len(one) != 2 for one in data):
+        raise InputError("Training data are pairs of images and masks.", "For example [('images/', 'masks/')].")
+    if not data:
+        raise InputError("There are no training data.", "Give at least one pair of images and masks.")
+    pairs, validation = (
+        tuple(Pair(image=Path(i).expanduser().absolute(), labels=Path(m).expanduser().absolute()) for i, m in part)
+        for part in (data, validation_data)
+    )
+    return TrainingRun(
+        pairs=pairs, validation_pairs=validation, start=str(model), name=name, classes=name_classes(classes)
+    )
+
+
+def name_classes(classes: Mapping[int, str] | Iterable[ClassInfo | str]) -> tuple[ClassInfo, ...]:
+    """Classes from ``{1: "femur"}``, ``["1=femur"]`` or themselves."""
+    if isinstance(classes, Mapping):
+        classes = [f"{value}={name}" for value, name in classes.items()]
+    named = []
+    for one in classes:
+        if isinstance(one, ClassInfo):
+            named.append(one)
+            continue
+        value, equals, name = one.partition("=")
+        if not equals or not value.strip().isdigit() or not int(value) or not name.strip():
+            raise InputError(f"'{one}' does not name a class.", "Write VALUE=NAME, for example 1=femur.")
+        named.append(ClassInfo.numbered(int(value), name.strip()))
+    return tuple(named)

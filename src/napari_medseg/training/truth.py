@@ -1,0 +1,146 @@
+"""What the masks say: labelled slices, the classes in them, and what may not count."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_medseg.core import ClassInfo, Image, InputError, Labels, ModelCard
+from napari_medseg.inference.normalise import SliceReader, measure_range
+
+from .losses import IGNORE
+
+BACKGROUND = "background"
+"""A mask value whose class has this name means background: in strokes, 0 means unlabelled and background is painted."""
+
+
+@dataclass(frozen=True)
+class Painted:
+    """The mask of one slice, as it was read: a snapshot.
+
+    Attributes
+    ----------
+    image, z
+        The image and the slice in it.
+    values
+        Mask values, (Y, X).
+    classes
+        What the mask's file says about its values.
+    name
+        For messages.
+    group
+        Slices of one group are held out together.
+    value_range
+        Values of the image that become 0 and 1, where they are known already.
+    """
+
+    image: Image
+    z: int
+    values: npt.NDArray[Any]
+    classes: tuple[ClassInfo, ...]
+    name: str
+    group: str
+    value_range: tuple[float, float] | None = None
+
+    def where(self, unlabelled: int | None) -> dict[int, float]:
+        """Mean column of each value that counts, as a share of the width."""
+        width = self.values.shape[1]
+        found = {}
+        for value in np.unique(self.values).tolist():
+            if value != unlabelled:
+                found[value] = float((self.values == value).nonzero()[1].mean() + 0.5) / width
+        return found
+
+
+@dataclass(frozen=True)
+class LabelledSlice:
+    """One slice ready for the network.
+
+    Attributes
+    ----------
+    pixels
+        Normalised input, (C, Y, X), float16.
+    target
+        Class indices or `IGNORE`, (Y, X), int16.
+    """
+
+    name: str
+    pixels: npt.NDArray[np.float16]
+    target: npt.NDArray[np.int16]
+
+    @property
+    def present(self) -> frozenset[int]:
+        """Class indices in it, 0 for background."""
+        return frozenset(np.unique(self.target).tolist()) - {IGNORE}
+
+
+def paint(image: Image, labels: Labels, slices: Sequence[int], group: str = "") -> list[Painted]:
+    """Snapshots of the labelled slices of one image.
+
+    Raises
+    ------
+    InputError
+        Image and mask differ in size, or a mask has negative values.
+    """
+    painted = []
+    for z in slices:
+        name = image.names[z] if image.names else f"{Path(image.source or 'image').name}, slice {z}"
+        values = np.array(labels.slice(z))
+        expected = image.shape[-2:]
+        if values.shape != expected:
+            sizes = [f"{columns} x {rows}" for rows, columns in (values.shape, expected)]
+            raise InputError(
+                f"{name}: the mask has {sizes[0]} pixels, the image {sizes[1]}.",
+                "Give each image the mask that was drawn on it.",
+            )
+        if values.dtype.kind == "f" and (values != values.round()).any():
+            raise InputError(f"{name}: the mask has values that are no whole numbers.", "Save masks as integers.")
+        if values.min(initial=0) < 0:
+            raise InputError(f"{name}: the mask has negative values.", "Class values start at 0, the background.")
+        found = re.search(group, name) if group else None
+        if group and not found:
+            raise InputError(f"{name}: the group '{group}' is not found in this name.", "Correct the expression.")
+        key = (found.group(1) if found.groups() else found.group()) if found else ""
+        painted.append(Painted(image, z, values.astype(np.int64), labels.classes, name, key))
+    return painted
+
+
+def prepare(
+    painted: Sequence[Painted], card: ModelCard, index: dict[int, int], unlabelled: int | None
+) -> list[LabelledSlice]:
+    """Make slices ready for the network of ``card``.
+
+    Parameters
+    ----------
+    index
+        Class index of each mask value; a value that is not in it does not count.
+    """
+    readers: dict[int, SliceReader] = {}
+    ready = []
+    for one in painted:
+        if id(one.image) not in readers:
+            value_range = one.value_range or measure_range(one.image, card.normalisation)
+            readers[id(one.image)] = SliceReader(one.image, card, value_range)
+        pixels = readers[id(one.image)](one.z)
+        target = np.full(one.values.shape, IGNORE, np.int16)
+        for value in np.unique(one.values).tolist():
+            if value != unlabelled:
+                target[one.values == value] = index.get(value, IGNORE)
+        ready.append(LabelledSlice(one.name, pixels.astype(np.float16), _fit(target, pixels.shape[-2:])))
+    return ready
+
+
+def _fit(target: npt.NDArray[np.int16], shape: tuple[int, ...]) -> npt.NDArray[np.int16]:
+    """``target`` on the grid of pixels that were resampled to the card's pixel size, by nearest neighbour."""
+    if target.shape == shape:
+        return target
+    rows, columns = (
+        ((np.arange(new) + 0.5) * old / new).astype(int) for new, old in zip(shape, target.shape, strict=True)
+    )
+    return np.ascontiguousarray(target[rows[:, None], columns])

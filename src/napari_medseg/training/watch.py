@@ -1,0 +1,62 @@
+"""Reports of a run: not more than anyone can read, and none after it was told to stop."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+
+from napari_medseg.core import Cancelled, Progress, Reporter
+
+from .schedule import Budget
+
+OFTEN = 0.1
+"""Seconds between two reports of steps."""
+
+
+class Watch:
+    """Passes on what happens to the reporter of a run.
+
+    Attributes
+    ----------
+    stopped
+        Whether the reporter has raised `Cancelled`; it is not called again.
+    notes
+        Every sentence said so far.
+    """
+
+    def __init__(self, report: Reporter, budget: Budget, clock: Callable[[], float] = time.monotonic) -> None:
+        self._report, self._budget, self._clock = report, budget, clock
+        self._last = -OFTEN
+        self._step = 0
+        self.metrics: dict[str, float] = {}
+        self.stopped = False
+        self.notes: list[str] = []
+
+    def step(self, step: int, metrics: Mapping[str, float]) -> None:
+        """One step is done."""
+        self._step = step
+        self.metrics.update(metrics)
+        self.beat()
+
+    def beat(self) -> None:
+        """A good moment to stop: report where the last report was long enough ago."""
+        if self._clock() - self._last >= OFTEN:
+            self._tell("")
+
+    def say(self, message: str, metrics: Mapping[str, float] | None = None) -> None:
+        """Something worth a sentence; each only once."""
+        self.metrics.update(metrics or {})
+        if message not in self.notes:
+            self.notes.append(message)
+            self._tell(message)
+
+    def _tell(self, message: str) -> None:
+        if self.stopped:
+            return
+        self._last = self._clock()
+        done, total = self._budget.report(self._step)
+        try:
+            self._report(Progress("Training", done, total, message=message, metrics=dict(self.metrics)))
+        except Cancelled:
+            self.stopped = True
+            raise

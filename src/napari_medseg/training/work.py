@@ -1,0 +1,279 @@
+"""Carry out a training run: read, start, train, compare, add to the library."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from napari_medseg.core import Cancelled, ClassInfo, InputError, ModelCard, Reporter, Score
+from napari_medseg.inference.device import pick_device
+from napari_medseg.inference.normalise import count_channels
+from napari_medseg.models import add_model, is_start, library_home, load_model, start_card, start_network
+from napari_medseg.models.adapt import match_classes
+from napari_medseg.models.weights import adapt_network
+
+from .classes import are_sides, check_painted, find_classes, merge_classes
+from .engine import Engine, choose_batch, start_engine
+from .gather import gather
+from .guard import Verdict, score
+from .loop import Best, fit
+from .run import TrainingRun, write_text
+from .samples import Samples, sample_size
+from .schedule import Budget
+from .split import hold_out
+from .step import Job
+from .truth import LabelledSlice, Painted, prepare
+from .watch import Watch
+
+if TYPE_CHECKING:
+    from torch import nn
+
+RESULT_FILE = "result.json"
+
+SECONDS = {"cpu": 60.0, "cuda": 20.0, "mps": 30.0}
+"""Time for a run that was given neither time nor steps, by device."""
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """What came out of a run.
+
+    Attributes
+    ----------
+    card
+        Of the new model in the library.
+    verdict
+        Old against new on the held-out labels.
+    message
+        The outcome in words.
+    notes
+        Everything else that was said on the way.
+    """
+
+    card: ModelCard
+    verdict: Verdict
+    message: str
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a run starts from: card and network with the new classes, and outputs that mean something already."""
+
+    card: ModelCard
+    network: nn.Module
+    parent: ModelCard | None
+    known: tuple[int, ...]
+
+
+def carry_out(run: TrainingRun, report: Reporter, started: float = -1.0) -> TrainingResult:
+    """Do a training run; see `train`. ``started`` is when its time began, by ``time.monotonic``."""
+    options = run.options
+    with torch.random.fork_rng():
+        torch.manual_seed(options.seed)
+        parent = None if is_start(run.start) else load_model(run.start)
+        run = settle(run, parent.card if parent else None)
+        # The device decides how much time there is by default.
+        device = pick_device(options.device).type
+        timeless = options.max_minutes is None and options.max_steps is None
+        minutes = SECONDS.get(device, 60.0) if timeless else options.max_minutes and options.max_minutes * 60
+        budget = Budget(minutes, options.max_steps, started=started)
+        watch = Watch(report, budget)
+        watch.say("Reading the labelled slices.")
+        training, held_out = read(run, watch)
+        found = find_classes(training, run.classes, options.unlabelled)
+        classes, index, notes = merge_classes(parent.card.classes if parent else (), found)
+        check_painted(training, classes, index, options.unlabelled)
+        for note in (*notes, *strangers(held_out, index, options.unlabelled)):
+            watch.say(note)
+        start = make_start(run, [*training, *held_out], classes, (parent.card, parent.network) if parent else None)
+        engine = start_engine(options, start.card)
+        job = make_job(run, start, engine, training, index, watch)
+        job.held_out = limit(prepare(held_out, start.card, index, options.unlabelled), job, budget, watch)
+        watch.say(f"{engine.device.type.upper()}, {engine.precision}, {job.batch} samples of {job.samples.size[1]} x "
+                  f"{job.samples.size[0]} pixels a step.")  # fmt: skip
+        old = math.nan
+        if start.parent and len(start.known) > 1 and job.held_out:
+            old = score(job.network, job.held_out, engine, start.known, watch.beat).mean(start.known)
+            watch.say(f"The start model's held-out Dice is {old:.3f}.", {"old_dice": old})
+        best = fit(job, budget, watch)
+        new = best.scores.mean(start.known[1:] if not math.isnan(old) else ()) if best.scores else math.nan
+        return keep(run, start, job, best, Verdict(old, new), watch)
+
+
+def settle(run: TrainingRun, parent: ModelCard | None) -> TrainingRun:
+    """Give the run a valid name, the exact version of its start and a folder, and save it there."""
+    name = run.name or (parent.name if parent else run.start.replace(":", "-").replace("+", "-").lower())
+    try:
+        ModelCard(name=name, classes=(ClassInfo.numbered(1),))
+    except ValueError:
+        raise InputError(
+            f"'{name}' cannot be a model's name.", "Use small letters, digits, '.', '_' and '-', a letter first."
+        ) from None
+    # A model in a folder of its own is named by the folder, one of the library by its version.
+    start = parent.reference if parent and not Path(run.start).exists() and ":" not in run.start else run.start
+    folder = run.folder
+    if folder is None:
+        stamp = f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
+        folder = library_home() / "runs" / stamp
+        count = 1
+        while folder.exists():
+            count += 1
+            folder = library_home() / "runs" / f"{stamp}-{count}"
+    run = run.model_copy(update={"name": name, "start": start, "folder": folder})
+    run.save()
+    return run
+
+
+def read(run: TrainingRun, watch: Watch) -> tuple[list[Painted], list[Painted]]:
+    """Snapshots of the slices that train and of those that measure."""
+    options = run.options
+    painted = gather(run.pairs, options.group, watch)
+    if run.validation_pairs:
+        return painted, gather(run.validation_pairs, "", watch)
+    training, held_out, note = hold_out(painted, options.validation, options.unlabelled)
+    if note:
+        watch.say(note)
+    elif held_out:
+        names = ", ".join(one.name for one in held_out[:5]) + (" and others" if len(held_out) > 5 else "")
+        watch.say(f"Trains on {len(training)} slices; {len(held_out)} only measure: {names}.")
+    return training, held_out
+
+
+def strangers(held_out: Sequence[Painted], index: dict[int, int], unlabelled: int | None) -> list[str]:
+    """What to say about classes that are held out but nowhere to be learnt."""
+    values = {v for one in held_out for v in one.where(unlabelled)} - {*index}
+    return [
+        f"Mask value {v} is only in held-out slices: it cannot be learnt and does not count." for v in sorted(values)
+    ]
+
+
+def make_start(
+    run: TrainingRun,
+    painted: Sequence[Painted],
+    classes: tuple[ClassInfo, ...],
+    parent: tuple[ModelCard, nn.Module] | None,
+) -> Start:
+    """The network to train: the parent with the new classes and channels, or a fresh one."""
+    images = list({id(one.image): one.image for one in painted}.values())
+    if parent:
+        card, network = parent
+        # RGB files may hold nothing but grey; a grey model takes them so, a colour model as they are.
+        fits = all(image.channels == card.channels for image in images)
+        channels = card.channels if fits else max(count_channels(image) for image in images)
+    else:
+        channels = max(count_channels(image) for image in images)
+    for image in images:
+        if channels not in (image.channels, count_channels(image)):
+            raise InputError(
+                f"{image.source or 'An image'} has {image.channels} channels, others have {channels}.",
+                "Train grey and colour images apart.",
+            )
+    if parent is None:
+        fresh = start_card(run.start, name=run.name, classes=classes, channels=channels)
+        sizes = [image.geometry.pixel_size for image in images]
+        known = sorted(size for size in sizes if size is not None)
+        if len(known) == len(sizes):
+            fresh = fresh.model_copy(update={"pixel_size": round(known[len(known) // 2], 6)})
+        return Start(fresh, start_network(run.start, fresh), None, ())
+    rows = match_classes(card.classes, classes)
+    learnt = (0, *(i for i, row in enumerate(rows, 1) if row))
+    if (channels, classes) != (card.channels, card.classes):
+        adapted, network = adapt_network(card, network, classes=classes, channels=channels)
+        return Start(adapted, network, card, learnt)
+    return Start(card, network, card, learnt)
+
+
+def make_job(
+    run: TrainingRun, start: Start, engine: Engine, training: Sequence[Painted], index: dict[int, int], watch: Watch
+) -> Job:
+    """Everything the loop needs but the held-out slices."""
+    options = run.options
+    slices = prepare(training, start.card, index, options.unlabelled)
+    why = are_sides(training, start.card.classes, index, options.unlabelled) if options.sides == "auto" else ""
+    if why:
+        watch.say(f"Images are not mirrored: {why}.")
+    largest = 256 if engine.device.type == "cpu" and not why else 512
+    size = sample_size(slices, options.crop, largest, engine.multiple)
+    network = start.network.to(engine.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return Job(
+        network, start.parent is not None, Samples(slices, size, options.seed), [], start.card.classes, engine, options,
+        choose_batch(options, size, engine.device), bool(why) or options.sides == "yes",
+    )  # fmt: skip
+
+
+def limit(slices: list[LabelledSlice], job: Job, budget: Budget, watch: Watch) -> list[LabelledSlice]:
+    """As many held-out slices as can be scored in about 3 % of the time, evenly spread; at least three."""
+    if budget.seconds is None or len(slices) <= 3:
+        return slices
+    everything = range(job.engine.outputs)
+    job.network.eval()
+    job.engine.predict(job.network, slices[0].pixels, everything)  # the first pass chooses kernels
+    begin = time.monotonic()
+    job.engine.predict(job.network, slices[0].pixels, everything)
+    most = max(3, int(0.03 * budget.seconds / max(time.monotonic() - begin, 1e-6)))
+    if len(slices) <= most:
+        return slices
+    watch.say(f"Of {len(slices)} held-out slices, {most} are measured, so that measuring leaves time for training.")
+    return [slices[int((i + 0.5) * len(slices) / most)] for i in range(most)]
+
+
+def keep(run: TrainingRun, start: Start, job: Job, best: Best, verdict: Verdict, watch: Watch) -> TrainingResult:
+    """Add the new model to the library, beside the old ones, and say how it compares."""
+    parent = start.parent
+    remarks = [str(verdict)]
+    if watch.stopped:
+        remarks.append("Stopped early.")
+    for k in best.scores.empty if best.scores else ():
+        remarks.append(f"'{job.classes[k - 1].name}' is not found at all in the held-out slices.")
+    if not verdict.promoted:
+        remarks.append(f"Worse than its start: kept aside as {run.name}-rejected.")
+    scores = []
+    if best.scores:
+        on = f"{len(job.held_out)} held-out slices"
+        scores = [Score(metric="dice", value=round(best.scores.mean(), 4), on=on)]
+        scores += [
+            Score(metric=f"dice {c.name}", value=round(d, 4), on=on)
+            for c, d in zip(job.classes, best.scores.dice[1:], strict=True) if not math.isnan(d)
+        ]  # fmt: skip
+        if not math.isnan(verdict.old):
+            scores.append(Score(metric="dice of its start", value=round(verdict.old, 4), on=on))
+    sources = sorted({pair.image.name for pair in run.pairs})
+    data = f"{len(job.samples.slices)} slices of {', '.join(sources[:3])}{' and others' if len(sources) > 3 else ''}"
+    card = start.card.model_copy(update={
+        "name": run.name if verdict.promoted else f"{run.name}-rejected",
+        "title": "",
+        "description": " ".join(remarks),
+        "trained_on": data,
+        "scores": tuple(s for s in scores if not math.isnan(s.value)),
+        "parent": run.start if parent is None else parent.reference,
+        "parent_sha256": parent.sha256 if parent else "",
+        "sha256": "",
+    })  # fmt: skip
+    card = add_model(job.network.to("cpu", memory_format=torch.contiguous_format).eval(), card)  # type: ignore[call-overload]
+    message = f"{card.reference}: {' '.join(remarks)}"
+    result = TrainingResult(card, verdict, message, tuple(watch.notes))
+    write_result(run, result, best.step)
+    with suppress(Cancelled):  # the work is done
+        watch.say(message)
+    return result
+
+
+def write_result(run: TrainingRun, result: TrainingResult, step: int) -> None:
+    """Write ``result.json`` beside ``run.json``."""
+    assert run.folder is not None
+    old, new = (None if math.isnan(d) else d for d in (result.verdict.old, result.verdict.new))
+    content = {
+        "model": result.card.reference, "promoted": result.verdict.promoted, "old_dice": old, "new_dice": new,
+        "best_step": step, "message": result.message, "notes": list(result.notes),
+    }  # fmt: skip
+    write_text(run.folder / RESULT_FILE, json.dumps(content, indent=2))

@@ -1,0 +1,65 @@
+"""A model's card in words: what it is for, what it needs, what it was made from."""
+
+from __future__ import annotations
+
+from html import escape
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QGridLayout, QLabel, QWidget
+
+from napari_medseg.core import ModelCard
+
+from .look import count, note, tighten
+
+_TITLES = ("About", "Classes", "Input", "Network", "Trained on", "Scores", "Made from", "Licence")
+
+
+class CardView(QWidget):
+    """What a card says, in words."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        grid = QGridLayout(self)
+        tighten(grid)
+        grid.setHorizontalSpacing(10)
+        grid.setColumnStretch(1, 1)
+        self._rows: dict[str, tuple[QLabel, QLabel]] = {}
+        for row, title in enumerate(_TITLES):
+            self._rows[title] = QLabel(title), note(name=title.lower().replace(" ", "_"))
+            for column, label in enumerate(self._rows[title]):
+                grid.addWidget(label, row, column)
+            self._rows[title][0].setAlignment(Qt.AlignmentFlag.AlignTop)
+        self._rows["Classes"][1].setTextFormat(Qt.TextFormat.RichText)
+
+    def show_card(self, card: ModelCard | None) -> None:
+        words = _words(card) if card is not None else {}
+        for title, labels in self._rows.items():
+            labels[1].setText(words.get(title, ""))
+            for label in labels:
+                label.setVisible(bool(words.get(title)))
+
+
+def _swatch(color: str, name: str, value: int) -> str:
+    return f'<span style="color:{color}">■</span> {escape(name)} ({value})'
+
+
+def _words(card: ModelCard) -> dict[str, str]:
+    kind = "RGB" if card.channels == 3 else "grey" if card.channels == 1 else count(card.channels, "channel")
+    size = f"{card.pixel_size:.3g} mm pixels" if card.pixel_size is not None else "pixels of any size"
+    beside = f"with {count(card.neighbours, 'slice')} on either side" if card.neighbours else ""
+    normalisation = card.normalisation
+    values = (
+        f"values {normalisation.low:g} to {normalisation.high:g}"
+        if normalisation.method == "window"
+        else f"{normalisation.low:g}th to {normalisation.high:g}th percentile"
+    )
+    return {
+        "About": card.description or card.title,
+        "Classes": "<br>".join(_swatch(c.color, c.name, c.value) for c in card.classes),
+        "Input": " · ".join(part for part in (card.modality, kind, size, values, beside) if part),
+        "Network": f"{card.architecture} · {card.encoder}",
+        "Trained on": card.trained_on,
+        "Scores": "\n".join(f"{s.metric} {s.value:.3f} on {s.on}" for s in card.scores),
+        "Made from": card.parent.replace("@", " v"),
+        "Licence": card.licence,
+    }

@@ -1,0 +1,290 @@
+"""The Evaluate dock: labels against a truth, figures per class, and the slices worth looking at."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from qtpy.QtCore import QSize, Qt
+from qtpy.QtGui import QColor, QIcon, QPixmap
+from qtpy.QtWidgets import (
+    QAbstractItemView,
+    QCheckBox,
+    QFileDialog,
+    QGridLayout,
+    QHeaderView,
+    QLabel,
+    QTableWidget,
+    QTableWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_medseg._layers import classes_of, labels_from_layer
+from napari_medseg.core import ClassInfo, Labels, MedsegError, Progress, Reporter
+
+from .job import describe_failure
+from .layer_picker import LayerPicker
+from .look import GAP, Dock, button, count, note, tighten
+from .run_panel import RunPanel
+
+if TYPE_CHECKING:
+    import napari.viewer
+
+    from napari_medseg.evaluation.report import Report, Row
+
+_COLUMNS = ("dice", "iou", "precision", "recall", "hd95")
+_SHORT = {"precision": "Prec."}
+_WORST = 12
+
+
+class EvaluateWidget(Dock):
+    """Compares two labels layers; a click on one of the worst slices shows it."""
+
+    def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
+        super().__init__(napari_viewer)
+        self.report: Report | None = None
+        self._compared: tuple[Any, dict[str, int]] = (None, {})
+        self.prediction = LayerPicker(napari_viewer, "labels")
+        self.truth = LayerPicker(napari_viewer, "labels")
+        self.truth.box.setObjectName("truth")
+        self.merge = QCheckBox("All classes as one")
+        self.merge.setObjectName("merge")
+        self.merge.setToolTip("Score everything that is not background together, whatever its class")
+        self.panel = RunPanel("Evaluate", tip="Compare the two labels layers slice by slice")
+        self.scores = _table("scores", ("Class",))
+        self.worst = _table("worst", ("Slice", "Class", "Dice"))
+        self.worst.setToolTip("Click a slice to see it")
+        self.notes = note(name="notes")
+        self.save = button("Save report…", "Save all figures, per slice and class, as JSON or CSV", "save_report")
+        self._results = self._make_results()
+        for part in (self._make_rows(), self.panel, self._results):
+            self.column.addWidget(part)
+        self.column.addStretch(1)
+        self._results.hide()
+        self._connect()
+        self._choose_truth()
+        self._show_state()
+
+    def close_down(self) -> None:
+        self.panel.job.stop()
+        self.viewer.layers.events.inserted.disconnect(self._choose_truth)
+        self.prediction.close_down()
+        self.truth.close_down()
+
+    def _make_rows(self) -> QWidget:
+        rows = QWidget()
+        grid = QGridLayout(rows)
+        tighten(grid)
+        grid.setHorizontalSpacing(10)
+        grid.setVerticalSpacing(GAP + 2)
+        grid.setColumnStretch(1, 1)
+        for row, (title, part) in enumerate((("Prediction", self.prediction), ("Truth", self.truth))):
+            label = QLabel(title)
+            label.setContentsMargins(0, 4, 0, 0)
+            grid.addWidget(label, row, 0, Qt.AlignmentFlag.AlignTop)
+            grid.addWidget(part, row, 1)
+        grid.addWidget(self.merge, 2, 1)
+        self.prediction.box.setToolTip("The labels layer to score")
+        self.truth.box.setToolTip("The labels layer that is right")
+        return rows
+
+    def _make_results(self) -> QWidget:
+        results = QWidget()
+        layout = QVBoxLayout(results)
+        tighten(layout)
+        heading = QLabel("Worst slices")
+        heading.setProperty("heading", True)
+        for part in (self.scores, self.notes, heading, self.worst, self.save):
+            layout.addWidget(part)
+        return results
+
+    def _connect(self) -> None:
+        self.prediction.changed.connect(self._show_state)
+        self.truth.changed.connect(self._show_state)
+        self.viewer.layers.events.inserted.connect(self._choose_truth)
+        self.panel.clicked.connect(self._start)
+        self.panel.job.finished.connect(self._show_report)
+        self.panel.job.cancelled.connect(lambda: self.panel.tell("Stopped; nothing was compared."))
+        self.worst.cellClicked.connect(self._jump)
+        self.worst.currentCellChanged.connect(self._jump)
+        self.save.clicked.connect(self._on_save)
+
+    def _choose_truth(self, event: object = None) -> None:
+        """Two pickers that show the same layer say nothing: take another one, best one called truth."""
+        prediction = self.prediction.value()
+        if prediction is None or self.truth.value() is not prediction:
+            return
+        others = [x for x in self.viewer.layers if x._type_string == "labels" and x is not prediction]
+        if not others:
+            return
+        named = [x for x in others if "truth" in x.name.lower() or "mask" in x.name.lower()]
+        if not named and "truth" in prediction.name.lower():
+            self.prediction.set_value(others[-1])
+        else:
+            self.truth.set_value((named or others)[-1])
+
+    def _show_state(self, *_: object) -> None:
+        prediction, truth = self.prediction.value(), self.truth.value()
+        if prediction is None or truth is None:
+            self.panel.set_blocked("Open or make two labels layers: a prediction and a truth.")
+        elif prediction is truth:
+            self.panel.set_blocked("Choose two different layers.")
+        else:
+            self.panel.set_ready(f"Ready to compare “{prediction.name}” with “{truth.name}”.")
+
+    def _start(self) -> None:
+        layers = self.prediction.value(), self.truth.value()
+        try:
+            # Copies: the user may go on painting meanwhile.
+            prediction, truth = (_snapshot(layer) for layer in layers)
+        except MedsegError as error:
+            self.panel.refuse(describe_failure(error))
+            return
+        self._compared = (layers[0], {})
+        self._results.hide()
+        work = partial(_evaluate, prediction, truth, self.merge.isChecked())
+        self.panel.start(work, f"Evaluate {layers[0].name}", "Comparing…")
+
+    def _show_report(self, result: tuple[Report, dict[str, int]]) -> None:
+        from napari_medseg.evaluation.metrics import METRICS
+
+        report, places = result
+        self.report, self._compared = report, (self._compared[0], places)
+        titles = [f"{_SHORT.get(m, METRICS[m].title)}{f' {report.unit}' * METRICS[m].physical}" for m in _COLUMNS]
+        figures = {(s.value, s.metric): s.mean for s in report.summary}
+        classes = dict.fromkeys((s.value, s.class_name) for s in report.summary)
+        rows = [[name, *(_words(figures[value, metric], metric) for metric in _COLUMNS)] for value, name in classes]
+        _fill(self.scores, rows, ["Class", *titles], wide=0)
+        worst = _worst_rows(report)
+        self._show_colors()
+        self.worst.blockSignals(True)
+        _fill(self.worst, [[r.slice, r.class_name, _words(r.values["dice"], "dice")] for r in worst], wide=1)
+        self.worst.setCurrentCell(-1, -1)
+        self.worst.blockSignals(False)
+        notes = report.table().splitlines()[1 + len(report.summary) :]
+        self.notes.setText("\n".join(notes))
+        self.notes.setVisible(bool(notes))
+        self._results.show()
+        slices = len({row.slice for row in report.rows})
+        self.panel.tell(f"{count(slices, 'slice')} compared; means over slices. Click a slice below to see it.")
+
+    def _show_colors(self) -> None:
+        """A swatch in front of each class, as the layers show it."""
+        colors = {c.name: c.color for layer in (self.truth.value(), self.prediction.value()) for c in _classes(layer)}
+        for row in range(self.scores.rowCount()):
+            item = self.scores.item(row, 0)
+            if item is not None and item.text() in colors:
+                swatch = QPixmap(10, 10)
+                swatch.fill(QColor(colors[item.text()]))
+                item.setIcon(QIcon(swatch))
+
+    def _jump(self, row: int, *_: int) -> None:
+        layer, places = self._compared
+        item = self.worst.item(row, 0)
+        if item is None or layer not in self.viewer.layers or layer.ndim < 3:
+            return
+        z = places.get(item.text())
+        if z is not None:
+            axis = self.viewer.dims.ndim - layer.ndim
+            self.viewer.dims.set_point(axis, layer.data_to_world((z, *(0,) * (layer.ndim - 1)))[0])
+
+    def _on_save(self) -> None:
+        kinds = "JSON (*.json);;CSV (*.csv)"
+        path, chosen = QFileDialog.getSaveFileName(self, "Save report", "report.json", kinds)
+        if path:
+            self.save_report(Path(path) if Path(path).suffix else Path(path + (".csv" if "csv" in chosen else ".json")))
+
+    def save_report(self, path: Path) -> None:
+        """Write the last report; the suffix ``.csv`` gives one line per slice and class, else JSON."""
+        if self.report is None:
+            return
+        text = report_csv(self.report) if path.suffix.lower() == ".csv" else self.report.to_json()
+        try:
+            path.write_text(text, encoding="utf-8")
+        except OSError as error:
+            self.panel.tell(f"The report cannot be written to {path}: {error.strerror}.", bad=True)
+        else:
+            self.panel.tell(f"Report saved in {path}.")
+
+
+def report_csv(report: Report) -> str:
+    """One line per slice and class with every metric; empty cells are figures that do not exist."""
+    metrics = list(dict.fromkeys(s.metric for s in report.summary))
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["slice", "value", "class", "true_positive", "false_positive", "false_negative", *metrics])
+    for r in report.rows:
+        counts = (r.true_positive, r.false_positive, r.false_negative)
+        writer.writerow([r.slice, r.value, r.class_name, *counts, *(r.values.get(m) for m in metrics)])
+    return text.getvalue()
+
+
+def _classes(layer: Any) -> tuple[ClassInfo, ...]:
+    return classes_of(layer) if layer is not None else ()
+
+
+def _snapshot(layer: Any) -> Labels:
+    found = labels_from_layer(layer)
+    return replace(found, data=np.array(found.data))
+
+
+def _evaluate(prediction: Labels, truth: Labels, merge: bool, report: Reporter) -> tuple[Report, dict[str, int]]:
+    from napari_medseg.evaluation.compare import evaluate, match_slices
+
+    report(Progress("Comparing"))
+    result = evaluate(prediction, truth, merge=merge)
+    report(Progress("Comparing"))
+    return result, {name: z for z, _, name in match_slices(prediction, truth)[0]}
+
+
+def _worst_rows(report: Report) -> list[Row]:
+    scored = [row for row in report.rows if row.values.get("dice") is not None]
+    return sorted(scored, key=lambda row: row.values["dice"] or 0.0)[:_WORST]
+
+
+def _words(figure: float | None, metric: str) -> str:
+    return "–" if figure is None else f"{figure:.1f}" if metric == "hd95" else f"{figure:.3f}"
+
+
+def _table(name: str, titles: tuple[str, ...]) -> QTableWidget:
+    table = QTableWidget(0, len(titles))
+    table.setObjectName(name)
+    table.setTextElideMode(Qt.TextElideMode.ElideMiddle)  # classes often differ in their last word
+    table.setIconSize(QSize(10, 10))
+    table.setHorizontalHeaderLabels(list(titles))
+    table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+    table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+    table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+    table.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
+    rows = table.verticalHeader()
+    if rows is not None:
+        rows.hide()
+        rows.setDefaultSectionSize(24)
+    return table
+
+
+def _fill(table: QTableWidget, rows: list[list[str]], titles: Sequence[str] = (), *, wide: int) -> None:
+    """Show rows of text; figures stand right, the column ``wide`` takes what room is left."""
+    if titles:
+        table.setColumnCount(len(titles))
+        table.setHorizontalHeaderLabels(titles)
+    table.setRowCount(len(rows))
+    for y, row in enumerate(rows):
+        for x, text in enumerate(row):
+            item = QTableWidgetItem(text)
+            item.setToolTip(text)
+            if x > wide:
+                item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+            table.setItem(y, x, item)
+    header = table.horizontalHeader()
+    if header is not None:
+        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        header.setSectionResizeMode(wide, QHeaderView.ResizeMode.Stretch)
+        table.setFixedHeight(header.sizeHint().height() + 24 * min(len(rows), 8) + 6)

@@ -1,0 +1,147 @@
+"""The one look of the docks: margins, colours from napari's theme, words for sizes and times."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QEvent, QSize, Qt
+from qtpy.QtGui import QCloseEvent
+from qtpy.QtWidgets import QFrame, QLabel, QLayout, QPushButton, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
+
+if TYPE_CHECKING:
+    import napari.viewer
+
+WIDTH = 360
+GAP = 6
+
+
+def note(text: str = "", *, name: str = "") -> QLabel:
+    """A line of text that wraps and may be copied."""
+    label = QLabel(text)
+    label.setWordWrap(True)
+    label.setTextFormat(Qt.TextFormat.PlainText)
+    label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+    label.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Minimum)
+    label.setObjectName(name)
+    return label
+
+
+def button(text: str, tip: str, name: str = "") -> QPushButton:
+    """A secondary button; its tip says what happens."""
+    made = QPushButton(text)
+    made.setToolTip(tip)
+    made.setObjectName(name)
+    made.setMinimumHeight(26)
+    return made
+
+
+def tighten(layout: QLayout) -> None:
+    """No margins of its own, the common gap between its items."""
+    layout.setContentsMargins(0, 0, 0, 0)
+    layout.setSpacing(GAP)
+
+
+def words_for_seconds(seconds: float) -> str:
+    """Time left as people say it: ``6 s``, ``2 min``, ``1 h 5 min``."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def count(number: int, noun: str) -> str:
+    """``1 slice``, ``2 slices``, ``1 class``, ``2 classes``."""
+    if number == 1:
+        return f"1 {noun}"
+    return f"{number:,} {noun}{'es' if noun.endswith('s') else 's'}"
+
+
+def theme_colors(viewer: napari.viewer.Viewer) -> tuple[str, str]:
+    """Text and background colour of the viewer's theme, as ``#rrggbb``."""
+    from napari.utils.theme import get_theme
+
+    theme = get_theme(viewer.theme)
+    return theme.text.as_hex(format="long"), theme.background.as_hex(format="long")
+
+
+def _style(viewer: napari.viewer.Viewer) -> str:
+    from napari.utils.theme import get_theme
+
+    theme = get_theme(viewer.theme)
+    text, accent, line = (c.as_hex(format="long") for c in (theme.text, theme.current, theme.secondary))
+    # napari's error red is too dark to read on its dark background.
+    bad = "#ff7b72" if theme.type == "dark" else "#b00010"
+    # A style sheet on a child replaces napari's font size for the rules it names, so sizes are left alone here.
+    return f"""
+        QPushButton#run {{ background-color: {accent}; font-weight: 600; padding: 7px; border-radius: 3px; }}
+        QPushButton#run:disabled {{ background-color: {line}; border: 0px; }}
+        QPushButton#fold {{ text-align: left; background: transparent; padding: 3px 0px; }}
+        QPushButton#fold:hover {{ color: {text}; text-decoration: underline; }}
+        QLabel#problem, QLabel[bad="true"] {{ color: {bad}; }}
+        QProgressBar::chunk {{ background-color: {accent}; width: 1px; }}
+        QSpinBox#slice {{ min-width: 56px; }}
+        QLabel[heading="true"] {{ font-weight: 600; }}
+    """
+
+
+class _Scroll(QScrollArea):
+    """Scrolls down only, and asks for the height of what it holds."""
+
+    def sizeHint(self) -> QSize:  # noqa: N802
+        inner = self.widget()
+        height = inner.sizeHint().height() if inner is not None else 200
+        return QSize(WIDTH, min(height + 2, 900))
+
+
+class Dock(QWidget):
+    """Base of every dock: a column that scrolls when the window is low, in napari's colours, that ends its work.
+
+    Parts go into ``self.column``. `close_down` runs once when the dock is closed or removed.
+    """
+
+    def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
+        super().__init__()
+        self.viewer = napari_viewer
+        self._closed = False
+        self.setMinimumWidth(300)
+        inner = QWidget()
+        whole = QVBoxLayout(inner)
+        whole.setContentsMargins(10, 8, 10, 8)
+        self.column = QVBoxLayout()
+        self.column.setSpacing(GAP)
+        whole.addLayout(self.column)
+        whole.addStretch(1)
+        self._scroll = _Scroll()
+        self._scroll.setFrameShape(QFrame.Shape.NoFrame)
+        self._scroll.setWidgetResizable(True)
+        self._scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self._scroll.setWidget(inner)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(self._scroll)
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
+        napari_viewer.events.theme.connect(self._restyle)
+        self._restyle()
+
+    def _restyle(self, event: object = None) -> None:
+        if not self._closed:
+            self.setStyleSheet(_style(self.viewer))
+
+    def event(self, event: QEvent | None) -> bool:
+        # napari takes a closed dock's widget out of the window but does not close it.
+        if event is not None and event.type() == QEvent.Type.ParentChange and self.parent() is None:
+            self._close_once()
+        return bool(super().event(event))
+
+    def closeEvent(self, event: QCloseEvent | None) -> None:  # noqa: N802
+        self._close_once()
+        super().closeEvent(event)
+
+    def _close_once(self) -> None:
+        if not self._closed:
+            self._closed = True
+            self.viewer.events.theme.disconnect(self._restyle)
+            self.close_down()
+
+    def close_down(self) -> None:
+        """Stop work and stop listening to the viewer."""

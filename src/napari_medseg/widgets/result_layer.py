@@ -1,0 +1,114 @@
+"""The labels layer a result goes into: found again or made, with its record of what the user changed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary, ref
+
+import numpy as np
+
+from napari_medseg._layers import METADATA, card_of, classes_of, image_from_layer, labels_layer_kwargs
+from napari_medseg.core import ModelCard, Options
+from napari_medseg.editing.corrections import corrections_of
+
+if TYPE_CHECKING:
+    import napari.viewer
+
+# Which image layer a labels layer was made from; names may change, the layer does not.
+_images: WeakKeyDictionary[Any, ref[Any]] = WeakKeyDictionary()
+
+
+def image_of(viewer: napari.viewer.Viewer, labels_layer: Any) -> Any:
+    """The image layer a labels layer belongs to, or None when it cannot be told.
+
+    By the run that made it, else by the name in its metadata, else the one image layer of the same shape.
+    """
+    link = _images.get(labels_layer)
+    if link is not None and (linked := link()) in viewer.layers:
+        return linked
+    images = [layer for layer in viewer.layers if layer._type_string == "image" and fits(layer, labels_layer)]
+    info = labels_layer.metadata.get(METADATA, {})
+    for layer in images:
+        if layer.name == info.get("image"):
+            return layer
+    return images[-1] if len(images) == 1 else None
+
+
+def find_result(viewer: napari.viewer.Viewer, image_layer: Any, card: ModelCard | None = None) -> Any:
+    """The newest labels layer that a model made from this image, or None; with ``card``, one that its result fits."""
+    for layer in reversed(viewer.layers):
+        if layer._type_string != "labels" or card_of(layer) is None or image_of(viewer, layer) is not image_layer:
+            continue
+        if card is None or (_takes(layer, card) and fits(image_layer, layer)):
+            return layer
+    return None
+
+
+def result_layer(viewer: napari.viewer.Viewer, image_layer: Any, card: ModelCard, options: Options) -> Any:
+    """The labels layer for a run: the one of an earlier run if its shape, type and classes fit, else a new one."""
+    kwargs = labels_layer_kwargs(image_layer, card, options)
+    found = find_result(viewer, image_layer, card)
+    if found is not None:
+        missing = sorted(missing_slices(found))
+        found.metadata = {**found.metadata, METADATA: {**kwargs["metadata"][METADATA], "missing": missing}}
+        return found
+    image = image_from_layer(image_layer)
+    kwargs["metadata"][METADATA]["missing"] = list(range(len(image)))
+    layer = viewer.add_labels(np.zeros(image.shape, result_dtype(card)), **kwargs)
+    _images[layer] = ref(image_layer)
+    _follow_edits(layer)
+    return layer
+
+
+def result_dtype(card: ModelCard) -> np.dtype[Any]:
+    """The smallest type that holds the card's class values."""
+    return np.min_scalar_type(max(c.value for c in card.classes))
+
+
+def shown_slice(viewer: napari.viewer.Viewer, layer: Any) -> int:
+    """Index in the layer's data of the slice the viewer's slider stands at; 0 for a single image."""
+    if layer is None or len(layer.scale) < 3:
+        return 0
+    shape = layer.data[0].shape if getattr(layer, "multiscale", False) else layer.data.shape
+    position = layer.world_to_data(viewer.dims.point)[-len(layer.scale)]
+    return int(np.clip(round(float(position)), 0, shape[0] - 1))
+
+
+def _takes(layer: Any, card: ModelCard) -> bool:
+    same = [(c.value, c.name) for c in classes_of(layer)] == [(c.value, c.name) for c in card.classes]
+    return same and isinstance(layer.data, np.ndarray) and layer.data.dtype == result_dtype(card)
+
+
+def fits(image_layer: Any, labels_layer: Any) -> bool:
+    """Whether a labels layer has the shape of an image layer's labels."""
+    data = image_layer.data[0] if getattr(image_layer, "multiscale", False) else image_layer.data
+    shape = tuple(data.shape[:-1] if getattr(image_layer, "rgb", False) else data.shape)
+    return shape == tuple(labels_layer.data.shape)
+
+
+def note_slices(layer: Any, missing: set[int]) -> None:
+    """Keep in the layer's metadata which slices hold no result: zero there does not mean background."""
+    info = layer.metadata.get(METADATA, {})
+    if set(info.get("missing", ())) != missing:
+        layer.metadata = {**layer.metadata, METADATA: {**info, "missing": sorted(missing)}}
+
+
+def _follow_edits(layer: Any) -> None:
+    """Count a slice that the user painted in as one that holds a result."""
+    link = ref(layer)
+
+    def settle() -> None:
+        living = link()
+        if living is not None:
+            note_slices(living, missing_slices(living))
+
+    corrections_of(layer).changed.connect(settle)
+
+
+def missing_slices(layer: Any) -> set[int]:
+    """Slices of a result layer that no run has filled and no user has painted in."""
+    missing = set(layer.metadata.get(METADATA, {}).get("missing", ()))
+    if not missing:
+        return missing
+    corrections = corrections_of(layer)
+    return missing - set(corrections.edited_slices()) - corrections.accepted

@@ -1,0 +1,240 @@
+"""The Segment dock: an image, a model, one click; the labels fill in slice by slice."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QWidget
+
+from napari_medseg._layers import image_from_layer
+from napari_medseg.core import Image, Labels, MedsegError, ModelCard, Progress, Reporter
+from napari_medseg.inference.normalise import count_channels
+from napari_medseg.inference.options import SegmentOptions
+
+from .empty_state import EmptyState, open_dock
+from .fold import Fold
+from .job import Failure, describe_failure
+from .layer_picker import LayerPicker
+from .look import GAP, Dock, button, count, note, tighten, words_for_seconds
+from .model_picker import ModelPicker
+from .options_form import OptionsForm
+from .result_layer import find_result, result_layer, shown_slice
+from .result_writer import ResultWriter
+from .run_panel import RunPanel
+from .save_panel import SavePanel
+from .scope_form import ScopeForm
+
+if TYPE_CHECKING:
+    import napari.viewer
+
+
+class SegmentWidget(Dock):
+    """Segments the chosen image with the chosen model into a labels layer that can be painted meanwhile."""
+
+    def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
+        super().__init__(napari_viewer)
+        self._image: Image | None = None
+        self._problem = ""
+        self._writer: ResultWriter | None = None
+        self._started = 0.0
+        self.empty = EmptyState(napari_viewer, "Open a series of slices or a single image to segment it.")
+        self.image = LayerPicker(napari_viewer, "image")
+        self.model = ModelPicker()
+        self.scope = ScopeForm()
+        self.options = OptionsForm(SegmentOptions, exclude=("slices",))
+        self.panel = RunPanel("Segment", tip="Fill a labels layer with the model's classes, slice by slice")
+        self.findings = note(name="findings")
+        self.save_panel = SavePanel()
+        self.after = self._make_after()
+        self._rows = self._make_rows()
+        fold = Fold("Options: device, tiles, clean-up", self.options, "Settings that rarely need a change")
+        for part in (self._rows, fold, self.panel, self.findings, self.empty, self.after, self.save_panel):
+            self.column.addWidget(part)
+        self.findings.hide()
+        self.save_panel.hide()
+        self._connect()
+        self._on_image(self.image.value())
+
+    def segment(self, image_layer: Any, reference: str) -> None:
+        """Choose an image and a model and start, as the buttons would."""
+        self.image.set_value(image_layer)
+        self.model.set_value(reference)
+        self._start()
+
+    def close_down(self) -> None:
+        self.panel.job.stop()
+        self.image.close_down()
+        self.viewer.layers.events.removed.disconnect(self._show_after)
+
+    def _make_rows(self) -> QWidget:
+        rows = QWidget()
+        grid = QGridLayout(rows)
+        tighten(grid)
+        grid.setHorizontalSpacing(10)
+        grid.setVerticalSpacing(GAP + 2)
+        grid.setColumnStretch(1, 1)
+        self._scope_title = QLabel("Scope")
+        titles = (QLabel("Image"), QLabel("Model"), self._scope_title)
+        for row, (title, part) in enumerate(zip(titles, (self.image, self.model, self.scope), strict=True)):
+            title.setContentsMargins(0, 4, 0, 0)
+            grid.addWidget(title, row, 0, Qt.AlignmentFlag.AlignTop)
+            grid.addWidget(part, row, 1)
+        self.image.box.setToolTip("The image layer to segment")
+        self.model.box.setToolTip("The model that does it; those that do not fit the image say why")
+        return rows
+
+    def _make_after(self) -> QWidget:
+        after = QWidget()
+        row = QHBoxLayout(after)
+        tighten(row)
+        self.save = button("Save masks…", "Save the labels as masks: a folder of PNG files or one file", "save_masks")
+        self.fine_tune = button("Fine-tune…", "Teach a model your corrections", "fine_tune")
+        row.addWidget(self.save, 1)
+        row.addWidget(self.fine_tune, 1)
+        return after
+
+    def _connect(self) -> None:
+        self.image.changed.connect(self._on_image)
+        self.model.changed.connect(self._show_state)
+        self.scope.changed.connect(self._show_state)
+        self.options.changed.connect(self._show_state)
+        self.panel.clicked.connect(self._start)
+        job = self.panel.job
+        job.progressed.connect(self._on_progress)
+        job.finished.connect(self._on_finished)
+        job.cancelled.connect(self._on_cancelled)
+        job.failed.connect(self._on_failed)
+        self.save.clicked.connect(self._on_save)
+        self.fine_tune.clicked.connect(self._on_fine_tune)
+        self.save_panel.saved.connect(lambda path: self.panel.tell(f"Masks saved in {path}."))
+        self.save_panel.failed.connect(self.panel.refuse)
+        self.viewer.layers.events.removed.connect(self._show_after)
+
+    # --- before a run
+
+    def _on_image(self, layer: Any) -> None:
+        self._image, self._problem = None, ""
+        if layer is not None:
+            try:
+                self._image = image_from_layer(layer)
+                self.model.set_channels(count_channels(self._image))
+            except MedsegError as error:
+                self._problem = str(error)
+        stack = self._image is not None and len(self._image) > 1
+        self.scope.set_count(len(self._image) if self._image is not None else 1)
+        self.scope.setVisible(stack)
+        self._scope_title.setVisible(stack)
+        self.empty.setVisible(layer is None)
+        self._show_findings(self._image.findings if self._image is not None else ())
+        self._show_after()
+        self._show_state()
+
+    def _show_state(self, *_: object) -> None:
+        layer, card = self.image.value(), self.model.value()
+        if layer is None:
+            self.panel.set_blocked("")
+        elif self._problem:
+            self.panel.set_blocked("This layer cannot be segmented: see above.")
+        elif card is None:
+            self.panel.set_blocked("No model fits this image. Choose another image, or add a model in the Models dock.")
+        else:
+            what = self.scope.describe(shown_slice(self.viewer, layer))
+            self.panel.set_ready(f"Ready to segment {what} with {card.name} v{card.version}.")
+
+    def _show_findings(self, findings: tuple[Any, ...]) -> None:
+        lines = list(dict.fromkeys(finding.message for finding in findings))
+        shown = lines[:3] + ([f"… and {len(lines) - 3} more."] if len(lines) > 3 else [])
+        self.findings.setText("\n".join(f"⚠ {line}" for line in shown))
+        self.findings.setVisible(bool(shown))
+
+    def _show_after(self, event: object = None) -> None:
+        layer = self.image.value()
+        self.after.setVisible(layer is not None and find_result(self.viewer, layer) is not None)
+        if self.after.isHidden():
+            self.save_panel.hide()
+
+    # --- a run
+
+    def _start(self) -> None:
+        layer, card = self.image.value(), self.model.value()
+        if self.panel.job.running or layer is None or card is None:
+            return
+        try:
+            image = image_from_layer(layer)
+            options = self.options.value(slices=self.scope.value(shown_slice(self.viewer, layer)))
+            target = result_layer(self.viewer, layer, card, options)
+        except Exception as error:
+            self.panel.refuse(describe_failure(error))
+            return
+        self._writer = ResultWriter(self.viewer, target)
+        self._started = time.monotonic()
+        self.save_panel.hide()
+        self._show_findings(image.findings)
+        self._show_after()
+        self.panel.start(partial(_segment, image, card, options), f"Segment {layer.name}", "Loading the model…")
+
+    def _on_progress(self, progress: Progress) -> None:
+        if self._writer is not None:
+            self._writer.put(progress)
+            if self._writer.lost:
+                self.panel.job.stop()
+
+    def _on_finished(self, labels: Labels) -> None:
+        done, name = self._settle()
+        seconds = words_for_seconds(time.monotonic() - self._started)
+        image = self._image.findings if self._image is not None else ()
+        self._show_findings((*image, *labels.findings))
+        if not self._tell_lost():
+            self.panel.tell(
+                f"{count(done, 'slice')} segmented in {seconds}, in the layer “{name}”. "
+                "Paint over mistakes and fine-tune, or save the masks."
+            )
+
+    def _on_cancelled(self) -> None:
+        done, name = self._settle()
+        if not self._tell_lost():
+            total = f" of {self.panel.bar.maximum()}" if self.panel.bar.maximum() > 0 else ""
+            kept = f", kept in “{name}”" if done else "; nothing was changed"
+            self.panel.tell(f"Stopped: {done}{total} slices done{kept}.")
+
+    def _on_failed(self, failure: Failure) -> None:
+        done, name = self._settle()
+        kept = f" {count(done, 'slice')} done before that are kept in “{name}”." if done else ""
+        self.panel.tell(failure.sentence + kept, bad=True)
+
+    def _settle(self) -> tuple[int, str]:
+        """Write what still waits; number of slices written and the layer's name."""
+        if self._writer is None:
+            return 0, ""
+        done = self._writer.finish()
+        self._show_after()
+        return done, self._writer.layer.name
+
+    def _tell_lost(self) -> bool:
+        lost = self._writer.lost if self._writer is not None else ""
+        if lost:
+            self.panel.tell(f"{lost} Segment again to get a new one.", bad=True)
+        return bool(lost)
+
+    # --- afterwards
+
+    def _on_save(self) -> None:
+        target = find_result(self.viewer, self.image.value())
+        if target is not None:
+            try:
+                self.save_panel.open_for(target)
+            except MedsegError as error:
+                self.panel.refuse(describe_failure(error))
+
+    def _on_fine_tune(self) -> None:
+        open_dock(self.viewer, "Fine-tune")
+
+
+def _segment(image: Image, card: ModelCard, options: SegmentOptions, report: Reporter) -> Labels:
+    # Here and not above: torch takes seconds to load, and this runs in the worker.
+    from napari_medseg.inference import segment
+
+    return segment(image, card.reference, options, report=report)

@@ -1,0 +1,222 @@
+"""``napari-medseg segment`` end to end with a model that is one threshold."""
+
+from __future__ import annotations
+
+import json
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image as Picture
+
+import napari_medseg.cli.segment as command
+from napari_medseg import io
+from napari_medseg.cli.segment import parse_shard, runs
+from napari_medseg.core import Image, InputError, Labels, Progress
+from napari_medseg.models import Model
+
+from .conftest import Run, bright_square
+
+pytestmark = pytest.mark.usefixtures("model")
+
+
+def mask(path: Path) -> np.ndarray:
+    return np.asarray(Picture.open(path))
+
+
+def segment_until(stop: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Press Ctrl-C while slice ``stop`` is on its way."""
+    whole = command.segment_image
+
+    def interrupted(image: Image, model: Model, options: object, *, report, probabilities) -> Labels:  # type: ignore[no-untyped-def]
+        def press(progress: Progress) -> None:
+            if progress.result is not None and progress.region == (stop,):
+                signal.raise_signal(signal.SIGINT)
+            report(progress)
+
+        return whole(image, model, options, report=press, probabilities=probabilities, batch=1)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(command, "segment_image", interrupted)
+
+
+def test_folder_gets_masks_named_as_the_slices(run: Run, series: Path, tmp_path: Path) -> None:
+    result = run("segment", series, "--model", "any", "--output", tmp_path / "masks")
+    assert result.code == 0, result.err
+    assert "Segmented 6 slices" in result.out
+    for z in range(6):
+        np.testing.assert_array_equal(mask(tmp_path / "masks" / f"{z}.png"), bright_square(z) > 128)
+    labels = io.read_labels(tmp_path / "masks")
+    assert [c.name for c in labels.classes] == ["bright"]
+    assert not labels.missing
+
+
+def test_file_suffix_names_the_format(run: Run, series: Path, tmp_path: Path) -> None:
+    assert run("segment", series, "--model", "any", "--output", tmp_path / "masks.tif").code == 0
+    assert io.read_labels(tmp_path / "masks.tif").data.shape == (6, 48, 48)
+
+
+def test_report_says_what_was_done(run: Run, series: Path, tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    out = tmp_path / "masks"
+    result = run(
+        "segment", series, "--model", "any", "--output", out, "--report", report, "--slices", "1:3", "--device", "cpu"
+    )
+    assert result.code == 0, result.err
+    record = json.loads(report.read_text())
+    assert (record["model"], record["sha256"]) == ("threshold@1", "0" * 64)
+    assert (record["slices"], record["missing"]) == (2, ["0.png", "3.png", "4.png", "5.png"])
+    assert record["options"]["slices"] == "1:3"
+    assert "CPU" in record["device"].upper()
+    assert record["seconds"] > 0
+    assert not record["cancelled"]
+
+
+def test_existing_output_is_refused_before_any_work(
+    run: Run, series: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """W5: the output exists."""
+    monkeypatch.setattr(command, "load_model", None)
+    (tmp_path / "masks").mkdir()
+    (tmp_path / "masks" / "0.png").write_bytes(b"mine")
+    result = run("segment", series, "--model", "any", "--output", tmp_path / "masks")
+    assert result.code == 2
+    assert "is not empty" in result.err
+    assert "--overwrite" in result.err
+    assert (tmp_path / "masks" / "0.png").read_bytes() == b"mine"
+    (tmp_path / "masks.tif").write_bytes(b"mine")
+    assert run("segment", series, "--model", "any", "--output", tmp_path / "masks.tif").code == 2
+
+
+def test_overwrite_replaces_masks_but_never_the_input_or_other_images(run: Run, series: Path, tmp_path: Path) -> None:
+    out = tmp_path / "masks"
+    assert run("segment", series, "--model", "any", "--output", out).code == 0
+    assert run("segment", series, "--model", "any", "--output", out, "--overwrite", "--slices", "0:2").code == 0
+    assert io.read_labels(out).missing == {2, 3, 4, 5}
+    before = (series / "0.png").read_bytes()
+    result = run("segment", series, "--model", "any", "--output", series, "--overwrite")
+    assert (result.code, (series / "0.png").read_bytes()) == (2, before)
+    Picture.fromarray(bright_square(0)).save(out / "portrait.png")
+    result = run("segment", series, "--model", "any", "--output", out, "--overwrite")
+    assert result.code == 2
+    assert "portrait.png" in result.err
+
+
+def test_cancel_keeps_finished_slices_and_resume_does_the_rest(
+    run: Run, series: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """G2, W3: Ctrl-C in the middle."""
+    out, report = tmp_path / "masks", tmp_path / "report.json"
+    with monkeypatch.context() as patch:
+        segment_until(2, patch)
+        result = run("segment", series, "--model", "any", "--output", out, "--report", report)
+    assert result.code == 130
+    assert "Cancelled" in result.err
+    assert sorted(p.name for p in out.glob("*.png")) == ["0.png", "1.png", "2.png"]
+    assert io.read_labels(out).missing == {3, 4, 5}
+    assert json.loads(report.read_text())["missing"] == ["3.png", "4.png", "5.png"]
+    kept = (out / "1.png").stat().st_mtime_ns
+    assert run("segment", series, "--model", "any", "--output", out, "--resume").code == 0
+    assert (out / "1.png").stat().st_mtime_ns == kept
+    whole = tmp_path / "whole"
+    assert run("segment", series, "--model", "any", "--output", whole).code == 0
+    for z in range(6):
+        assert (out / f"{z}.png").read_bytes() == (whole / f"{z}.png").read_bytes()
+    assert not io.read_labels(out).missing
+
+
+def test_cancel_writes_finished_slices_to_a_file_too(
+    run: Run, series: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    segment_until(1, monkeypatch)
+    assert run("segment", series, "--model", "any", "--output", tmp_path / "m.tif").code == 130
+    assert io.read_labels(tmp_path / "m.tif").missing == {2, 3, 4, 5}
+
+
+def test_resume_with_another_model_or_other_options_is_refused(
+    run: Run, series: Path, tmp_path: Path, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """M11: the model changes between start and resume."""
+    out = tmp_path / "masks"
+    assert run("segment", series, "--model", "any", "--output", out, "--slices", "0:2").code == 0
+    result = run("segment", series, "--model", "any", "--output", out, "--resume", "--fill-holes")
+    assert (result.code, "fill_holes" in result.err) == (2, True)
+    other = replace(model, card=model.card.model_copy(update={"sha256": "1" * 64}))
+    monkeypatch.setattr(command, "load_model", lambda reference: other)
+    result = run("segment", series, "--model", "any", "--output", out, "--resume")
+    assert (result.code, "another model" in result.err) == (2, True)
+    assert not (out / "2.png").exists()
+
+
+def test_shards_fill_one_folder(run: Run, series: Path, tmp_path: Path) -> None:
+    out = tmp_path / "masks"
+    for part, count in (("2/4", 1), ("1/4", 2), ("4/4", 5), ("3/4", 6)):
+        assert run("segment", series, "--model", "any", "--output", out, "--shard", part).code == 0
+        assert len(list(out.glob("*.png"))) >= count
+    assert not io.read_labels(out).missing
+    assert run("segment", series, "--model", "any", "--output", out, "--shard", "5/4").code == 2
+
+
+def test_images_of_different_sizes_get_one_mask_each(run: Run, images: Path, tmp_path: Path) -> None:
+    """S1: a folder of images of different sizes is a set of single images."""
+    out = tmp_path / "masks"
+    assert run("segment", images, "--model", "any", "--output", out).code == 0
+    assert mask(out / "hip.png").shape == (48, 48)
+    np.testing.assert_array_equal(mask(out / "knee.png"), bright_square(3, size=70) > 128)
+    result = run("segment", images, "--model", "any", "--output", tmp_path / "masks.tif")
+    assert (result.code, "different sizes" in result.err) == (2, True)
+
+
+def test_unreadable_image_of_a_set_is_told_and_the_others_are_done(run: Run, images: Path, tmp_path: Path) -> None:
+    """F1: a truncated file."""
+    (images / "broken.png").write_bytes((images / "hip.png").read_bytes()[:60])
+    result = run("segment", images, "--model", "any", "--output", tmp_path / "masks")
+    assert result.code == 0
+    assert "broken.png" in result.err
+    assert sorted(p.name for p in (tmp_path / "masks").glob("*.png")) == ["hip.png", "knee.png"]
+
+
+def test_probabilities_are_written(run: Run, series: Path, tmp_path: Path) -> None:
+    chances = tmp_path / "chances.npz"
+    assert run("segment", series, "--model", "any", "--output", tmp_path / "m", "--probabilities", chances).code == 0
+    with np.load(chances) as stored:
+        assert stored["probabilities"].shape == (1, 6, 48, 48)
+        assert stored["classes"].tolist() == ["bright"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--output", "m.xyz"), "suffix"),
+        (("--output", "m.tif", "--resume"), "--resume"),
+        (("--output", "m", "--overwrite", "--resume"), "--overwrite"),
+        (("--output", "m", "--probabilities", "p.tif"), ".npz"),
+        (("--output", "m", "--slices", "4:99"), "4:99"),
+        (("--output", "m", "--overlap", "0.9"), "overlap"),
+        (("--output", "m", "--tta", "mirrors"), "tta"),
+    ],
+)
+def test_bad_settings_are_one_sentence_and_exit_2(
+    run: Run, series: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = run("segment", series, "--model", "any", *arguments)
+    assert result.code == 2
+    assert said in result.err
+    assert "Traceback" not in result.err
+    assert len(result.err.strip().splitlines()) <= 2
+    assert not (tmp_path / "m").exists() or not list((tmp_path / "m").glob("*.png"))
+
+
+def test_runs_are_ranges_without_gaps() -> None:
+    assert list(runs([0, 1, 2, 5, 6, 9])) == [range(0, 3), range(5, 7), range(9, 10)]
+    assert list(runs([0, 1, 5], frozenset({5}))) == [range(0, 2)]
+    assert list(runs([])) == []
+
+
+def test_shard_text() -> None:
+    assert parse_shard("2/5") == (2, 5)
+    for text in ("0/4", "5/4", "2", "a/b", "-1/2"):
+        with pytest.raises(InputError):
+            parse_shard(text)

@@ -1,0 +1,199 @@
+"""Intensities, pixel size and channels as the card says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from napari_medseg.core import Image, InputError, ModelError, Normalisation
+from napari_medseg.inference.normalise import (
+    SliceReader,
+    count_channels,
+    input_shape,
+    measure_range,
+    normalise,
+    prepare_slice,
+    why_not,
+)
+from napari_medseg.models import Model
+
+MakeImage = Callable[..., Image]
+MakeModel = Callable[..., Model]
+
+WINDOW = Normalisation(method="window", low=0, high=100)
+
+
+@pytest.mark.parametrize(
+    "dtype", ["uint8", "int16", "uint16", "int32", "uint32", "int64", "float16", "float32", "float64"]
+)
+def test_any_dtype_gives_the_same_input(dtype: str) -> None:
+    pixels = np.array([[0, 25], [50, 100]], dtype)
+    np.testing.assert_allclose(normalise(pixels, WINDOW, (0, 100)), [[[0, 0.25], [0.5, 1]]], atol=1e-3)
+
+
+def test_bool_image_is_zero_and_one(make_image: MakeImage) -> None:
+    image = make_image(np.eye(8, dtype=bool))
+    low_high = measure_range(image, Normalisation())
+    assert normalise(image.slice(0), Normalisation(), low_high).max() == 1
+
+
+def test_int32_keeps_small_differences_on_a_large_offset() -> None:
+    pixels = np.array([[2**30, 2**30 + 1, 2**30 + 2]], np.int32)
+    np.testing.assert_allclose(normalise(pixels, WINDOW, (2**30, 2**30 + 2))[0], [[0, 0.5, 1]])
+
+
+def test_nan_and_inf_become_the_low_end() -> None:
+    """V1."""
+    pixels = np.array([[np.nan, np.inf], [-np.inf, 50]], np.float32)
+    np.testing.assert_allclose(normalise(pixels, WINDOW, (0, 100)), [[[0, 0], [0, 0.5]]])
+
+
+def test_nan_and_inf_do_not_move_the_range(make_image: MakeImage) -> None:
+    """V1."""
+    clean = np.linspace(0, 1, 4096, dtype=np.float32).reshape(64, 64)
+    spoilt = clean.copy()
+    spoilt[0, :9] = (np.nan, np.inf, -np.inf) * 3
+    ranges = [measure_range(make_image(a), Normalisation()) for a in (clean, spoilt)]
+    np.testing.assert_allclose(*ranges, atol=0.01)
+
+
+@pytest.mark.parametrize("value", [0, 7, 65535])
+def test_constant_image_gives_zeros(make_image: MakeImage, make_model: MakeModel, value: int) -> None:
+    """V2."""
+    image = make_image(np.full((3, 8, 8), value, np.uint16))
+    low_high = measure_range(image, Normalisation())
+    assert not normalise(image.slice(0), Normalisation(), low_high).any()
+
+
+def test_constant_slice_keeps_its_place_in_the_range(make_image: MakeImage) -> None:
+    """V2: a slice of air stays dark beside a slice of bone."""
+    data = np.zeros((2, 16, 16), np.uint8)
+    data[1] = np.arange(256).reshape(16, 16)
+    low_high = measure_range(make_image(data), Normalisation())
+    assert not normalise(data[0], Normalisation(), low_high).any()
+
+
+def test_image_of_nothing_but_nan_gives_zeros(make_image: MakeImage) -> None:
+    """V1, V2."""
+    image = make_image(np.full((8, 8), np.nan, np.float32))
+    assert not normalise(image.slice(0), Normalisation(), measure_range(image, Normalisation())).any()
+
+
+def test_ct_values_beyond_the_usual_are_cut_at_the_window() -> None:
+    """V3."""
+    pixels = np.array([[-3024, -1024, 3071, 30000]], np.int16)
+    window = Normalisation(method="window", low=-1024, high=3071)
+    np.testing.assert_allclose(normalise(pixels, window, (-1024, 3071))[0], [[0, 0, 1, 1]])
+
+
+def test_twelve_bits_in_sixteen_use_the_whole_range(make_image: MakeImage) -> None:
+    """V4."""
+    image = make_image(np.arange(4096, dtype=np.uint16).reshape(64, 64))
+    low_high = measure_range(image, Normalisation())
+    prepared = normalise(image.slice(0), Normalisation(), low_high)
+    assert prepared.min() == 0
+    assert prepared.max() == 1
+    assert 0.45 < prepared.mean() < 0.55
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.sampled_from(["uint8", "int16", "int32", "float32", "float64"]),
+    st.lists(st.floats(width=32), min_size=1, max_size=12),
+    st.booleans(),
+)
+def test_output_is_always_finite(dtype: str, values: list[float], clip: bool) -> None:
+    """V1-V4."""
+    array = np.array([values], np.float64)
+    if np.dtype(dtype).kind != "f":
+        info = np.iinfo(dtype)
+        array = np.clip(np.nan_to_num(array), info.min, info.max)
+    with np.errstate(over="ignore"):
+        pixels = array.astype(dtype)
+    prepared = normalise(pixels, Normalisation(clip=clip, mean=(0.5,), std=(0.2,)), (-10, 100))
+    assert np.isfinite(prepared).all()
+
+
+def test_range_is_the_same_each_time_and_skips_what_cannot_be_read(
+    make_image: MakeImage, unreadable: Callable[..., Any]
+) -> None:
+    rng = np.random.default_rng(0)
+    data = rng.integers(100, 200, (40, 16, 16)).astype(np.uint16)
+    data[5] = 9999
+    image = make_image(unreadable(data, {0, 8}), missing=frozenset({5}))
+    low, high = measure_range(image, Normalisation())
+    assert (low, high) == measure_range(image, Normalisation())
+    assert 100 <= low < high <= 200
+
+
+def test_mean_and_std_are_applied_to_each_channel() -> None:
+    pixels = np.full((4, 4, 3), 50, np.uint8)
+    rule = Normalisation(method="window", low=0, high=100, mean=(0, 0.5, 0.25), std=(1, 1, 0.5))
+    np.testing.assert_allclose(normalise(pixels, rule, (0, 100))[:, 0, 0], [0.5, 0, 0.5])
+
+
+def test_neighbours_are_stacked_and_clipped_at_the_ends(
+    make_image: MakeImage, make_model: MakeModel, unreadable: Callable[..., Any]
+) -> None:
+    data = np.stack([np.full((4, 4), 10 * z, np.uint8) for z in range(6)])
+    image = make_image(unreadable(data, {4}))
+    card = make_model(neighbours=1).card
+    read = SliceReader(image, card, (0, 100))
+    planes = [(read(z)[:, 0, 0] * 10).round().astype(int).tolist() for z in (0, 1, 2, 3, 5)]
+    assert planes == [[0, 0, 1], [0, 1, 2], [1, 2, 3], [2, 3, 3], [5, 5, 5]]
+    with pytest.raises(InputError, match="ends too early"):
+        read(4)
+
+
+def test_other_pixel_size_is_resampled_and_said(make_image: MakeImage, make_model: MakeModel) -> None:
+    """M10."""
+    card = make_model(pixel_size=0.5).card
+    image = make_image(np.zeros((40, 60)), pixel_size=1.0)
+    shape, finding = input_shape(image, card)
+    assert shape == (80, 120)
+    assert finding is not None
+    assert finding.code == "PIXEL_SIZE"
+    assert prepare_slice(image, 0, card, (0, 100)).shape == (1, 80, 120)
+
+
+def test_nearly_equal_pixel_size_is_left_alone(make_image: MakeImage, make_model: MakeModel) -> None:
+    """M10."""
+    image = make_image(np.zeros((40, 60)), pixel_size=0.51)
+    assert input_shape(image, make_model(pixel_size=0.5).card) == ((40, 60), None)
+
+
+def test_unknown_pixel_size_is_said(make_image: MakeImage, make_model: MakeModel) -> None:
+    """M10."""
+    shape, finding = input_shape(make_image(np.zeros((40, 60))), make_model(pixel_size=0.5).card)
+    assert shape == (40, 60)
+    assert finding is not None
+    assert finding.code == "NO_SPACING"
+
+
+def test_absurd_pixel_size_is_refused(make_image: MakeImage, make_model: MakeModel) -> None:
+    """M10."""
+    with pytest.raises(InputError, match="50 mm"):
+        input_shape(make_image(np.zeros((40, 60)), pixel_size=50), make_model(pixel_size=0.5).card)
+
+
+def test_why_not_explains_channels(make_model: MakeModel) -> None:
+    grey, rgb = make_model().card, make_model(channels=3).card
+    assert why_not(1, grey) == why_not(3, rgb) == ""
+    assert why_not(1, rgb) == "needs RGB, this is grey"
+    assert why_not(3, grey) == "needs grey, this is RGB"
+    assert why_not(5, rgb) == "needs RGB, this is of 5 channels"
+
+
+def test_equal_channels_count_as_grey(make_image: MakeImage, make_model: MakeModel) -> None:
+    grey = np.repeat(np.arange(64, dtype=np.uint8).reshape(8, 8, 1), 3, axis=2)
+    coloured = grey.copy()
+    coloured[3, 3, 0] += 1
+    assert count_channels(make_image(grey, "YXC")) == 1
+    assert count_channels(make_image(coloured, "YXC")) == 3
+    with pytest.raises(ModelError, match="needs grey"):
+        prepare_slice(make_image(coloured, "YXC"), 0, make_model().card, (0, 100))

@@ -1,0 +1,224 @@
+from __future__ import annotations
+
+import io
+import os
+import pickle
+import tarfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import safetensors.torch
+import torch
+
+from napari_medseg.core import ModelCard, ModelError
+from napari_medseg.models import export_model, foreign, import_model, list_models, load_model
+
+Tiny = tuple[ModelCard, Any]
+NETWORK = "unet:tu-resnet10t"
+
+
+class Canary:
+    """Touches a file when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        return os.mkdir, (str(self.path),)
+
+
+@pytest.mark.parametrize("legacy", [False, True, None])
+@pytest.mark.parametrize("suffix", ["pt", "pth", "ckpt", "bin"])
+def test_a_pickle_that_would_run_code_never_runs(tmp_path: Path, suffix: str, legacy: bool | None) -> None:
+    """M1"""
+    path, canary = tmp_path / f"evil.{suffix}", tmp_path / "canary"
+    content = {"state_dict": {"segmentation_head.0.weight": torch.zeros(1)}, "extra": Canary(canary)}
+    if legacy is None:
+        path.write_bytes(pickle.dumps(Canary(canary)))
+    else:
+        torch.save(content, path, _use_new_zipfile_serialization=not legacy)
+    with pytest.raises(ModelError, match=r"is refused|is truncated or damaged"):
+        import_model(path, network=NETWORK)
+    assert not canary.exists()
+    pickle.loads(pickle.dumps(Canary(canary)))
+    assert canary.exists(), "the canary itself works"
+
+
+@pytest.mark.parametrize("version", ["2.9.1+cpu", "1.13.0", "2.6.0"])
+def test_an_old_torch_reads_no_pickle(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str
+) -> None:
+    """M2"""
+    torch.save(tiny[1].state_dict(), tmp_path / "m.pt")
+    monkeypatch.setattr(torch, "__version__", version)
+    monkeypatch.setattr(torch, "load", None)
+    with pytest.raises(ModelError, match=r"torch .* cannot read safely\. Install torch 2\.10"):
+        import_model(tmp_path / "m.pt", network=NETWORK)
+
+
+@pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod.", "model.", "net.", "model._orig_mod.", "module.net."])
+def test_prefixes_of_wrappers_come_off(tiny: Tiny, tmp_path: Path, prefix: str) -> None:
+    """M5"""
+    state = {prefix + k: v for k, v in tiny[1].state_dict().items()}
+    torch.save({"epoch": 3, "state_dict": {**state, "loss.weight": torch.ones(2)}}, tmp_path / "My Model.ckpt")
+    card = import_model(tmp_path / "My Model.ckpt", network=NETWORK)
+    assert card.name == "my-model"
+    loaded = load_model("my-model").network
+    for key, value in tiny[1].state_dict().items():
+        assert torch.equal(loaded.state_dict()[key], value)
+
+
+def test_bare_safetensors_are_imported(make_card: Any, tmp_path: Path) -> None:
+    from napari_medseg.models import build_network
+
+    network = build_network(make_card(architecture="fpn", network={}, channels=3, names=("a", "b")))
+    safetensors.torch.save_file(network.state_dict(), tmp_path / "w.safetensors")
+    card = import_model(tmp_path / "w.safetensors", "theirs", network="fpn:tu-resnet10t")
+    assert (card.name, card.channels, card.out_channels) == ("theirs", 3, 3)
+    assert "guesses" in card.description
+
+
+def test_bare_weights_need_their_network_named(tiny: Tiny, tmp_path: Path) -> None:
+    torch.save(tiny[1].state_dict(), tmp_path / "m.pt")
+    with pytest.raises(ModelError, match="Name it as architecture:encoder"):
+        import_model(tmp_path / "m.pt")
+    with pytest.raises(ModelError, match="do not fit unet with the encoder resnet18"):
+        import_model(tmp_path / "m.pt", network="unet:resnet18")
+    assert "m" not in [c.name for c in list_models()]
+
+
+def test_weights_of_something_else_are_refused(tmp_path: Path) -> None:
+    torch.save({"fc.weight": torch.zeros(3)}, tmp_path / "m.pt")
+    with pytest.raises(ModelError, match="it has no segmentation_head"):
+        import_model(tmp_path / "m.pt", network=NETWORK)
+    torch.save([1, 2], tmp_path / "m.pt")
+    with pytest.raises(ModelError, match="holds no weights"):
+        import_model(tmp_path / "m.pt", network=NETWORK)
+
+
+def test_nan_weights_are_not_imported(tiny: Tiny, tmp_path: Path) -> None:
+    """M6"""
+    state = tiny[1].state_dict()
+    state["segmentation_head.0.bias"][0] = float("nan")
+    torch.save(state, tmp_path / "m.pt")
+    with pytest.raises(ModelError, match=r"segmentation_head\.0\.bias holds values that are not finite"):
+        import_model(tmp_path / "m.pt", network=NETWORK)
+
+
+def test_whole_modules_are_refused_with_how_to_convert(tiny: Tiny, tmp_path: Path) -> None:
+    """M7"""
+    torch.save(tiny[1], tmp_path / "m.pt")
+    with pytest.raises(ModelError, match=r"more than weights .* is refused\. .*save_file\(model\.state_dict"):
+        import_model(tmp_path / "m.pt", network=NETWORK)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_torchscript_and_onnx_are_refused_with_how_to_convert(tmp_path: Path) -> None:
+    """M7"""
+    torch.jit.save(torch.jit.trace(torch.nn.Conv2d(1, 1, 1), torch.zeros(1, 1, 4, 4)), str(tmp_path / "m.pt"))
+    with pytest.raises(ModelError, match=r"TorchScript program.*save_file"):
+        import_model(tmp_path / "m.pt", network=NETWORK)
+    (tmp_path / "m.onnx").write_bytes(b"\x08\x07")
+    with pytest.raises(ModelError, match=r"ONNX file.*save_file"):
+        import_model(tmp_path / "m.onnx", network=NETWORK)
+
+
+@pytest.mark.parametrize("name", ["m.pt", "m.safetensors", "m.zip", "m.tar.gz"])
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 not really", b"\x80\x02}q\x00", b"x" * 5000])
+def test_damaged_files_are_one_sentence(tmp_path: Path, name: str, content: bytes) -> None:
+    """M9"""
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ModelError):
+        import_model(tmp_path / name, network=NETWORK)
+
+
+def test_a_truncated_checkpoint_is_told(tiny: Tiny, tmp_path: Path) -> None:
+    """M9"""
+    torch.save(tiny[1].state_dict(), tmp_path / "m.pt")
+    (tmp_path / "m.pt").write_bytes((tmp_path / "m.pt").read_bytes()[:20_000])
+    with pytest.raises(ModelError, match="truncated or damaged"):
+        import_model(tmp_path / "m.pt", network=NETWORK)
+
+
+def test_other_files_and_missing_ones_are_told(tmp_path: Path) -> None:
+    (tmp_path / "m.h5").touch()
+    with pytest.raises(ModelError, match=r"not a model.*\.safetensors"):
+        import_model(tmp_path / "m.h5")
+    with pytest.raises(ModelError, match="There is no file or folder"):
+        import_model(tmp_path / "none.zip")
+
+
+EVIL = ["../card.json", "/tmp/card.json", "a/../../card.json", "..\\card.json", "C:\\card.json", "C:card.json"]
+
+
+@pytest.mark.parametrize("name", EVIL)
+def test_archives_that_lead_out_are_refused(tmp_path: Path, name: str) -> None:
+    """M8"""
+    (tmp_path / "in").mkdir()
+    with zipfile.ZipFile(tmp_path / "in" / "m.zip", "w") as archive:
+        archive.writestr(name, "{}")
+    with tarfile.open(tmp_path / "in" / "m.tar.gz", "w:gz") as tar:
+        tar.addfile(tarfile.TarInfo(name))
+    for path in ("m.zip", "m.tar.gz"):
+        with pytest.raises(ModelError, match="wants to write outside its folder"):
+            import_model(tmp_path / "in" / path)
+    assert [p.name for p in tmp_path.iterdir()] == ["in"]
+
+
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE])
+def test_links_and_devices_in_archives_are_refused(tmp_path: Path, kind: bytes) -> None:
+    """M8"""
+    info = tarfile.TarInfo("card.json")
+    info.type, info.linkname = kind, "/etc/passwd"
+    with tarfile.open(tmp_path / "m.tar", "w") as tar:
+        tar.addfile(info)
+    with pytest.raises(ModelError, match="holds a link or a device"):
+        import_model(tmp_path / "m.tar")
+    link = zipfile.ZipInfo("card.json")
+    link.external_attr = 0o120777 << 16
+    with zipfile.ZipFile(tmp_path / "m.zip", "w") as archive:
+        archive.writestr(link, "/etc/passwd")
+    with pytest.raises(ModelError, match="holds a link or a device"):
+        import_model(tmp_path / "m.zip")
+
+
+def test_bombs_are_refused_before_they_unpack(tmp_path: Path) -> None:
+    """M8"""
+    zeros = bytes(30 * 2**20)
+    with zipfile.ZipFile(tmp_path / "m.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("model.safetensors", zeros)
+    info = tarfile.TarInfo("model.safetensors")
+    info.size = len(zeros)
+    with tarfile.open(tmp_path / "m.tgz", "w:gz") as tar:
+        tar.addfile(info, io.BytesIO(zeros))
+    for name in ("m.zip", "m.tgz"):
+        assert (tmp_path / name).stat().st_size < 2**16
+        with pytest.raises(ModelError, match="would unpack to 30 MiB"):
+            import_model(tmp_path / name)
+
+
+def test_an_archive_with_a_folder_inside_is_imported(tiny_folder: Path, tmp_path: Path) -> None:
+    export_model(tiny_folder, tmp_path / "out")
+    with tarfile.open(tmp_path / "m.tar.gz", "w:gz") as tar:
+        tar.add(tmp_path / "out", "some/where")
+    with zipfile.ZipFile(tmp_path / "two.zip", "w") as archive:
+        archive.writestr("a/card.json", "{}")
+        archive.writestr("b/card.json", "{}")
+    assert import_model(tmp_path / "m.tar.gz").name == "tiny"
+    with pytest.raises(ModelError, match=r"more than one card\.json"):
+        import_model(tmp_path / "two.zip")
+
+
+def test_a_member_larger_than_its_claim_is_refused(tmp_path: Path) -> None:
+    """M8"""
+    member = foreign._Member("card.json", 10, 10, True, False, lambda: io.BytesIO(b"x" * 11))
+    with pytest.raises(ModelError, match="larger than it claims"):
+        foreign._unpack("m.zip", [member], tmp_path)
+
+
+def test_a_bad_name_is_one_sentence(tiny_folder: Path) -> None:
+    with pytest.raises(ModelError, match="model's name has small letters"):
+        import_model(tiny_folder, "Not A Name")

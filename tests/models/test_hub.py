@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import huggingface_hub
+import pytest
+import safetensors.torch
+import torch
+from huggingface_hub import constants
+
+from napari_medseg.core import ClassInfo, ModelError
+from napari_medseg.models import find_model, hub, load_model, start_card, start_network
+from napari_medseg.models.build import check_pretrained
+from napari_medseg.models.smp import import_smp
+
+FEMUR = (ClassInfo.numbered(1, "femur"),)
+
+
+@pytest.fixture
+def online(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub, "hub_answers", lambda: True)
+
+
+@pytest.mark.parametrize("encoder", ["resnet18", "tu-resnet10t"])
+def test_without_network_weights_fail_quickly_in_one_sentence(encoder: str) -> None:
+    card = start_card(f"unet:{encoder}+imagenet", name="new", classes=FEMUR)
+    began = time.monotonic()
+    with pytest.raises(ModelError, match=r"Cannot download the imagenet weights of .*: huggingface.co does not answer"):
+        start_network(f"unet:{encoder}+imagenet", card)
+    assert time.monotonic() - began < 10
+
+
+def test_a_blocked_network_is_noticed_quickly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    began = time.monotonic()
+    assert not hub.hub_answers()
+    assert time.monotonic() - began < 10
+
+
+@pytest.mark.usefixtures("online")
+def test_imagenet_weights_reach_the_encoder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    smp = import_smp()
+    weights = smp.encoders.get_encoder("resnet18", weights=None).state_dict()
+    safetensors.torch.save_file(weights, tmp_path / "model.safetensors")
+    monkeypatch.setattr(smp.encoders, "hf_hub_download", lambda repo, filename, **_: str(tmp_path / filename))
+    card = start_card("unet:resnet18+imagenet", name="new", classes=FEMUR)
+    network: Any = start_network("unet:resnet18+imagenet", card)
+    assert torch.equal(network.encoder.layer1[0].conv1.weight, weights["layer1.0.conv1.weight"])
+    assert torch.allclose(network.encoder.conv1.weight, weights["conv1.weight"].sum(1, keepdim=True))
+    assert network.config["encoder_weights"] is None, "a saved model must not download again"
+    assert len(card.normalisation.mean) == 1
+    assert "ImageNet" in card.trained_on
+
+
+@pytest.mark.usefixtures("online")
+@pytest.mark.parametrize("encoder", ["tu-test_resnet.nothing", "tu-edgenext_small_rw", "tu-resnet10t"])
+def test_an_encoder_nobody_offers_weights_for_says_so(encoder: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    import timm
+
+    monkeypatch.setattr(timm.models, "is_model_pretrained", lambda name: False)
+    with pytest.raises(ModelError, match=f"There are no ImageNet weights for the encoder {encoder}"):
+        check_pretrained(encoder)
+    assert check_pretrained("resnet18") is None  # type: ignore[func-returns-value]
+
+
+@pytest.mark.usefixtures("online")
+def test_a_model_of_the_hub_is_downloaded_without_anything_that_runs(
+    monkeypatch: pytest.MonkeyPatch, tiny_folder: Path, own_library: Path
+) -> None:
+    asked: dict[str, Any] = {}
+
+    def snapshot(name: str, **more: Any) -> str:
+        asked.update(more, name=name)
+        return str(tiny_folder)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot)
+    assert load_model("hf:someone/tiny@main").card.name == "tiny"
+    assert asked["name"] == "someone/tiny"
+    assert asked["revision"] == "main"
+    assert asked["allow_patterns"] == ["*.json", "*.safetensors"]
+    assert asked["cache_dir"].is_relative_to(own_library)
+
+
+def test_the_hub_without_network_is_one_sentence() -> None:
+    with pytest.raises(ModelError, match=r"Cannot download hf:someone/tiny: huggingface.co does not answer"):
+        find_model("hf:someone/tiny")
+
+
+@pytest.mark.usefixtures("online")
+def test_an_unknown_repository_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(*_: Any, **__: Any) -> str:
+        raise FileNotFoundError("404 Client Error\nlong text")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", missing)
+    with pytest.raises(ModelError, match=r"^Cannot download hf:a/b: 404 Client Error\. Check the name"):
+        find_model("hf:a/b")
+    with pytest.raises(ModelError, match="not of the form"):
+        find_model("hf:tiny")
+    assert constants.HF_HUB_OFFLINE

@@ -1,0 +1,100 @@
+"""What napari's Save does with labels layers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from napari.layers import Image as ImageLayer
+from napari.layers import Labels as LabelsLayer
+from npe2 import PluginManager
+
+from napari_medseg import _layers, _writer, io
+from napari_medseg.core import ClassInfo, Geometry, Labels, OutputError
+
+GEOMETRY = Geometry(spacing=(5, 0.5, 0.5), unit="mm")
+FEMUR = ClassInfo(value=1, name="femur", color="#123456")
+
+
+def layer(name: str = "femur labels") -> LabelsLayer:
+    data = np.zeros((2, 20, 30), np.uint8)
+    data[:, 5:9, 5:9] = 1
+    labels = Labels(data, (FEMUR,), GEOMETRY, ("7.png", "8.png"))
+    data, kwargs, _ = _layers.labels_layer_data(labels)
+    return LabelsLayer(data, **{**kwargs, "name": name})
+
+
+def test_folder_has_masks_named_as_the_slices_and_reads_back(tmp_path: Path) -> None:
+    data, meta, _ = layer().as_layer_data_tuple()
+    target = tmp_path / "masks"
+    assert _writer.write_folder(str(target), data, meta) == [str(target)]
+    assert {"7.png", "8.png"} <= {p.name for p in target.iterdir()}
+    back = io.read_labels(target)
+    assert (back.data == data).all()
+    assert back.classes == (FEMUR,)
+    assert back.geometry == GEOMETRY
+
+
+def test_existing_folder_is_refused(tmp_path: Path) -> None:
+    """W5."""
+    data, meta, _ = layer().as_layer_data_tuple()
+    with pytest.raises(OutputError, match="exists"):
+        _writer.write_folder(str(tmp_path), data, meta)
+
+
+@pytest.mark.parametrize("name", ["case 1.5", "masks.png"])
+def test_folder_name_with_a_dot_is_still_a_folder(name: str, tmp_path: Path) -> None:
+    data, meta, _ = layer().as_layer_data_tuple()
+    [written] = _writer.write_folder(str(tmp_path / name), data, meta)
+    assert Path(written).is_dir()
+    assert len(list(Path(written).glob("*.png"))) == 2
+
+
+@pytest.mark.parametrize("name", ["masks.tif", "masks"])
+def test_file_is_replaced_as_the_dialog_has_asked(name: str, tmp_path: Path) -> None:
+    """W5."""
+    data, meta, _ = layer().as_layer_data_tuple()
+    for _ in range(2):
+        written = _writer.write_file(str(tmp_path / name), data, meta)
+    assert written == [str(tmp_path / "masks.tif")]
+    assert (io.read_labels(tmp_path / "masks.tif").data == data).all()
+
+
+def test_layers_go_into_folders_of_their_own_and_images_stay_out(tmp_path: Path) -> None:
+    image = ImageLayer(np.zeros((2, 20, 30)), name="ct")
+    tuples = [x.as_layer_data_tuple() for x in (image, layer("left/right"), layer("both"))]
+    written = _writer.write_folders(str(tmp_path / "out"), tuples)
+    assert written == [str(tmp_path / "out" / "left_right"), str(tmp_path / "out" / "both")]
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["both", "left_right"]
+
+
+def test_names_that_clash_when_case_is_ignored_are_refused(tmp_path: Path) -> None:
+    """W9."""
+    tuples = [layer(name).as_layer_data_tuple() for name in ("Femur", "femur")]
+    with pytest.raises(OutputError, match="same folder"):
+        _writer.write_folders(str(tmp_path / "out"), tuples)
+    assert not (tmp_path / "out").exists()
+
+
+def test_foreign_layer_is_saved_with_numbered_classes(tmp_path: Path) -> None:
+    data, meta, _ = LabelsLayer(np.full((8, 9), 3), name="x").as_layer_data_tuple()
+    _writer.write_file(str(tmp_path / "x.png"), data, meta)
+    back = io.read_labels(tmp_path / "x.png")
+    assert [(c.value, c.name) for c in back.classes] == [(3, "class 3")]
+
+
+@pytest.mark.parametrize(
+    ("kinds", "command"),
+    [
+        (["labels"], "write_folder"),
+        (["labels", "labels"], "write_folders"),
+        (["image", "labels"], "write_folders"),
+        (["image", "image", "labels", "labels"], "write_folders"),
+    ],
+)
+def test_napari_offers_a_folder_of_masks_for_every_selection_with_labels(kinds: list[str], command: str) -> None:
+    manager = PluginManager.instance()
+    manager.discover()
+    commands = {w.command for w in manager.iter_compatible_writers(kinds) if not w.filename_extensions}
+    assert f"napari-medseg.{command}" in commands

@@ -1,0 +1,148 @@
+"""What is learnt, what only measures, which classes there are, and whether they are sides."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from napari_medseg.core import ClassInfo, InputError
+from napari_medseg.training import LOSSES, Pair, TrainingRun, TrainOptions
+from napari_medseg.training.classes import are_sides, check_painted, find_classes, merge_classes
+from napari_medseg.training.run import name_classes, plan_run
+from napari_medseg.training.split import hold_out
+from napari_medseg.training.truth import Painted
+
+Paint = Callable[..., list[Painted]]
+
+LEFT, RIGHT = ClassInfo.numbered(1, "left femur"), ClassInfo.numbered(2, "right femur")
+
+
+def mask(*values: int) -> np.ndarray:
+    """16 x 16 with a small square of each value, side by side."""
+    result = np.zeros((16, 16), np.uint8)
+    for i, value in enumerate(values):
+        result[4:8, 1 + 5 * i : 4 + 5 * i] = value
+    return result
+
+
+@pytest.mark.parametrize(("count", "held"), [(2, []), (3, [1]), (6, [3]), (10, [3, 7])])
+def test_inner_slices_are_held_out(paint_slices: Paint, count: int, held: list[int]) -> None:
+    training, measuring, note = hold_out(paint_slices(*[mask(1)] * count), 0.2, None)
+    assert [one.z for one in measuring] == held
+    assert len(training) + len(measuring) == count
+    assert bool(note) == (count < 3)
+
+
+def test_a_slice_alone_with_its_class_is_not_held_out(paint_slices: Paint) -> None:
+    """T9."""
+    painted = paint_slices(*[mask(1), mask(1), mask(1, 2), mask(1), mask(1)])
+    _, measuring, _ = hold_out(painted, 0.2, None)
+    assert [one.z for one in measuring] != [2]
+    assert len(measuring) == 1
+
+
+def test_groups_are_held_out_whole(paint_slices: Paint) -> None:
+    painted = paint_slices(*[mask(1)] * 6, groups=("a", "a", "b", "b", "c", "c"))
+    training, measuring, _ = hold_out(painted, 0.2, None)
+    assert {one.group for one in training}.isdisjoint({one.group for one in measuring})
+    assert len(measuring) == 2
+
+
+def test_background_slices_do_not_measure(paint_slices: Paint) -> None:
+    _, measuring, _ = hold_out(paint_slices(mask(1), mask(), mask(), mask(1), mask(1)), 0.2, None)
+    assert [one.z for one in measuring] == [3]
+
+
+def test_classes_keep_the_names_of_the_start() -> None:
+    classes, index, _ = merge_classes((LEFT, RIGHT), (ClassInfo.numbered(1), ClassInfo.numbered(2)))
+    assert classes == (LEFT, RIGHT)
+    assert index == {0: 0, 1: 1, 2: 2}
+
+
+def test_a_new_class_comes_after_the_old_ones() -> None:
+    """T, the head grows: old classes keep their places and so their weights."""
+    patella = ClassInfo.numbered(7, "patella")
+    classes, index, notes = merge_classes((LEFT, RIGHT), (patella, LEFT))
+    assert classes == (LEFT, RIGHT, patella)
+    assert index[7] == 3
+    assert "right femur" in " ".join(notes)
+
+
+def test_one_unnamed_value_for_a_model_of_sides_is_one_class() -> None:
+    classes, _, notes = merge_classes((LEFT, RIGHT), (ClassInfo.numbered(1),))
+    assert [c.name for c in classes] == ["class 1"]
+    assert notes
+
+
+def test_the_only_class_is_found_under_another_value() -> None:
+    lung = ClassInfo.numbered(1, "lung")
+    classes, index, notes = merge_classes((lung,), (ClassInfo.numbered(255),))
+    assert [(c.value, c.name) for c in classes] == [(255, "lung")]
+    assert index[255] == 1
+    assert notes
+
+
+def test_a_class_called_background_is_background(paint_slices: Paint) -> None:
+    painted = paint_slices(mask(1, 2))
+    found = find_classes(painted, name_classes(["1=Background", "2=bone"]), unlabelled=0)
+    classes, index, _ = merge_classes((), found)
+    assert [c.name for c in classes] == ["bone"]
+    assert (index[1], index[2]) == (0, 1)
+
+
+@pytest.mark.parametrize(("values", "unlabelled"), [((), None), ((), 0), ((1,), 0), ((1,), 1)])
+def test_masks_that_teach_nothing_are_refused(
+    paint_slices: Paint, values: tuple[int, ...], unlabelled: int | None
+) -> None:
+    """T1."""
+    painted = paint_slices(mask(*values))
+    classes, index, _ = merge_classes((), find_classes(painted, (), unlabelled))
+    with pytest.raises(InputError, match="painted"):
+        check_painted(painted, classes, index, unlabelled)
+
+
+def test_sides_are_told_by_names_or_places(paint_slices: Paint) -> None:
+    plain, index = (ClassInfo.numbered(1), ClassInfo.numbered(2)), {0: 0, 1: 1, 2: 2}
+    beside = paint_slices(mask(1, 2), mask(1, 2))
+    assert "left of" in are_sides(beside, plain, index, None)
+    assert not are_sides(paint_slices(mask(1, 2), mask(2, 1)), plain, index, None)
+    assert "names a side" in are_sides(paint_slices(mask(1, 2), mask(2, 1)), (LEFT, RIGHT), index, None)
+    assert not are_sides(paint_slices(mask(0, 1), mask(0, 1)), plain[:1], index, None)
+
+
+def test_a_run_is_saved_and_read_again(tmp_path: Path) -> None:
+    run = TrainingRun(
+        pairs=(Pair(image=tmp_path / "a.tif", labels=tmp_path / "b.tif", slices=(1, 4), range=(0, 100)),),
+        start="unet:resnet18", name="x", classes=(LEFT,), options=TrainOptions(max_steps=3), folder=tmp_path / "run",
+    )  # fmt: skip
+    assert TrainingRun.load(run.save()) == run
+    assert TrainingRun.load(tmp_path / "run") == run
+
+
+def test_a_file_that_is_no_run_is_refused_in_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text('{"pairs": []}')
+    with pytest.raises(InputError, match="is no training run: pairs"):
+        TrainingRun.load(tmp_path / "run.json")
+
+
+@pytest.mark.parametrize("data", [[], "images", [("only images",)], ["ab"]])
+def test_data_must_be_pairs(data: object) -> None:
+    """T3."""
+    with pytest.raises(InputError, match=r"pairs|no training data"):
+        plan_run(data)  # type: ignore[arg-type]
+
+
+def test_class_names_are_read_from_text() -> None:
+    assert name_classes({3: "vein"}) == name_classes(["3=vein"]) == (ClassInfo.numbered(3, "vein"),)
+    with pytest.raises(InputError, match="does not name a class"):
+        name_classes(["vein"])
+
+
+def test_every_option_has_title_and_help() -> None:
+    for name, field in TrainOptions.model_fields.items():
+        assert field.title, name
+        assert field.description, name
+    assert TrainOptions().loss in LOSSES

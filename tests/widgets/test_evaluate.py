@@ -1,0 +1,139 @@
+"""The Evaluate dock: figures per class, and the slices worth looking at."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from napari.components import ViewerModel
+from pytestqt.qtbot import QtBot
+
+from napari_medseg._layers import labels_layer_data
+from napari_medseg.core import ClassInfo, Geometry, Labels
+from napari_medseg.widgets.evaluate import EvaluateWidget
+
+CLASSES = (ClassInfo.numbered(1, "femur"), ClassInfo.numbered(2, "tibia"))
+
+
+def add(viewer: ViewerModel, name: str, data: np.ndarray) -> None:
+    names = tuple(f"{z}.png" for z in range(len(data)))
+    pixels, kwargs, _ = labels_layer_data(Labels(data, CLASSES, Geometry(spacing=(4, 2, 2), unit="mm"), names))
+    viewer.add_labels(pixels, **{**kwargs, "name": name})
+
+
+@pytest.fixture
+def viewer() -> ViewerModel:
+    truth = np.zeros((5, 20, 30), np.uint8)
+    truth[:, 2:8, 2:8] = 1
+    truth[:, 12:18, 12:18] = 2
+    prediction = truth.copy()
+    prediction[3] = np.roll(prediction[3], 3, axis=0)
+    viewer = ViewerModel()
+    add(viewer, "truth", truth)
+    add(viewer, "labels", prediction)
+    return viewer
+
+
+@pytest.fixture
+def dock(viewer: ViewerModel, qtbot: QtBot) -> Iterator[EvaluateWidget]:
+    widget = EvaluateWidget(viewer)
+    qtbot.addWidget(widget)
+    yield widget
+    qtbot.waitUntil(lambda: not widget.panel.job.running)
+
+
+def run(dock: EvaluateWidget, qtbot: QtBot) -> None:
+    dock.panel.run.click()
+    qtbot.waitUntil(lambda: not dock.panel.job.running)
+
+
+def row(table: object, y: int) -> list[str]:
+    return [table.item(y, x).text() for x in range(table.columnCount())]
+
+
+def test_no_layers_says_what_is_needed(qtbot: QtBot) -> None:
+    """G9."""
+    dock = EvaluateWidget(ViewerModel())
+    qtbot.addWidget(dock)
+    assert not dock.panel.run.isEnabled()
+    assert "two labels layers" in dock.panel.status.text()
+
+
+def test_layer_called_truth_is_taken_as_truth(dock: EvaluateWidget) -> None:
+    assert dock.prediction.value().name == "labels"
+    assert dock.truth.value().name == "truth"
+    assert dock.panel.run.isEnabled()
+
+
+def test_truth_is_found_when_it_arrives_later(viewer: ViewerModel, qtbot: QtBot) -> None:
+    truth = viewer.layers.pop(0)
+    dock = EvaluateWidget(viewer)
+    qtbot.addWidget(dock)
+    assert not dock.panel.run.isEnabled()
+    viewer.add_layer(truth)
+    assert dock.truth.value() is truth
+    assert dock.prediction.value().name == "labels"
+
+
+def test_figures_of_every_class_are_shown(dock: EvaluateWidget, qtbot: QtBot) -> None:
+    run(dock, qtbot)
+    # Four perfect slices and one shifted by half the square.
+    assert row(dock.scores, 0)[:5] == ["femur", "0.900", "0.867", "0.900", "0.900"]
+    assert row(dock.scores, 1)[0] == "tibia"
+    header = dock.scores.horizontalHeaderItem(5)
+    assert header is not None
+    assert header.text() == "HD95 mm"
+
+
+def test_click_on_a_worst_slice_shows_it(dock: EvaluateWidget, qtbot: QtBot) -> None:
+    run(dock, qtbot)
+    assert row(dock.worst, 0) == ["3.png", "femur", "0.500"]
+    dock.worst.cellClicked.emit(0, 0)
+    assert dock.viewer.dims.current_step[0] == 3
+
+
+def test_click_after_the_layer_is_gone_does_nothing(dock: EvaluateWidget, qtbot: QtBot) -> None:
+    """G1."""
+    run(dock, qtbot)
+    dock.viewer.layers.remove("labels")
+    dock.worst.cellClicked.emit(0, 0)
+
+
+def test_all_classes_can_be_scored_as_one(dock: EvaluateWidget, qtbot: QtBot) -> None:
+    dock.merge.setChecked(True)
+    run(dock, qtbot)
+    assert dock.scores.rowCount() == 1
+
+
+def test_layers_of_different_sizes_are_one_sentence(dock: EvaluateWidget, qtbot: QtBot) -> None:
+    """G8."""
+    dock.viewer.add_labels(np.ones((5, 9, 9), np.uint8), name="small")
+    dock.truth.set_value(dock.viewer.layers["small"])
+    run(dock, qtbot)
+    assert dock.panel.status.property("bad")
+    assert dock.panel.run.isEnabled()
+
+
+@pytest.mark.parametrize("suffix", [".json", ".csv"])
+def test_report_is_saved_with_every_slice(dock: EvaluateWidget, qtbot: QtBot, suffix: str, tmp_path: Path) -> None:
+    run(dock, qtbot)
+    path = tmp_path / f"report{suffix}"
+    dock.save_report(path)
+    text = path.read_text(encoding="utf-8")
+    if suffix == ".json":
+        assert len(json.loads(text)["rows"]) == 10
+    else:
+        lines = text.splitlines()
+        assert len(lines) == 11
+        assert lines[0].startswith("slice,value,class,true_positive")
+    assert str(path) in dock.panel.status.text()
+
+
+def test_report_that_cannot_be_written_says_why(dock: EvaluateWidget, qtbot: QtBot, tmp_path: Path) -> None:
+    """W1."""
+    run(dock, qtbot)
+    dock.save_report(tmp_path / "gone" / "report.json")
+    assert "cannot be written" in dock.panel.status.text()

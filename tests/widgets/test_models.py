@@ -1,0 +1,150 @@
+"""The Models dock: what there is, and models from and for elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from napari.components import ViewerModel
+from pytestqt.qtbot import QtBot
+
+from napari_medseg.core import ClassInfo, ModelCard, Score
+from napari_medseg.models import library
+from napari_medseg.models.build import build_network
+from napari_medseg.widgets.models import ModelsWidget
+
+CARD = ModelCard(
+    name="my-femur",
+    description="Both femora.",
+    encoder="tu-mobilenetv3_small_050",
+    network={"decoder_channels": [16, 16, 16, 16, 16]},
+    classes=(ClassInfo(value=1, name="femur <left>", color="#e69f00"),),
+    pixel_size=0.8,
+    modality="CT",
+    scores=(Score(metric="Dice", value=0.93, on="2 slices"),),
+    parent="femur-ct@1",
+)
+
+
+@pytest.fixture(scope="module")
+def network() -> object:
+    return build_network(CARD)
+
+
+@pytest.fixture
+def dock(
+    network: object, own_library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, qtbot: QtBot
+) -> Iterator[ModelsWidget]:
+    monkeypatch.setattr(library, "STARTERS", tmp_path / "starters")
+    for _ in range(2):
+        library.add_model(network, CARD)
+    widget = ModelsWidget(ViewerModel())
+    qtbot.addWidget(widget)
+    yield widget
+    qtbot.waitUntil(lambda: not widget.panel.job.running)
+
+
+def titles(dock: ModelsWidget) -> list[str]:
+    return [item.text() for row in range(dock.models.count()) if (item := dock.models.item(row)) is not None]
+
+
+def finish(dock: ModelsWidget, qtbot: QtBot) -> None:
+    qtbot.waitUntil(lambda: not dock.panel.job.running, timeout=20000)
+
+
+def test_every_version_is_listed_newest_first(dock: ModelsWidget) -> None:
+    assert titles(dock) == ["my-femur  v2", "my-femur  v1"]
+
+
+def test_card_is_told_in_words(dock: ModelsWidget) -> None:
+    words = {title: label.text() for title, (_, label) in dock.card._rows.items()}
+    assert words["About"] == "Both femora."
+    assert "femur &lt;left&gt; (1)" in words["Classes"]
+    assert words["Input"].startswith("CT · grey · 0.8 mm pixels")
+    assert words["Scores"] == "Dice 0.930 on 2 slices"
+    assert words["Made from"] == "femur-ct v1"
+
+
+def test_removing_asks_first_inside_the_dock(dock: ModelsWidget) -> None:
+    dock.set_value("my-femur@1")
+    dock.remove.click()
+    assert dock.question.text() == "Remove my-femur v1? Its files are deleted."
+    dock.keep.click()
+    assert dock.question.isHidden()
+    assert len(titles(dock)) == 2
+    dock.remove.click()
+    dock.confirm.click()
+    assert titles(dock) == ["my-femur  v2"]
+    assert "my-femur v1 removed" in dock.panel.status.text()
+
+
+def test_question_about_one_model_goes_when_another_is_chosen(dock: ModelsWidget) -> None:
+    dock.remove.click()
+    dock.set_value("my-femur@1")
+    assert dock.question.isHidden()
+
+
+def test_built_in_model_cannot_be_removed(
+    dock: ModelsWidget, own_library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shelf = tmp_path / "starters" / "my-femur"
+    shelf.parent.mkdir()
+    (own_library / "models" / "my-femur" / "1").rename(shelf)
+    dock.refresh()
+    dock.set_value("my-femur@1")
+    assert "my-femur  v1  ·  built in" in titles(dock)
+    assert not dock.remove.isEnabled()
+    assert dock.export.isEnabled()
+
+
+@pytest.mark.parametrize("name", ["model.zip", "model"])
+def test_exported_model_can_be_imported_again(dock: ModelsWidget, qtbot: QtBot, name: str, tmp_path: Path) -> None:
+    dock.export_to(tmp_path / name)
+    finish(dock, qtbot)
+    assert (tmp_path / name).exists()
+    dock.source.setText(str(tmp_path / name))
+    dock.panel.run.click()
+    finish(dock, qtbot)
+    assert "my-femur  v3" in titles(dock)
+    card = dock.value()
+    assert card is not None
+    assert card.reference == "my-femur@3"
+
+
+def test_bare_weights_ask_for_their_network(dock: ModelsWidget) -> None:
+    dock.source.setText("/data/weights.pt")
+    assert not dock.network.isHidden()
+    assert not dock.panel.run.isEnabled()
+    dock.network.setText("unet:resnet18")
+    assert dock.panel.run.isEnabled()
+
+
+def test_what_is_no_model_is_refused_in_one_sentence(dock: ModelsWidget, qtbot: QtBot, tmp_path: Path) -> None:
+    """G8."""
+    dock.source.setText(str(tmp_path / "gone"))
+    dock.panel.run.click()
+    finish(dock, qtbot)
+    assert dock.panel.status.property("bad")
+    assert "gone" in dock.panel.status.text()
+    assert dock.panel.run.isEnabled()
+
+
+def test_damaged_model_is_named(dock: ModelsWidget, own_library: Path) -> None:
+    """M9."""
+    (own_library / "models" / "my-femur" / "2" / "card.json").write_text("{")
+    dock.refresh()
+    assert titles(dock) == ["my-femur  v1"]
+    assert "card.json" in dock.problems.text()
+
+
+def test_empty_library_offers_to_add_a_model(
+    qtbot: QtBot, own_library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """G9."""
+    monkeypatch.setattr(library, "STARTERS", tmp_path / "none")
+    dock = ModelsWidget(ViewerModel())
+    qtbot.addWidget(dock)
+    assert dock.value() is None
+    assert not dock.export.isEnabled()
+    assert "add a model" in dock.panel.status.text()

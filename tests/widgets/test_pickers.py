@@ -1,0 +1,175 @@
+"""Choosing layers, models, options and slices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import pytest
+from napari.components import ViewerModel
+from pydantic import Field
+from qtpy.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QLabel, QLineEdit, QSpinBox
+
+from napari_medseg.core import Choice, InputError, ModelCard, Options
+from napari_medseg.inference.options import SegmentOptions
+from napari_medseg.training.options import TrainOptions
+from napari_medseg.widgets.layer_picker import LayerPicker
+from napari_medseg.widgets.model_picker import ModelPicker, announce_models
+from napari_medseg.widgets.options_form import OptionsForm
+from napari_medseg.widgets.scope_form import ScopeForm
+
+
+
+
+class Example(Options):
+    device: str = Field("auto", title="Device", description="Where it runs", pattern="^(auto|cpu)$")
+    loss: Annotated[str, Choice({"dice": 1, "ce": 2})] = Field("dice", title="Loss")
+    mode: Literal["fast", "good"] = "fast"
+    batch: Annotated[int, Field(ge=1, le=64)] | Literal["auto"] = Field("auto", title="Batch")
+    minutes: float | None = Field(None, gt=0, le=100)
+    overlap: float = Field(0.25, ge=0, le=0.75)
+    seed: int = Field(3, ge=0)
+    holes: bool = True
+
+
+@pytest.fixture
+def form(qtbot: Any) -> OptionsForm[Example]:
+    made = OptionsForm(Example)
+    qtbot.addWidget(made)
+    return made
+
+
+def test_form_starts_with_the_defaults(form: OptionsForm[Example]) -> None:
+    assert form.value() == Example()
+
+
+@pytest.mark.parametrize("kind", [SegmentOptions, TrainOptions, Example])
+def test_every_field_has_a_row_with_its_help(qtbot: Any, kind: type[Options]) -> None:
+    made = OptionsForm(kind)
+    qtbot.addWidget(made)
+    assert len(made.titles) == len(kind.model_fields)
+    assert made.value() == kind()
+    for name, info in kind.model_fields.items():
+        editor = next(w for w in made.findChildren(object) if getattr(w, "objectName", str)() == name)
+        assert editor.toolTip() == (info.description or "")
+
+
+def test_form_shows_and_returns_other_values(form: OptionsForm[Example]) -> None:
+    wanted = Example(loss="ce", mode="good", batch=8, minutes=2.5, overlap=0.5, seed=9, holes=False, device="cpu")
+    form.set_value(wanted)
+    assert form.value() == wanted
+    form.set_value(Example())
+    assert form.value() == Example()
+
+
+def test_form_uses_an_editor_for_each_kind(form: OptionsForm[Example]) -> None:
+    assert isinstance(form.findChild(QLineEdit, "device"), QLineEdit)
+    assert [form.findChild(QComboBox, "loss").itemText(i) for i in range(2)] == ["dice", "ce"]
+    batch = form.findChild(QSpinBox, "batch")
+    assert (batch.text(), batch.maximum()) == ("auto", 64)
+    assert form.findChild(QDoubleSpinBox, "minutes").text() == "none"
+    assert form.findChild(QCheckBox, "holes").isChecked()
+
+
+def test_wrong_value_is_told_on_its_row(form: OptionsForm[Example]) -> None:
+    form.findChild(QLineEdit, "device").setText("toaster")
+    with pytest.raises(InputError, match="device"):
+        form.value()
+    shown = [label for label in form.findChildren(QLabel, "problem") if not label.isHidden()]
+    assert len(shown) == 1
+    form.findChild(QLineEdit, "device").setText("cpu")
+    assert all(label.isHidden() for label in form.findChildren(QLabel, "problem"))
+
+
+def test_excluded_fields_are_given_by_the_dock(qtbot: Any) -> None:
+    made = OptionsForm(SegmentOptions, exclude=("slices",))
+    qtbot.addWidget(made)
+    assert made.value(slices="2:4").slices == "2:4"
+
+
+def test_picker_follows_the_layers(qtbot: Any, viewer: ViewerModel, make_stack: Callable[..., Any]) -> None:
+    """G1: inserted, renamed, reordered, removed."""
+    picker = LayerPicker(viewer, "image")
+    qtbot.addWidget(picker)
+    assert picker.value() is None
+    assert "no image" in picker.box.currentText()
+    first = make_stack(name="one")
+    assert picker.value() is first
+    second = make_stack(name="two")
+    assert picker.value() is first, "the choice stays"
+    first.name = "uno"
+    assert picker.box.currentText() == "uno"
+    viewer.layers.reverse()
+    assert picker.value() is first
+    with qtbot.waitSignal(picker.changed):
+        viewer.layers.remove(first)
+    assert picker.value() is second
+    picker.close_down()
+
+
+def test_picker_describes_the_image(qtbot: Any, viewer: ViewerModel, make_stack: Callable[..., Any]) -> None:
+    layer = make_stack()
+    picker = LayerPicker(viewer, "image")
+    qtbot.addWidget(picker)
+    assert picker.summary.text() == "6 slices · 24×24 · 8 bit · 0.8 mm"
+    layer.scale = (3, 0.5, 0.5)
+    assert picker.summary.text().endswith("0.5 mm")
+    viewer.add_image(np.zeros((40, 30, 3), np.uint8), rgb=True, name="slide")
+    picker.set_value(viewer.layers["slide"])
+    assert picker.summary.text() == "1 slice · 30×40 · RGB"
+    picker.close_down()
+
+
+def test_models_that_do_not_fit_say_why(qtbot: Any, cards: list[ModelCard]) -> None:
+    grey, rgb = cards
+    picker = ModelPicker()
+    qtbot.addWidget(picker)
+    picker.set_channels(1)
+    assert picker.value() == grey
+    texts = [picker.box.itemText(i) for i in range(picker.box.count())]
+    assert texts[1].endswith("needs RGB, this is grey")
+    assert not picker.box.model().item(1).isEnabled()
+    picker.set_channels(3)
+    assert picker.value() == rgb
+    cards.remove(rgb)
+    picker.refresh()
+    assert picker.value() is None
+    assert picker.reason == "needs grey, this is RGB"
+
+
+def test_new_model_appears_in_every_picker(qtbot: Any, cards: list[ModelCard]) -> None:
+    grey = cards[0]
+    pickers = [ModelPicker(), ModelPicker()]
+    for picker in pickers:
+        qtbot.addWidget(picker)
+    cards.append(grey.model_copy(update={"version": 2}))
+    announce_models()
+    for picker in pickers:
+        assert "grey-bone  v2" in [picker.box.itemText(i) for i in range(picker.box.count())]
+        assert picker.value() == grey, "the choice stays"
+        picker.set_value("grey-bone@2")
+        assert picker.value().version == 2
+
+
+def test_empty_library_says_so(qtbot: Any, cards: list[ModelCard]) -> None:
+    """G9."""
+    cards.clear()
+    picker = ModelPicker()
+    qtbot.addWidget(picker)
+    assert picker.value() is None
+    assert picker.reason == "The model library is empty."
+
+
+def test_scope_in_the_words_of_the_options(qtbot: Any) -> None:
+    scope = ScopeForm()
+    qtbot.addWidget(scope)
+    scope.set_count(93)
+    assert scope.value(5) == ""
+    scope.this.click()
+    assert scope.value(5) == "5:6"
+    scope.first.setValue(10)
+    scope.last.setValue(20)
+    assert scope.range.isChecked()
+    assert scope.value(5) == "10:21"
+    assert scope.describe(5) == "slices 10 to 20"

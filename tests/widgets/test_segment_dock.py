@@ -1,0 +1,353 @@
+"""The Segment dock, without a window except where one is needed."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from napari.components import ViewerModel
+from qtpy.QtCore import QThreadPool
+from qtpy.QtWidgets import QComboBox, QPushButton
+
+from napari_medseg._layers import METADATA
+from napari_medseg.core import ClassInfo, ModelCard
+from napari_medseg.editing.corrections import corrections_of
+from napari_medseg.widgets.segment import SegmentWidget
+
+
+@pytest.fixture
+def dock(qtbot: Any, viewer: ViewerModel, cards: list[ModelCard]) -> Iterator[SegmentWidget]:
+    made = SegmentWidget(viewer)
+    qtbot.addWidget(made)
+    yield made
+    made.panel.job.stop()
+
+
+def run(qtbot: Any, dock: SegmentWidget) -> Any:
+    with qtbot.waitSignal(dock.panel.job.finished):
+        dock.findChild(QPushButton, "run").click()
+    return dock.viewer.layers[-1]
+
+
+def test_parts_have_the_agreed_names(dock: SegmentWidget) -> None:
+    for kind, name in ((QPushButton, "run"), (QPushButton, "cancel"), (QComboBox, "image"), (QComboBox, "model")):
+        assert dock.findChild(kind, name) is not None
+
+
+def test_without_image_the_sample_is_offered(dock: SegmentWidget) -> None:
+    """G9."""
+    assert not dock.panel.run.isEnabled()
+    assert dock.empty.isVisibleTo(dock)
+    assert dock.findChild(QPushButton, "sample").text() == "Open sample"
+
+
+def test_image_without_model_says_why(dock: SegmentWidget, viewer: ViewerModel, cards: list[ModelCard]) -> None:
+    """G5, G9."""
+    del cards[1]
+    data = np.random.default_rng(0).integers(0, 255, (40, 30, 3), dtype=np.uint8)
+    viewer.add_image(data, rgb=True)
+    dock.model.refresh()
+    assert dock.panel.status.text().startswith("No model fits this image.")
+    assert dock.model.summary.text() == "needs grey, this is RGB"
+    assert not dock.panel.run.isEnabled()
+
+
+def test_multichannel_image_is_told_to_be_split(dock: SegmentWidget, viewer: ViewerModel) -> None:
+    """G5: RGB against several channels."""
+    viewer.add_image(np.zeros((64, 64, 4), np.uint8), rgb=False)
+    assert "neither grey nor RGB" in dock.image.summary.text()
+    assert not dock.panel.run.isEnabled()
+
+
+def test_labels_appear_with_the_image_s_place_and_the_card_s_classes(
+    qtbot: Any, dock: SegmentWidget, make_stack: Callable[..., Any], brake: Any
+) -> None:
+    """G5: a hidden, scaled, moved and turned layer."""
+    brake.at = 0
+    c, s = np.cos(0.3), np.sin(0.3)
+    image = make_stack(translate=(1, 2, 3), rotate=[[1, 0, 0], [0, c, -s], [0, s, c]], visible=False)
+    dock.panel.run.click()
+    labels = dock.viewer.layers["femur ct labels"]
+    assert not labels.data.any(), "the layer is there before the first slice"
+    assert isinstance(labels.data, np.ndarray)
+    assert labels.data.dtype == np.uint8
+    for name in ("scale", "translate", "rotate"):
+        np.testing.assert_allclose(getattr(labels, name), getattr(image, name))
+    assert labels.units == image.units
+    assert list(labels.features["class"]) == ["background", "class 1"]
+    with qtbot.waitSignal(dock.panel.job.finished):
+        brake.free.set()
+    np.testing.assert_array_equal(labels.data, image.data > 100)
+    assert "6 slices segmented" in dock.panel.status.text()
+    assert dock.after.isVisibleTo(dock)
+
+
+def test_single_image_fills_its_one_slice(qtbot: Any, dock: SegmentWidget, viewer: ViewerModel, brake: Any) -> None:
+    """V8: one pixel wide."""
+    image = viewer.add_image(np.full((9, 1), 200, np.uint8))
+    assert not dock.scope.isVisibleTo(dock)
+    labels = run(qtbot, dock)
+    assert labels.data.shape == image.data.shape
+    assert labels.data.all()
+
+
+def test_second_run_reuses_the_layer_and_keeps_painted_pixels(
+    qtbot: Any, dock: SegmentWidget, make_stack: Callable[..., Any], brake: Any
+) -> None:
+    """G6."""
+    make_stack()
+    labels = run(qtbot, dock)
+    labels.data_setitem((np.array([2]), np.array([3]), np.array([4])), 1)
+    assert run(qtbot, dock) is labels
+    assert len(dock.viewer.layers) == 2
+    assert labels.data[2, 3, 4] == 1
+    assert labels.data[2].sum() == 24 * 12 + 1
+
+
+def test_painting_while_results_arrive_wins(
+    qtbot: Any, dock: SegmentWidget, make_stack: Callable[..., Any], brake: Any
+) -> None:
+    """G6, G7: the stroke is older than the result; undo does not bring stale pixels back."""
+    brake.at = 2
+    make_stack()
+    dock.panel.run.click()
+    qtbot.waitUntil(lambda: len(brake.slices) == 2)
+    labels = dock.viewer.layers[-1]
+    labels.data_setitem((np.array([4] * 24), np.arange(24), np.full(24, 2)), 1)
+    with qtbot.waitSignal(dock.panel.job.finished):
+        brake.free.set()
+    assert labels.data[4, :, 2].all()
+    assert labels.data[4, :, 12:].all()
+    labels.undo()
+    assert labels.data[4, :, 12:].all()
+
+
+@pytest.mark.parametrize("at", [0, 3, 5])
+def test_cancel_keeps_finished_slices(
+    qtbot: Any, dock: SegmentWidget, make_stack: Callable[..., Any], brake: Any, at: int
+) -> None:
+    """G2: at the first, a middle, the last slice, within a second."""
+    brake.at = at
+    make_stack()
+    dock.panel.run.click()
+    qtbot.waitUntil(lambda: len(brake.slices) == at)
+    with qtbot.waitSignal(dock.panel.job.cancelled, timeout=1000):
+        dock.findChild(QPushButton, "cancel").click()
+    labels = dock.viewer.layers[-1]
+    assert labels.data[:at].any(axis=(1, 2)).all()
+    assert not labels.data[at:].any()
+    assert labels.metadata[METADATA]["missing"] == list(range(at, 6))
+    assert f"Stopped: {at} of 6 slices done" in dock.panel.status.text()
+    assert dock.panel.run.isEnabled()
+
+
+def test_failure_is_one_sentence_and_the_button_works_again(
+    qtbot: Any, dock: SegmentWidget, make_stack: Callable[..., Any], brake: Any
+) -> None:
+    """G8."""
+    brake.fail = 3
+    make_stack()
+    with qtbot.waitSignal(dock.panel.job.failed):
+        dock.panel.run.click()
+    assert "IndexError" in dock.panel.status.text()
+    assert "3 slices done before that are kept" in dock.panel.status.text()
+    assert "Traceback" in dock.panel.details.text.toPlainText()
+    brake.fail = None
+    assert run(qtbot, dock).data.any(axis=(1, 2)).all()
+    assert not dock.panel.details.isVisibleTo(dock)
+
+
+def test_wrong_setting_starts_nothing(dock: SegmentWidget, make_stack: Callable[..., Any], brake: Any) -> None:
+    make_stack()
+    dock.options.findChild(object, "device").setText("toaster")
+    dock.panel.run.click()
+    assert not dock.panel.job.running
+    assert "device" in dock.panel.status.text()
+    assert len(dock.viewer.layers) == 1
+
+
+def test_scope_of_this_slice_is_the_one_shown(
+    qtbot: Any, dock: SegmentWidget, make_stack: Callable[..., Any], brake: Any
+) -> None:
+    """G5: the slider counts world steps, the layer is scaled."""
+    make_stack()
+    dock.viewer.dims.set_point(0, 4 * 3)
+    dock.scope.this.click()
+    labels = run(qtbot, dock)
+    assert brake.slices == [4]
+    assert labels.metadata[METADATA]["missing"] == [0, 1, 2, 3, 5]
+    labels.data_setitem((np.array([1]), np.array([3]), np.array([4])), 1)
+    assert labels.metadata[METADATA]["missing"] == [0, 2, 3, 5], "a painted slice holds a result"
+
+
+def test_labels_removed_during_the_run_stop_it(
+    qtbot: Any, dock: SegmentWidget, make_stack: Callable[..., Any], brake: Any
+) -> None:
+    """G1."""
+    brake.at = 2
+    make_stack()
+    dock.panel.run.click()
+    qtbot.waitUntil(lambda: len(brake.slices) == 2)
+    dock.viewer.layers.remove(dock.viewer.layers[-1])
+    with qtbot.waitSignal(dock.panel.job.cancelled):
+        brake.at = None
+        brake.free.set()
+        qtbot.waitUntil(lambda: not dock.panel.job.running)
+    assert "was removed" in dock.panel.status.text()
+
+
+def test_image_removed_renamed_or_swapped_during_the_run_changes_nothing(
+    qtbot: Any, dock: SegmentWidget, make_stack: Callable[..., Any], brake: Any
+) -> None:
+    """G1: the work has its own view of the image."""
+    brake.at = 2
+    image = make_stack()
+    dock.panel.run.click()
+    labels = dock.viewer.layers[-1]
+    image.name = "other"
+    image.data = np.zeros((3, 5, 5), np.uint8)
+    dock.viewer.layers.reverse()
+    dock.viewer.layers.remove(image)
+    with qtbot.waitSignal(dock.panel.job.finished):
+        brake.free.set()
+    assert labels.data.any(axis=(1, 2)).all()
+
+
+def test_labels_data_swapped_during_the_run_are_left_alone(
+    qtbot: Any, dock: SegmentWidget, make_stack: Callable[..., Any], brake: Any
+) -> None:
+    """G1."""
+    brake.at = 2
+    make_stack()
+    dock.panel.run.click()
+    qtbot.waitUntil(lambda: len(brake.slices) == 2)
+    labels = dock.viewer.layers[-1]
+    labels.data = np.zeros((6, 5, 5), np.uint8)
+    with qtbot.waitSignal(dock.panel.job.cancelled):
+        brake.free.set()
+    assert not labels.data.any()
+    assert "no longer has the size" in dock.panel.status.text()
+
+
+def test_labels_of_another_type_get_a_new_layer(
+    qtbot: Any, dock: SegmentWidget, make_stack: Callable[..., Any], brake: Any
+) -> None:
+    """G10."""
+    make_stack()
+    labels = run(qtbot, dock)
+    labels.data = labels.data.astype(np.int32)
+    assert run(qtbot, dock) is not labels
+    assert len(dock.viewer.layers) == 3
+
+
+def test_model_with_other_classes_gets_a_new_layer(
+    qtbot: Any, dock: SegmentWidget, make_stack: Callable[..., Any], brake: Any, cards: list[ModelCard]
+) -> None:
+    make_stack()
+    labels = run(qtbot, dock)
+    many = (ClassInfo.numbered(1, "left"), ClassInfo.numbered(300, "right"))
+    cards.append(cards[0].model_copy(update={"name": "sides", "classes": many}))
+    dock.model.refresh()
+    dock.model.set_value("sides")
+    other = run(qtbot, dock)
+    assert other is not labels
+    assert other.data.dtype == np.uint16
+
+
+def test_accepted_slice_is_not_written_over(
+    qtbot: Any, dock: SegmentWidget, make_stack: Callable[..., Any], brake: Any
+) -> None:
+    make_stack()
+    labels = run(qtbot, dock)
+    labels.data[1] = 0
+    corrections_of(labels).accept(1)
+    run(qtbot, dock)
+    assert not labels.data[1].any()
+
+
+def test_values_that_are_no_numbers_and_flat_slices_pass(
+    qtbot: Any, dock: SegmentWidget, viewer: ViewerModel, brake: Any
+) -> None:
+    """V1, V2."""
+    data = np.zeros((3, 40, 40), np.float32)
+    data[0, 0] = np.nan
+    data[1, 0] = np.inf
+    viewer.add_image(data, contrast_limits=(0, 1))
+    assert run(qtbot, dock).data.shape == data.shape
+
+
+def test_saving_asks_before_it_replaces(
+    qtbot: Any, dock: SegmentWidget, make_stack: Callable[..., Any], brake: Any, tmp_path: Path
+) -> None:
+    """W5."""
+    make_stack()
+    run(qtbot, dock)
+    dock.save.click()
+    panel = dock.save_panel
+    assert panel.isVisibleTo(dock)
+    target = tmp_path / "masks"
+    panel.path.setText(str(target))
+    with qtbot.waitSignal(panel.saved):
+        panel.save.click()
+    assert len(list(target.glob("*.png"))) == 6
+    assert str(target) in dock.panel.status.text()
+    dock.save.click()
+    panel.path.setText(str(target))
+    panel.save.click()
+    assert "Replace" in panel.question.text()
+    assert not panel.job.running
+    with qtbot.waitSignal(panel.saved):
+        panel.replace.click()
+
+
+def test_failed_saving_is_one_sentence(
+    qtbot: Any, dock: SegmentWidget, make_stack: Callable[..., Any], brake: Any, tmp_path: Path
+) -> None:
+    """W1."""
+    make_stack()
+    run(qtbot, dock)
+    dock.save.click()
+    (tmp_path / "file").write_text("")
+    dock.save_panel.path.setText(str(tmp_path / "file" / "masks"))
+    with qtbot.waitSignal(dock.save_panel.failed):
+        dock.save_panel.save.click()
+    assert dock.panel.status.text()
+    assert dock.save_panel.isEnabled()
+
+
+def test_closing_while_running_leaves_no_thread(
+    qtbot: Any, viewer: ViewerModel, cards: list[ModelCard], make_stack: Callable[..., Any], brake: Any
+) -> None:
+    """G3."""
+    brake.at = 1
+    make_stack()
+    dock = SegmentWidget(viewer)
+    dock.panel.run.click()
+    qtbot.waitUntil(lambda: len(brake.slices) == 1)
+    dock.close()
+    qtbot.waitUntil(lambda: QThreadPool.globalInstance().activeThreadCount() == 0, timeout=2000)
+    dock.deleteLater()
+
+
+def test_ten_times_open_and_close_leaves_nothing(
+    qtbot: Any, viewer: ViewerModel, cards: list[ModelCard], make_stack: Callable[..., Any]
+) -> None:
+    """G11: no widget, no listener."""
+    make_stack()
+    events = (viewer.layers.events.inserted, viewer.layers.events.removed, viewer.events.theme)
+    before = [len(event.callbacks) for event in events]
+    gone = []
+    for _ in range(10):
+        dock = SegmentWidget(viewer)
+        gone.append(weakref.ref(dock))
+        dock.close()
+        dock.deleteLater()
+        del dock
+    gc.collect()
+    qtbot.waitUntil(lambda: all(link() is None for link in gone), timeout=2000)
+    assert [len(event.callbacks) for event in events] == before
