@@ -126,8 +126,9 @@ def test_transparent_pixels_become_white(dtype: type) -> None:
     white = 255 if dtype == np.uint8 else 1
     data = np.zeros((40, 50, 4), dtype)
     data[:20, :, 3] = white
-    pixels = _layers.image_from_layer(ImageLayer(data, rgb=True)).data
+    pixels = _layers.image_from_layer(ImageLayer(data, rgb=True)).slice(0)
     assert pixels.dtype == dtype
+    assert pixels.shape == (40, 50, 3)
     assert (pixels[:20] == 0).all()
     assert (pixels[20:] == white).all()
 

@@ -23,8 +23,8 @@ _PUBLIC = {
 }
 
 if TYPE_CHECKING:
-    from .inference import segment
     from .evaluation import evaluate
+    from .inference import segment
     from .io import read, read_labels, write
     from .training import train
 

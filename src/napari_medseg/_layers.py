@@ -187,7 +187,12 @@ def _has_channels_last(shape: Sequence[int]) -> bool:
 
 
 def _on_white(data: Any) -> Any:
-    """RGBA as RGB on white paper; lazily when ``data`` is lazy."""
+    """RGBA as RGB on white paper, worked out when its pixels are asked for: a slide may be huge."""
+    import dask.array as da
+
+    if not isinstance(data, da.Array):
+        chunks = (1, *data.shape[1:]) if data.ndim == 4 else ("auto", "auto", -1)
+        data = da.from_array(data, chunks=chunks, name=False)  # type: ignore[no-untyped-call]
     white = 1.0 if data.dtype.kind == "f" else float(np.iinfo(data.dtype).max)
     alpha = data[..., 3:].astype(np.float32) / white
     color = data[..., :3] * alpha + white * (1 - alpha)

@@ -6,7 +6,7 @@ from ._layers import LayerDataTuple, image_layer_data, labels_layer_data
 from .core import ClassInfo, Geometry, Image, Labels
 
 SEED = 1
-SLICES = 48
+SLICES = 36
 FEMURS = (
     ClassInfo(value=1, name="femur, image left", color="#e69f00"),
     ClassInfo(value=2, name="femur, image right", color="#56b4e9"),

@@ -14,7 +14,7 @@ from PIL import Image as Picture
 import napari_medseg.cli.segment as command
 from napari_medseg import io
 from napari_medseg.cli.segment import parse_shard, runs
-from napari_medseg.core import Image, InputError, Labels, Progress
+from napari_medseg.core import ComputeError, Image, InputError, Labels, Progress
 from napari_medseg.models import Model
 
 from .conftest import Run, bright_square
@@ -220,3 +220,43 @@ def test_shard_text() -> None:
     for text in ("0/4", "5/4", "2", "a/b", "-1/2"):
         with pytest.raises(InputError):
             parse_shard(text)
+
+
+def test_unreadable_slice_is_missing_and_told(run: Run, series: Path, tmp_path: Path) -> None:
+    """F1: a truncated file counts as missing; nothing is written for it."""
+    (series / "3.png").write_bytes((series / "3.png").read_bytes()[:70])
+    out = tmp_path / "masks"
+    result = run("segment", series, "--model", "any", "--output", out)
+    assert result.code == 0
+    assert "3.png" in result.err
+    assert not (out / "3.png").exists()
+    assert io.read_labels(out).missing == {3}
+
+
+def test_single_image_into_folder_and_file(run: Run, images: Path, tmp_path: Path) -> None:
+    for target in (tmp_path / "masks", tmp_path / "hip.png"):
+        assert run("segment", images / "hip.png", "--model", "any", "--output", target).code == 0
+    assert (tmp_path / "hip.png").read_bytes() == (tmp_path / "masks" / "hip.png").read_bytes()
+
+
+def test_failure_midway_keeps_finished_slices(
+    run: Run, series: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """C1: the work fails after some slices; --resume does the others."""
+    whole = command.segment_image
+
+    def failing(*args: object, report, **rest: object) -> Labels:  # type: ignore[no-untyped-def]
+        def fail(progress: Progress) -> None:
+            report(progress)
+            if progress.region == (1,):
+                raise ComputeError("Out of memory.", "Use a smaller tile.")
+
+        return whole(*args, report=fail, batch=1, **rest)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(command, "segment_image", failing)
+        result = run("segment", series, "--model", "any", "--output", tmp_path / "masks")
+    assert (result.code, "Out of memory" in result.err) == (1, True)
+    assert io.read_labels(tmp_path / "masks").missing == {2, 3, 4, 5}
+    assert run("segment", series, "--model", "any", "--output", tmp_path / "masks", "--resume").code == 0
+    assert not io.read_labels(tmp_path / "masks").missing

@@ -114,6 +114,7 @@ def test_classes_of_equal_value_and_other_name_are_flagged() -> None:
     assert {f.code for f in report.findings} == {"CLASS_NAMES_DIFFER"}
     numbered = (ClassInfo.numbered(1), ClassInfo.numbered(2))
     assert not evaluate(stack(box(1), classes=numbered), stack(box(1))).findings
+    assert evaluate(stack(box(1)), stack(box(1), classes=numbered)).figure("dice", 1).class_name == "left"
 
 
 def test_value_without_a_class_is_scored_too() -> None:

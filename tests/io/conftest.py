@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import imagecodecs
 import numpy as np
-import numpy.typing as npt
 import pytest
 
 from napari_medseg.core import ClassInfo, Geometry, Labels
 from napari_medseg.io import FORMATS, Format
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from made_up import plane, save_png
 
 WRITABLE = [f for f in FORMATS if f.write]
 
@@ -27,19 +30,6 @@ def any_format(request: pytest.FixtureRequest) -> Format:
 def any_written_format(request: pytest.FixtureRequest) -> Format:
     """Each format that masks can be written in."""
     return request.param
-
-
-def plane(z: int = 0, shape: tuple[int, ...] = (12, 17), dtype: Any = np.uint8) -> npt.NDArray[Any]:
-    """A grey slice that tells its number in its first pixel."""
-    pixels = np.random.default_rng(z).integers(0, 200, shape).astype(dtype)
-    pixels.flat[0] = z
-    return pixels
-
-
-def save_png(path: Path, pixels: npt.NDArray[Any]) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(imagecodecs.png_encode(np.ascontiguousarray(pixels)))
-    return path
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import plane, save_png
 from hypothesis import given
 from hypothesis import strategies as st
+from made_up import plane, save_png
 
 from napari_medseg.core import InputError
 from napari_medseg.io import inspect, read, read_set
@@ -156,13 +156,13 @@ def test_five_thousand_slices_open_fast_and_stay_lazy(tmp_path: Path, monkeypatc
     decoded: list[Path] = []
     decode = png._decode
     monkeypatch.setattr(png, "_decode", lambda path: decoded.append(path) or decode(path))
-    started = time.perf_counter()
+    started = time.process_time()
     image = read(tmp_path)
-    seconds = time.perf_counter() - started
+    seconds = time.process_time() - started
     assert image.shape == (5000, 12, 17)
     assert image.data.chunksize == (1, 12, 17)
     assert not decoded, "grey files need no look at their pixels"
-    assert seconds < 4, f"{seconds:.1f} s"
+    assert seconds < 2, f"{seconds:.1f} s"
     image.slice(4321)
     assert [p.name for p in decoded] == ["4321.png"], "exactly the slice that is shown is read"
 
@@ -181,7 +181,9 @@ def test_a_folder_of_masks_alone_is_a_series(make_series: Make) -> None:
     assert len(read(make_series(["1_mask.png", "2_mask.png"]))) == 2
 
 
-@pytest.mark.parametrize(("name", "stem"), [("7_mask.tif", "7"), ("mask_7.png", "7"), ("damask_7.png", None), ("mask.png", None)])
+@pytest.mark.parametrize(
+    ("name", "stem"), [("7_mask.tif", "7"), ("mask_7.png", "7"), ("damask_7.png", None), ("mask.png", None)]
+)
 def test_mask_names(name: str, stem: str | None) -> None:
     """S9."""
     assert masked_stem(name) == stem

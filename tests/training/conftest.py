@@ -25,7 +25,6 @@ def draw(seed: int, classes: tuple[int, int] = (1, 2)) -> tuple[np.ndarray, np.n
     y, x = random.integers(24, 40), random.integers(14, 22)
     mask = np.zeros((SIDE, SIDE), np.uint8)
     mask[(rows - y) ** 2 + (columns - x) ** 2 < 64] = classes[0]
-    mask[abs(rows - y) + 0 * columns < 7] *= 1
     mask[(abs(rows - y) < 7) & (abs(columns - x - 28) < 7)] = classes[1]
     image = np.where(mask > 0, 180, 60) + random.normal(0, 10, mask.shape)
     return image.clip(0, 255).astype(np.uint8), mask

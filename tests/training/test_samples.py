@@ -63,6 +63,6 @@ def test_same_seed_same_samples() -> None:
 
 def test_small_slices_are_given_whole_and_large_ones_in_crops() -> None:
     small, large = labelled(np.zeros((100, 400))), labelled(np.zeros((1000, 300)))
-    assert sample_size([small], 0, 256, 32) == (128, 416)
+    assert sample_size([small], 0, 256, 32) == (128, 448)
     assert sample_size([small, large], 0, 256, 32) == (256, 256)
     assert sample_size([small], 64, 256, 32) == (64, 64)

@@ -75,7 +75,7 @@ def test_open_adds_the_image_with_corrected_spacing(dock: OpenWidget, look: Look
     look(series)
     for box, spacing in zip(dock.spacing.boxes, (3, 0.5, 0.5), strict=True):
         box.setValue(spacing)
-    dock.spacing.unit.setCurrentIndex(0)
+    assert dock.spacing.unit.currentText() == "mm"
     open_it(dock, qtbot)
     image = image_from_layer(dock.viewer.layers["series"])
     assert image.geometry == Geometry(spacing=(3, 0.5, 0.5), unit="mm")
@@ -167,3 +167,11 @@ def test_fits_a_narrow_dock(dock: OpenWidget, look: Look, series: Path) -> None:
     inner = dock._scroll.widget()
     assert inner is not None
     assert inner.minimumSizeHint().width() <= 340
+
+
+def test_numbers_too_fine_to_show_are_kept(dock: OpenWidget) -> None:
+    geometry = Geometry(spacing=(1.23456789, 0.5, 0.5), origin=(1, 2, 3), unit="mm")
+    dock.spacing.set_value(geometry)
+    assert dock.spacing.value() == geometry
+    dock.spacing.boxes[2].setValue(0.25)
+    assert dock.spacing.value() == geometry.model_copy(update={"spacing": (1.23456789, 0.5, 0.25)})

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 
 from cyclopts import App, CycloptsError
@@ -66,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         result = make_app(tokens[0] if tokens else "")(tokens, exit_on_error=False, print_error=False)
     except (Exception, KeyboardInterrupt) as error:
         if debug:
-            raise
+            traceback.print_exception(error)
         return _tell(error, tokens)
     return result if isinstance(result, int) else DONE
 

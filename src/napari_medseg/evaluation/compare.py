@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
-from importlib import import_module
 from os import PathLike
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from napari_medseg.core import ClassInfo, Finding, InputError, Labels
+from napari_medseg.io import read_labels
+from napari_medseg.io.names import masked_stem, stem_of
 
 from .metrics import METRICS, count
 from .report import Report, Row, summarise
 
 Source = Labels | str | PathLike[str]
 Match = tuple[int, int, str]
-
-_WORD = r"(?:masks?|seg|segmentation|labels?)"
-_MASK_NAME = re.compile(rf"{_WORD}[_\- .]+(?P<after>.+)|(?P<before>.+)[_\- .]+{_WORD}", re.IGNORECASE)
 
 
 def evaluate(prediction: Source, truth: Source, *, merge: bool = False) -> Report:
@@ -85,17 +82,12 @@ def evaluate_set(pairs: Sequence[tuple[Labels, Labels]], *, merge: bool = False)
 
 def load(source: Source) -> Labels:
     """The labels themselves, or read from a file or folder."""
-    if isinstance(source, Labels):
-        return source
-    # Reading belongs to io, a sibling this package must not depend on: paths go through the package's public names.
-    return cast(Labels, import_module("napari_medseg").read_labels(Path(source)))
+    return source if isinstance(source, Labels) else read_labels(Path(source))
 
 
 def slice_key(name: str) -> str:
     """What a mask's name shares with its image's: the stem without ``mask``, ``seg`` or ``label`` at either end."""
-    stem = Path(name).stem
-    found = _MASK_NAME.fullmatch(stem)
-    return (found["after"] or found["before"]) if found else stem
+    return masked_stem(name) or stem_of(name)
 
 
 def match_slices(prediction: Labels, truth: Labels) -> tuple[list[Match], list[str]]:
@@ -152,7 +144,9 @@ def _plane(truth: Labels, prediction: Labels) -> tuple[tuple[float, float], str]
 
 def _classes(prediction: Labels, truth: Labels, matches: Sequence[Match]) -> tuple[ClassInfo, ...]:
     """Classes of both sides by value, named as in the truth, and any further value that the masks hold."""
-    by_value = {info.value: info for info in (*prediction.classes, *truth.classes)}
+    by_value = {info.value: info for info in prediction.classes}
+    # A truth that came without names takes those of the prediction.
+    by_value |= {c.value: c for c in truth.classes if c.value not in by_value or c.name != f"class {c.value}"}
     held = {int(v) for p, t, _ in matches for mask in (prediction.slice(p), truth.slice(t)) for v in np.unique(mask)}
     by_value |= {value: ClassInfo.numbered(value) for value in held - {0, *by_value}}
     return tuple(by_value[value] for value in sorted(by_value))

@@ -149,5 +149,10 @@ def read_header(path: Path) -> Header:
 
 def _by_suffix(path: Path) -> Format | None:
     name = path.name.lower()
-    fitting = [(len(s), f) for f in formats() for s in f.suffixes if name.endswith(s) and name != s]
-    return max(fitting, key=lambda item: item[0])[1] if fitting else None
+    return next((f for s, f in _suffixes() if name.endswith(s) and name != s), None)
+
+
+@cache
+def _suffixes() -> tuple[tuple[str, Format], ...]:
+    """Longest first, so that ``.ome.tif`` comes before ``.tif``."""
+    return tuple(sorted(((s, f) for f in formats() for s in f.suffixes), key=lambda item: -len(item[0])))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ def read_labels(source: Source, *, series: str | None = None) -> Labels:
     Values are taken as stored: of a palette image its indices, of a 2-bit image 0-3. Two kinds of mask are given the
     value 1 instead of 255, unless a sidecar names the class 255, and a finding says so each time: masks of 0 and 255
     only (``BINARY_MASK``), and those whose edges were softened by scaling or JPEG between 0 and 255 (``SOFT_MASK``; cut
-    at half). A sidecar restores class names, colours, geometry, and slices without a result (``missing``).
+    at half). Of a folder that holds images and masks beside them the masks are read. A sidecar restores class names, colours, geometry, and slices without a result (``missing``).
 
     Parameters
     ----------
@@ -52,6 +53,8 @@ def read_labels(source: Source, *, series: str | None = None) -> Labels:
         If masks are coloured, negative or fractional, cannot be decoded, or differ in size.
     """
     found = find_series(source, series=series, color=False)
+    if found.masks:
+        found = replace(find_series(found.masks, color=False), source=found.source)
     check_one(found)
     sidecar = read_sidecar(found.source) if series is None else None
     data, damage = load_values(found)

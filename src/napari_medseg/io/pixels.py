@@ -2,18 +2,36 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from threading import Lock
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image as Pillow
-from PIL import ImageOps
 from PIL.ImageFile import ImageFile
 
 from napari_medseg.core import InputError
 
 Array = npt.NDArray[Any]
+
+_QUIET = Lock()
+"""Switching warnings off is for the whole process: one thread at a time."""
+
+_ORIENTATION = 0x0112
+_TURNS: dict[int, Callable[[Array], Array]] = {
+    1: lambda p: p,
+    2: np.fliplr,
+    3: lambda p: np.rot90(p, 2),
+    4: np.flipud,
+    5: lambda p: np.swapaxes(p, 0, 1),
+    6: lambda p: np.rot90(p, -1),
+    7: lambda p: np.rot90(np.swapaxes(p, 0, 1), 2),
+    8: np.rot90,
+}
+"""What makes the pixels upright, by EXIF orientation (CIPA DC-008, "Exif 2.32", 4.6.4)."""
 
 
 def on_white(pixels: Array) -> Array:
@@ -49,10 +67,25 @@ def decode_pillow(path: Path, plugin: type[ImageFile], *, colors: bool = True) -
         If the data is damaged.
     """
     try:
-        with path.open("rb") as file, plugin(file, str(path)) as opened:
-            return _as_array(ImageOps.exif_transpose(opened) if opened.format == "JPEG" else opened, colors)
+        with path.open("rb") as file:
+            opened, turn = open_pillow(path, plugin, file)
+            with opened:
+                pixels = _as_array(opened, colors)
+        return np.ascontiguousarray(_TURNS[turn](pixels))
     except (OSError, SyntaxError, ValueError, EOFError) as error:
         raise damaged(path, error) from error
+
+
+def open_pillow(path: Path, plugin: type[ImageFile], file: BinaryIO) -> tuple[ImageFile, int]:
+    """Open a file with one of Pillow's plugins; give its EXIF orientation too, 1 (upright) where it has none.
+
+    Pillow warns of damaged EXIF, which says nothing about the pixels.
+    """
+    with _QUIET, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        opened = plugin(file, str(path))
+        turn = opened.getexif().get(_ORIENTATION, 1) if opened.format in ("JPEG", "MPO") else 1
+    return opened, turn if turn in _TURNS else 1
 
 
 class DamagedError(InputError):

@@ -16,6 +16,7 @@ _DEPTH = "ZIQRT"
 """Axes that count slices: depth, time, and tifffile's words for pages that do not say what they are."""
 
 _ALPHA = (1, 2)
+_MOST_CHANNELS = 4
 _DEFLATE = (5, 8, 32946)
 _DEFLATE_LIMIT = 1500
 """Bytes that LZW and deflate pack into one at most, with room to spare."""
@@ -43,6 +44,8 @@ class Layout:
         Further images in the file, left out.
     colormap
         Colours of a palette, shape (3, entries), 16 bit; or None.
+    is_cut
+        Whether pages after the last one are damaged.
     """
 
     tiff: tifffile.TiffFile
@@ -56,6 +59,7 @@ class Layout:
     offset: int | None = None
     others: int = 0
     colormap: npt.NDArray[Any] | None = None
+    is_cut: bool = False
 
     @property
     def is_rgb(self) -> bool:
@@ -121,11 +125,19 @@ def lay_out(path: Path, tiff: tifffile.TiffFile) -> Layout:
     samples = int(page.samplesperpixel)
     if not (tiff.is_imagej or tiff.is_ome or tiff.is_shaped) and len(tiff.pages) == 1:
         return Layout(tiff, tiff.pages, page, shape, samples=samples, colormap=page.colormap)
-    series = tiff.series[0]
+    try:
+        series = tiff.series[0]
+    except tifffile.TiffFileError:
+        whole = _whole_pages(tiff)
+        return Layout(tiff, whole, page, shape, slices=len(whole), samples=samples, colormap=page.colormap, is_cut=True)
+    if _are_pages(tiff):
+        return Layout(tiff, tiff.pages, page, shape, slices=len(tiff.pages), samples=samples, colormap=page.colormap)
     axes, sizes = series.axes.upper(), tuple(int(n) for n in series.shape)
     before = [(a, n) for a, n in zip(axes, sizes, strict=True) if a not in "YXS" and n > 1]
     depth = [n for a, n in before if a in _DEPTH]
     channels = [n for a, n in before if a == "C"]
+    if not depth and channels and channels[0] > _MOST_CHANNELS:  # ImageJ calls a plain stack channels
+        depth, channels = channels, []
     if len(depth) > 1 or len(channels) > 1 or len(depth) + len(channels) < len(before) or (channels and samples > 1):
         raise InputError(
             f"{path.name} has the axes {axes} of {' x '.join(map(str, sizes))}; only slices and channels can be read.",
@@ -135,12 +147,33 @@ def lay_out(path: Path, tiff: tifffile.TiffFile) -> Layout:
         tiff, series.pages, page, shape,
         slices=depth[0] if depth else 1,
         channels=channels[0] if channels else 1,
-        channels_first=bool(before) and before[0][0] == "C",
+        channels_first=bool(channels) and before[0][0] == "C",
         samples=samples,
         offset=series.dataoffset if dtype.kind != "b" else None,
         others=len(tiff.series) - 1,
         colormap=page.colormap,
     )  # fmt: skip
+
+
+def _whole_pages(tiff: tifffile.TiffFile) -> list[Any]:
+    """Pages before the first one whose directory is damaged, as far as they are like the first."""
+    pages: list[Any] = []
+    for index in range(len(tiff.pages)):
+        try:
+            page: Any = tiff.pages[index]
+            if pages and (page.shape, page.dtype) != (pages[0].shape, pages[0].dtype):
+                break
+        except (tifffile.TiffFileError, ValueError, IndexError, KeyError):
+            break
+        pages.append(page)
+    return pages
+
+
+def _are_pages(tiff: tifffile.TiffFile) -> bool:
+    """Whether the file has single pages alike, each written as an image of its own: a stack all the same."""
+    if tiff.is_imagej or tiff.is_ome or not 1 < len(tiff.series) == len(tiff.pages):
+        return False
+    return len({(s.shape, str(s.dtype)) for s in tiff.series}) == 1
 
 
 def broken_slices(layout: Layout, size: int, only: int | None = None) -> dict[int, str]:
@@ -156,6 +189,8 @@ def broken_slices(layout: Layout, size: int, only: int | None = None) -> dict[in
 def lost_pages(layout: Layout) -> bool:
     """Whether the chain of pages ends in a page that is not in the file."""
     tiff = layout.tiff
+    if layout.is_cut:
+        return True
     if layout.slices * layout.channels == 1 and len(layout.pages) != 1:
         return False
     end = tiff.pages.next_page_offset

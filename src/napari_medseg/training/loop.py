@@ -15,7 +15,7 @@ from napari_medseg.core import Cancelled, ComputeError
 
 from .guard import HeldOut, score
 from .schedule import Budget
-from .step import Job, Stepper
+from .step import COARSE, Job, Stepper, shows_halves
 from .watch import Watch
 
 VALIDATIONS = 10
@@ -108,12 +108,14 @@ class Validation:
         self._last_at = 0.0
         self._last = budget.clock()
         self._cured: set[int] = set()
+        # Scores at full resolution say nothing while only half of it was shown.
+        self._from = COARSE + 1 / VALIDATIONS if shows_halves(job) else 0.0
 
     def is_due(self, step: int) -> bool:
         if not self._job.held_out:
             return False
         progress = self._budget.progress(step)
-        if progress >= 1 or progress - self._last_at < 1 / VALIDATIONS:
+        if progress < self._from or progress >= 1 or progress - self._last_at < 1 / VALIDATIONS:
             return False
         # By the clock only where time is the limit: with steps alone, the same seed gives the same weights.
         return self._budget.seconds is None or self._budget.clock() - self._last >= VALIDATIONS * self._cost
@@ -138,7 +140,7 @@ class Validation:
     def _cure(self, empty: Iterable[int], progress: float, watch: Watch) -> None:
         """Draw a class more often of which nothing is found after the first quarter."""
         for k in empty:
-            if progress >= 0.2 and k not in self._cured:
+            if progress >= max(0.2, self._from + 0.1) and k not in self._cured:
                 self._cured.add(k)
                 self._job.samples.favour(k)
                 watch.say(f"Nothing of '{self._job.classes[k - 1].name}' is found yet: it is shown more often.")

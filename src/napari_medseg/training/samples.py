@@ -114,5 +114,7 @@ def sample_size(slices: Sequence[LabelledSlice], crop: int, largest: int, multip
     shape = [max(one.target.shape[axis] for one in slices) for axis in (0, 1)]
     if crop or max(shape) > WHOLE:
         shape = [min(side, crop or largest) for side in shape]
-    height, width = (max(multiple, -(-side // multiple) * multiple) for side in shape)
+    # Large sides are even multiples, so that they can be halved.
+    steps = [multiple if side < 8 * multiple else 2 * multiple for side in shape]
+    height, width = (max(multiple, -(-side // step) * step) for side, step in zip(shape, steps, strict=True))
     return height, width

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 WARM_UP = 0.04
-"""Share of the run in which the steps grow to their full size."""
+"""Share of the run in which the steps grow to their full size; three times that for a model that knows something,
+which the first steps, whose size Adam cannot judge yet, would spoil."""
 
 
 @dataclass
@@ -61,8 +62,8 @@ class Budget:
         return min(int(self.elapsed), math.ceil(self.seconds)), math.ceil(self.seconds)
 
 
-def rate(progress: float) -> float:
+def rate(progress: float, warm_up: float = WARM_UP) -> float:
     """Size of a step as a share of the largest: linear warm-up, then a cosine down to one hundredth."""
-    if progress < WARM_UP:
-        return max(0.05, progress / WARM_UP)
-    return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * (progress - WARM_UP) / (1 - WARM_UP)))
+    if progress < warm_up:
+        return max(0.02, progress / warm_up)
+    return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * (progress - warm_up) / (1 - warm_up)))

@@ -19,7 +19,7 @@ from .losses import LOSSES
 from .options import TrainOptions
 from .presets import AUGMENTATIONS
 from .samples import Samples
-from .schedule import rate
+from .schedule import WARM_UP, rate
 from .truth import LabelledSlice
 from .watch import Watch
 
@@ -30,8 +30,8 @@ COARSE = 0.4
 """Share of a run from random weights that sees samples at half resolution: four times as many steps in the same time
 to learn what lies where, before the borders are learnt at full resolution."""
 
-FINE_ENOUGH = 192
-"""Samples whose sides would be smaller than this at half resolution are never shown so."""
+LARGE = 384
+"""Smaller samples are never shown at half resolution."""
 
 
 @dataclass
@@ -68,15 +68,16 @@ class Stepper:
         self._optimiser = make_optimiser(job)
         self._scaler = torch.amp.GradScaler(job.engine.device.type, enabled=job.engine.precision == "fp16")
         self._random = torch.Generator().manual_seed(job.options.seed)
-        self._halves = not job.pretrained and min(job.samples.size) >= 2 * FINE_ENOUGH
+        self._halves = shows_halves(job)
 
     def __call__(self, progress: float, watch: Watch) -> dict[str, float]:
         """Learn from one batch and return loss and learning rate; a loss that is no number changes no weight.
 
         With less memory than the batch takes, from smaller ones from now on.
         """
+        size = rate(progress, 3 * WARM_UP if self._job.pretrained else WARM_UP)
         for group in self._optimiser.param_groups:
-            group["lr"] = group["largest"] * rate(progress)
+            group["lr"] = group["largest"] * size
         metrics = {"learning_rate": float(self._optimiser.param_groups[-1]["lr"])}
         while True:
             try:
@@ -127,9 +128,15 @@ class Stepper:
         return value
 
 
+def shows_halves(job: Job) -> bool:
+    """Whether the run begins at half resolution."""
+    even = all(side % (2 * job.engine.multiple) == 0 for side in job.samples.size)
+    return even and not job.pretrained and min(job.samples.size) >= LARGE
+
+
 def make_optimiser(job: Job) -> torch.optim.Optimizer:
     """AdamW with a group for the encoder and one for the rest; biases and normalisations are not decayed."""
-    largest = job.options.learning_rate or (5e-4 if job.pretrained else 3e-3)
+    largest = job.options.learning_rate or (2e-4 if job.pretrained else 3e-3)
     encoder = {id(p) for name, p in job.network.named_parameters() if name.startswith("encoder.")}
     groups: list[dict[str, Any]] = []
     for inside, share in ((True, 0.1 if job.pretrained else 1.0), (False, 1.0)):

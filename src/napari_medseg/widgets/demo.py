@@ -36,6 +36,7 @@ def show_demo(image: Image, labels: Labels, picture: Path, *, interactive: bool)
         if image.is_stack:
             viewer.dims.set_current_step(0, len(image) // 2)
         viewer.show()
+        viewer.reset_view()
         for _ in range(5):
             QApplication.processEvents()
         viewer.screenshot(str(picture), canvas_only=False, flash=False)

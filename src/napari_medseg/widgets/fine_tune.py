@@ -87,7 +87,7 @@ class FineTuneWidget(Dock):
         self._show_state()
 
     def close_down(self) -> None:
-        self.panel.job.stop()
+        self.panel.job.abandon()
         self.pairs.close_down()
         self.accept.close_down()
         self.curves.close_down()

@@ -5,12 +5,15 @@ from __future__ import annotations
 import threading
 import time
 import traceback
+from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
+from weakref import ref
 
 from napari.qt.threading import create_worker
+from qtpy.compat import isalive
 from qtpy.QtCore import QObject
 
 from napari_medseg.core import Cancelled, MedsegError, Progress, Reporter
@@ -39,25 +42,32 @@ def describe_failure(error: Exception) -> Failure:
 
 
 class _Relay(QObject):
-    """Carries "there is something to read" from the worker thread to the main thread."""
+    """Carries "there is something to read" from worker threads to the main thread."""
 
-    arrived = Signal()
-    ended = Signal()
+    arrived = Signal(object)
+    ended = Signal(object)
 
 
-@dataclass
+# One for all and for ever: a signal's owner that dies while its signal is on the way takes the program with it.
+_relay = _Relay()
+
+# The same holds for napari's workers, which own signals too: the last ones are kept, emptied of what they worked on.
+_workers: deque[Any] = deque(maxlen=16)
+
+
 class _Run:
     """What the worker thread and the main thread share; outlives the dock if the dock is closed first."""
 
-    work: Work
-    name: str
-    relay: _Relay = field(default_factory=_Relay)
-    stop: threading.Event = field(default_factory=threading.Event)
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    pending: list[Progress] = field(default_factory=list)
-    value: Any = None
-    error: Exception | None = None
-    quit_requested: Callable[[], bool] = lambda: False
+    def __init__(self, work: Work, name: str, owner: QObject) -> None:
+        self._owner = ref(owner)
+        self.work: Work | None = work
+        self.name = name
+        self.stop = threading.Event()
+        self.quit_requested: Callable[[], bool] | None = None
+        self.value: Any = None
+        self.error: Exception | None = None
+        self._lock = threading.Lock()
+        self._pending: list[Progress] = []
 
     def __repr__(self) -> str:
         # napari shows this when it asks whether to close while work is running.
@@ -65,31 +75,34 @@ class _Run:
 
     def __call__(self) -> None:
         # Nothing may leave this function: superqt would show it a second time, or lose it.
+        work, self.work = self.work, None
         try:
-            self.value = self.work(self.report)
+            self.value = work(self.report) if work is not None else None
         except Exception as error:
             self.error = error
-        self.relay.ended.emit()
+        self.quit_requested = None
+        _relay.ended.emit(self)
 
     def report(self, progress: Progress) -> None:
         # Queue first, then cancel: the slice that is just finished is kept.
-        with self.lock:
-            self.pending.append(progress)
-            wake = len(self.pending) == 1
+        with self._lock:
+            self._pending.append(progress)
+            wake = len(self._pending) == 1
         if wake:
-            self.relay.arrived.emit()
-        if self.stop.is_set() or self.quit_requested():
+            _relay.arrived.emit(self)
+        if self._must_stop():
             raise Cancelled("stopped by the user")
 
+    def _must_stop(self) -> bool:
+        # Asked here rather than told by QObject.destroyed: PyQt crashes in Python slots of that signal.
+        owner = self._owner()
+        closed = owner is None or not isalive(owner)
+        return closed or self.stop.is_set() or (self.quit_requested is not None and self.quit_requested())
+
     def take(self) -> list[Progress]:
-        with self.lock:
-            pending, self.pending = self.pending, []
+        with self._lock:
+            pending, self._pending = self._pending, []
         return pending
-
-
-def _stop_all(runs: list[_Run], *_: object) -> None:
-    for run in runs:
-        run.stop.set()
 
 
 class Job(QObject):
@@ -109,10 +122,9 @@ class Job(QObject):
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._run: _Run | None = None
-        self._active: list[_Run] = []
         self._clock = _Clock()
-        # The stop events, not this object: the slot runs when this object is half gone.
-        self.destroyed.connect(partial(_stop_all, self._active))
+        _relay.arrived.connect(self._drain)
+        _relay.ended.connect(self._end)
 
     @property
     def running(self) -> bool:
@@ -127,28 +139,31 @@ class Job(QObject):
         """Start ``work(report)``; False, and nothing happens, while another run is under way."""
         if self._run is not None:
             return False
-        run = self._run = _Run(work, name)
-        self._active[:] = [run]
+        run = self._run = _Run(work, name, self)
         self._clock = _Clock()
-        run.relay.arrived.connect(self._drain)
-        run.relay.ended.connect(self._end)
         worker = create_worker(run, _start_thread=False)
         run.quit_requested = partial(_was_quit, worker)
+        _workers.append(worker)
         self.started.emit()
         worker.start()
         return True
 
     def stop(self) -> None:
         """Ask the work to end at its next report; what is finished is kept."""
-        _stop_all(self._active)
+        if self._run is not None:
+            self._run.stop.set()
+
+    def abandon(self) -> None:
+        """Stop, and tell nothing more: the dock is being closed."""
+        self.stop()
+        self._run = None
 
     def seconds_left(self, progress: Progress) -> float | None:
         """Estimate from the pace so far, or None while there is no pace yet."""
         return self._clock.seconds_left(progress)
 
-    def _drain(self) -> None:
-        run = self._run
-        if run is None:
+    def _drain(self, run: _Run) -> None:
+        if run is not self._run:
             return
         reports = run.take()
         for i, progress in enumerate(reports):
@@ -156,19 +171,18 @@ class Job(QObject):
             if progress.result is not None or progress.metrics or i == len(reports) - 1:
                 self.progressed.emit(progress)
 
-    def _end(self) -> None:
-        run = self._run
-        if run is None:
+    def _end(self, run: _Run) -> None:
+        if run is not self._run:
             return
-        self._drain()
+        self._drain(run)
         self._run = None
-        self._active.clear()
         if isinstance(run.error, Cancelled):
             self.cancelled.emit()
         elif run.error is not None:
             self.failed.emit(describe_failure(run.error))
         else:
             self.finished.emit(run.value)
+        run.value = run.error = None
 
 
 def _was_quit(worker: Any) -> bool:

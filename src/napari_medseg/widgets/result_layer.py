@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary, ref
 
 import numpy as np
+from qtpy.QtCore import QTimer
 
 from napari_medseg._layers import METADATA, card_of, classes_of, image_from_layer, labels_layer_kwargs
 from napari_medseg.core import ModelCard, Options
@@ -102,7 +103,11 @@ def _follow_edits(layer: Any) -> None:
         if living is not None:
             note_slices(living, missing_slices(living))
 
-    corrections_of(layer).changed.connect(settle)
+    def settle_soon() -> None:
+        # napari tells of pixels set by a script before it sets them.
+        QTimer.singleShot(0, settle)
+
+    corrections_of(layer).changed.connect(settle_soon)
 
 
 def missing_slices(layer: Any) -> set[int]:

@@ -65,7 +65,9 @@ class SegmentWidget(Dock):
         self._start()
 
     def close_down(self) -> None:
-        self.panel.job.stop()
+        if self.panel.job.running and self._writer is not None:
+            self._writer.finish()
+        self.panel.job.abandon()
         self.image.close_down()
         self.viewer.layers.events.removed.disconnect(self._show_after)
 

@@ -34,7 +34,7 @@ class SpacingForm(QWidget):
         tighten(row)
         for axis, box in zip("zyx", self.boxes, strict=True):
             box.setObjectName(f"spacing_{axis}")
-            box.valueChanged.connect(self.changed)
+            box.valueChanged.connect(self._on_number)
             row.addWidget(box, 1)
         row.addWidget(self.unit)
         self.unit.currentIndexChanged.connect(self.changed)
@@ -45,7 +45,8 @@ class SpacingForm(QWidget):
         # Numbers that were only rounded for display stay what they were.
         pairs = zip(shown, self._geometry.spacing, strict=True)
         spacing = tuple(old if abs(new - old) < 10**-_Number.DECIMALS else new for new, old in pairs)
-        return Geometry(**{**self._geometry.model_dump(), "spacing": spacing, "unit": self.unit.currentData()})
+        unit = self.unit.currentData()
+        return Geometry(**{**self._geometry.model_dump(), "spacing": spacing, "unit": unit})
 
     def set_value(self, geometry: Geometry) -> None:
         """Show a geometry; ``changed`` is not emitted."""
@@ -59,6 +60,12 @@ class SpacingForm(QWidget):
         self.unit.setCurrentIndex(list(_UNITS).index(geometry.unit))
         for part in parts:
             part.blockSignals(False)
+
+    def _on_number(self, *_: object) -> None:
+        # Whoever types a distance knows one; the unit is there to see and to change.
+        if self.unit.currentData() == "pixel":
+            self.unit.setCurrentIndex(list(_UNITS).index("mm"))
+        self.changed.emit()
 
 
 class _Number(QDoubleSpinBox):

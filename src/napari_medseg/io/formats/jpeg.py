@@ -11,26 +11,25 @@ from PIL.JpegImagePlugin import JpegImageFile
 
 from napari_medseg.io.budget import check_budget
 from napari_medseg.io.format import Format, Header
-from napari_medseg.io.pixels import damaged, decode_pillow
+from napari_medseg.io.pixels import damaged, decode_pillow, open_pillow
 
-_ORIENTATION = 0x0112
 _TAIL = 2**16
 
 
 def read_header(path: Path) -> Header:
     """Size and channels from the frame header; whole when the end marker is there."""
     try:
-        with path.open("rb") as file, JpegImageFile(file, str(path)) as image:
+        with path.open("rb") as file:
+            image, turn = open_pillow(path, JpegImageFile, file)
             width, height = image.size
             channels = 1 if image.mode == "L" else 3
-            turned = image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
             file.seek(0, 2)
             file.seek(max(0, file.tell() - _TAIL))
             whole = b"\xff\xd9" in file.read()
     except (OSError, SyntaxError, ValueError) as error:
         raise damaged(path, error) from error
     check_budget(path, (height, width, channels), np.uint8)
-    shape = (width, height) if turned else (height, width)
+    shape = (width, height) if turn >= 5 else (height, width)
     return Header(shape, np.dtype(np.uint8), channels, broken={} if whole else {0: "the file is cut off"})
 
 

@@ -1,0 +1,197 @@
+"""``evaluate``, ``convert``, ``models``, ``train`` and the headless part of ``demo``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image as Picture
+
+import napari_medseg.cli.train as train_command
+from napari_medseg import io
+from napari_medseg.cli.screen import has_display, open_screen
+from napari_medseg.core import Cancelled, ClassInfo, Geometry, InputError, Labels, ModelCard, Progress
+from napari_medseg.training import TrainingRun, TrainOptions, plan_run
+
+from .conftest import Run, bright_square
+
+CARD = ModelCard(name="new", classes=(ClassInfo.numbered(1),), description="Dice 0.9.")
+
+
+@pytest.fixture
+def truth(series: Path, tmp_path: Path) -> Path:
+    """Masks of three of the slices, with other values and names."""
+    folder = tmp_path / "truth"
+    folder.mkdir()
+    for z in (1, 3, 5):
+        Picture.fromarray(((bright_square(z) > 128) * 255).astype(np.uint8)).save(folder / f"{z}_mask.png")
+    return folder
+
+
+@pytest.fixture
+def masks(tmp_path: Path) -> Path:
+    """Masks of all six slices; that of slice 5 is empty."""
+    data = np.stack([bright_square(z) > 128 for z in range(6)]).astype(np.uint8)
+    data[5] = 0
+    names = tuple(f"{z}.png" for z in range(6))
+    io.write(tmp_path / "masks", Labels(data, (ClassInfo.numbered(1, "bright"),), Geometry.unknown(3), names))
+    return tmp_path / "masks"
+
+
+def test_evaluate_scores_the_slices_that_have_a_truth(run: Run, masks: Path, truth: Path, tmp_path: Path) -> None:
+    report = tmp_path / "figures.json"
+    result = run("evaluate", "--prediction", masks, "--truth", truth, "--report", report)
+    assert result.code == 0, result.err
+    assert "Dice" in result.out
+    figures = json.loads(report.read_text())
+    dice = next(entry for entry in figures["summary"] if entry["metric"] == "dice")
+    assert (dice["scored"], dice["worst_slice"], dice["mean"]) == (3, "5_mask.png", 2 / 3)
+    again = run("evaluate", "--prediction", masks, "--truth", truth, "--report", report)
+    assert (again.code, "exists already" in again.err) == (2, True)
+
+
+def test_evaluate_draws_panels(run: Run, masks: Path, truth: Path, series: Path, tmp_path: Path) -> None:
+    panels = tmp_path / "panels"
+    command = ("evaluate", "--prediction", masks, "--truth", truth, "--panels", panels)
+    assert run(*command).code == 2
+    result = run(*command, "--image", series)
+    assert result.code == 0, result.err
+    drawn = np.asarray(Picture.open(panels / "3_mask.png"))
+    assert drawn.shape == (48, 3 * 48 + 8, 3)
+    assert (drawn[10, 52 + 7] == (0xE6, 0x9F, 0x00)).all()
+    assert (drawn[10, 7] == drawn[10, 7][0]).all()
+
+
+def test_evaluate_takes_sets_of_different_sizes(run: Run, images: Path, tmp_path: Path) -> None:
+    for side in ("prediction", "truth"):
+        (tmp_path / side).mkdir()
+        for file in images.iterdir():
+            Picture.fromarray((np.asarray(Picture.open(file)) > 128).astype(np.uint8)).save(tmp_path / side / file.name)
+    result = run("evaluate", "--prediction", tmp_path / "prediction", "--truth", tmp_path / "truth", "--merge")
+    assert result.code == 0, result.err
+    assert "foreground  Dice                 1.0000" in result.out
+
+
+def test_convert_between_folder_and_file_keeps_masks_and_classes(run: Run, masks: Path, tmp_path: Path) -> None:
+    assert run("convert", masks, tmp_path / "all.tif").code == 0
+    assert run("convert", tmp_path / "all.tif", tmp_path / "back").code == 0
+    before, after = io.read_labels(masks), io.read_labels(tmp_path / "back")
+    np.testing.assert_array_equal(before.data, after.data)
+    assert after.classes == before.classes
+    assert run("convert", masks, tmp_path / "all.tif").code == 2
+    assert run("convert", masks, tmp_path / "all.tif", "--overwrite").code == 0
+
+
+def test_convert_takes_names_from_the_image_and_refuses_another_size(
+    run: Run, masks: Path, series: Path, images: Path, tmp_path: Path
+) -> None:
+    assert run("convert", masks, tmp_path / "all.tif").code == 0
+    assert run("convert", tmp_path / "all.tif", tmp_path / "named", "--image", series).code == 0
+    assert (tmp_path / "named" / "3.png").exists()
+    result = run("convert", masks, tmp_path / "other", "--image", images / "knee.png")
+    assert (result.code, "6 x 48 x 48" in result.err) == (2, True)
+
+
+def test_models_are_listed_shown_and_not_removed_when_shipped(run: Run) -> None:
+    assert "model" in run("models", "list").out
+    for line in run("models", "list").out.splitlines()[1:]:
+        name = line.split()[0]
+        assert name in run("models", "show", name).out
+        assert json.loads(run("models", "show", name, "--json").out)["name"] == name.partition("@")[0]
+        assert run("models", "remove", name).code == 2
+
+
+@pytest.fixture
+def trained(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What `train` was called with."""
+    called: dict[str, Any] = {}
+
+    def train(data: Any, **given: Any) -> ModelCard:
+        called.update(given, data=data)
+        given["report"](Progress("Training", 1, 2, message="On the CPU."))
+        return CARD
+
+    monkeypatch.setattr(train_command, "train_model", train)
+    return called
+
+
+def test_train_passes_pairs_classes_and_only_given_settings(run: Run, trained: dict[str, Any]) -> None:
+    line = "train --data a b --data c d --model unet:resnet18 --name new --classes 1=left 2=right --max-steps 5"
+    result = run(*line.split(), "--validation-data", "e", "f", "--group", "p[0-9]+", "--unlabelled", "0")
+    assert (result.code, result.out) == (0, "new@1: Dice 0.9.\n")
+    assert "On the CPU." in result.err
+    trained.pop("report")
+    assert trained == {
+        "data": ((Path("a"), Path("b")), (Path("c"), Path("d"))),
+        "validation_data": ((Path("e"), Path("f")),),
+        "model": "unet:resnet18",
+        "name": "new",
+        "classes": ("1=left", "2=right"),
+        "max_steps": 5,
+        "group": "p[0-9]+",
+        "unlabelled": 0,
+    }
+
+
+def test_train_repeats_a_run_file(run: Run, trained: dict[str, Any], tmp_path: Path) -> None:
+    plan = plan_run([("a", "b")]).model_copy(update={"folder": tmp_path, "options": TrainOptions(max_steps=7)})
+    file = plan.save()
+    assert run("train", file, "--seed", "3").code == 0
+    assert isinstance(trained["data"], TrainingRun)
+    assert (trained["data"].options.max_steps, trained["seed"], "max_steps" in trained) == (7, 3, False)
+    assert run("train", file, "--name", "other").code == 2
+    assert run("train", tmp_path / "nowhere.json").code == 2
+
+
+def test_train_cancelled_before_a_result_is_exit_130(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def train(*_: Any, **__: Any) -> ModelCard:
+        raise Cancelled
+
+    monkeypatch.setattr(train_command, "train_model", train)
+    assert run("train", "--data", "a", "b").code == 130
+
+
+def test_virtual_screen_is_started_where_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    monkeypatch.setattr("napari_medseg.cli.screen.sys.platform", "linux")
+    with open_screen() as screen:
+        assert screen in ("virtual", "none")
+        assert has_display() == (screen == "virtual")
+    assert not has_display()
+    monkeypatch.setenv("PATH", "")
+    with open_screen() as screen:
+        assert screen == "none"
+
+
+def test_demo_refuses_an_existing_folder(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").touch()
+    result = run("demo", "--output", tmp_path, "--no-window")
+    assert (result.code, "is not empty" in result.err) == (2, True)
+
+
+def test_demo_corrects_the_worst_slices() -> None:
+    from napari_medseg.demo import worst_slices
+    from napari_medseg.evaluation import evaluate
+
+    data = np.zeros((9, 8, 8), np.uint8)
+    data[:, :4] = 1
+    names = tuple(f"{z}.png" for z in range(9))
+    truth = Labels(data, (ClassInfo.numbered(1),), Geometry.unknown(3), names)
+    poor = data.copy()
+    for z in (0, 2, 4, 6, 8):
+        poor[z, :2] = 0
+    poor[3, :1] = 0  # less bad, and beside worse ones
+    report = evaluate(Labels(poor, truth.classes, truth.geometry, names), truth)
+    assert worst_slices(report, names) == (0, 2, 4, 6, 8)
+
+
+def test_demo_needs_a_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    from napari_medseg import demo
+
+    monkeypatch.setattr("napari_medseg.models.list_models", lambda: ())
+    with pytest.raises(InputError.__base__, match="no model to run the demo"):
+        demo.pick_model()

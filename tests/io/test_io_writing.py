@@ -1,0 +1,242 @@
+"""Masks to files: what comes back, and what happens when writing fails."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import dask.array as da
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image as Pillow
+
+from napari_medseg.core import Geometry, Labels, OutputError
+from napari_medseg.io import FORMATS, Format, read, read_labels, write
+from napari_medseg.io import writing as writing_module
+
+MakeLabels = Callable[..., Labels]
+
+
+def same(first: Labels, second: Labels) -> None:
+    np.testing.assert_array_equal(np.asarray(first.data), np.asarray(second.data))
+    assert first.classes == second.classes
+    assert first.geometry == second.geometry
+    assert first.missing == second.missing
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def test_round_trip_keeps_everything(any_written_format: Format, tmp_path: Path, make_labels: MakeLabels) -> None:
+    names = ("a.dcm", "b.dcm", "c.dcm", "d.dcm") if any_written_format.stacks else ("a.dcm",)
+    labels = make_labels(4 if any_written_format.stacks else 0, names=names)
+    for suffix in any_written_format.suffixes:
+        target = tmp_path / f"out{suffix}"
+        write(target, labels)
+        again = read_labels(target)
+        same(again, labels)
+        assert again.names == names
+        assert again.data.dtype == np.uint8
+        (tmp_path / "out.classes.json").unlink()
+
+
+def test_folder_round_trip_keeps_everything(tmp_path: Path, make_labels: MakeLabels) -> None:
+    """S5, S11."""
+    names = ("Düse 1-9.tif", "Düse 1-10.tif", "Düse 1-11.tif", "Düse 1-12.tif")
+    labels = make_labels(4, names=names)
+    write(tmp_path / "out", labels)
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == sorted(
+        [f"Düse 1-{n}.png" for n in (9, 10, 11, 12)] + ["classes.json"]
+    )
+    again = read_labels(tmp_path / "out")
+    same(again, labels)
+    assert again.names == names
+    assert [p.name for p in tmp_path.iterdir()] == ["out"], "nothing temporary is left"
+    np.testing.assert_array_equal(np.asarray(Pillow.open(tmp_path / "out" / "Düse 1-9.png")), labels.data[0])
+
+
+@pytest.mark.parametrize(
+    ("top", "dtype"),
+    [(255, np.uint8), (256, np.uint16), (65535, np.uint16), (65536, np.uint32), (2**32 - 1, np.uint32)],
+)
+def test_tiff_takes_the_smallest_type_and_keeps_the_spacing(
+    tmp_path: Path, make_labels: MakeLabels, top: int, dtype: Any
+) -> None:
+    """V5."""
+    data = np.zeros((3, 5, 6), np.int64)
+    data[1, 2, 3] = top
+    labels = make_labels(3, data=data)
+    write(tmp_path / "x.tif", labels)
+    assert tifffile.imread(tmp_path / "x.tif").dtype == dtype
+    np.testing.assert_array_equal(tifffile.imread(tmp_path / "x.tif"), data)
+    (tmp_path / "x.classes.json").unlink()
+    alone = read(tmp_path / "x.tif")
+    assert alone.geometry.spacing == pytest.approx((3, 0.5, 0.25))
+    assert alone.geometry.unit == "mm"
+
+
+@pytest.mark.parametrize("geometry", [Geometry(spacing=(2, 1, 1), unit="um"), Geometry.unknown(3)], ids=["um", "pixel"])
+def test_tiff_keeps_the_unit(tmp_path: Path, make_labels: MakeLabels, geometry: Geometry) -> None:
+    write(tmp_path / "x.tif", make_labels(4, geometry=geometry))
+    (tmp_path / "x.classes.json").unlink()
+    assert read_labels(tmp_path / "x.tif").geometry == geometry
+
+
+@pytest.mark.parametrize("top", [65536, 2**31])
+def test_png_refuses_values_it_cannot_hold(tmp_path: Path, make_labels: MakeLabels, top: int) -> None:
+    """V5."""
+    data = np.full((2, 4, 4), top)
+    with pytest.raises(OutputError, match=rf"{top}.*\.tif"):
+        write(tmp_path / "out", make_labels(2, data=data))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("bad", [-1, 0.5])
+def test_values_that_are_no_classes_are_not_written(tmp_path: Path, make_labels: MakeLabels, bad: float) -> None:
+    """V5."""
+    data = np.zeros((2, 4, 4), type(bad))
+    data[1, 1, 1] = bad
+    with pytest.raises(OutputError, match="whole numbers"):
+        write(tmp_path / "x.tif", make_labels(2, data=data))
+
+
+def test_missing_slices_are_recorded_and_get_no_mask(tmp_path: Path, make_labels: MakeLabels) -> None:
+    labels = make_labels(4, names=tuple("1234"), missing=frozenset({1, 3}))
+    labels.data[[1, 3]] = 0
+    write(tmp_path / "out", labels)
+    assert not (tmp_path / "out" / "2.png").exists()
+    same(read_labels(tmp_path / "out"), labels)
+    write(tmp_path / "out.tif", labels)
+    same(read_labels(tmp_path / "out.tif"), labels)
+    assert json.loads((tmp_path / "out.classes.json").read_text())["missing"] == [1, 3]
+
+
+def test_overwriting_takes_away_the_old_mask_of_a_slice_without_result(tmp_path: Path, make_labels: MakeLabels) -> None:
+    write(tmp_path / "out", make_labels(4, names=tuple("1234")))
+    (tmp_path / "out" / "notes.txt").write_text("mine")
+    (tmp_path / "out" / "9.png").write_bytes(b"mine too")
+    write(tmp_path / "out", make_labels(4, names=tuple("1234"), missing=frozenset({2})), overwrite=True)
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
+        "1.png", "2.png", "4.png", "9.png", "classes.json", "notes.txt",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("target", ["x.png", "x.tif", "folder"])
+def test_existing_output_is_refused_unless_allowed(tmp_path: Path, make_labels: MakeLabels, target: str) -> None:
+    """W5."""
+    labels = make_labels(0 if target == "x.png" else 4)
+    write(tmp_path / target, labels)
+    before = tree(tmp_path)
+    with pytest.raises(OutputError, match=f"{target} exists.*allow overwriting"):
+        write(tmp_path / target, replace(labels, data=labels.data * 0))
+    assert tree(tmp_path) == before
+    write(tmp_path / target, replace(labels, data=labels.data * 0), overwrite=True)
+    assert not read_labels(tmp_path / target).data.any()
+
+
+def test_empty_folder_is_filled(tmp_path: Path, make_labels: MakeLabels) -> None:
+    (tmp_path / "out").mkdir()
+    write(tmp_path / "out", make_labels(2))
+    assert len(read_labels(tmp_path / "out")) == 2
+    assert len(list((tmp_path / "out").iterdir())) == 3
+
+
+@pytest.mark.parametrize("target", ["sub/x.tif", "sub/folder"])
+@pytest.mark.parametrize("code", [errno.EACCES, errno.EROFS])
+def test_read_only_place_is_one_sentence(
+    tmp_path: Path, make_labels: MakeLabels, monkeypatch: pytest.MonkeyPatch, target: str, code: int
+) -> None:
+    """W1."""
+
+    def refuse(*args: object, **kwargs: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with pytest.raises(OutputError, match=r"cannot be written .*Choose a folder that you may write to"):
+        write(tmp_path / target, make_labels())
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere")
+def test_read_only_folder_is_one_sentence(tmp_path: Path, make_labels: MakeLabels) -> None:
+    """W1."""
+    tmp_path.chmod(0o500)
+    try:
+        with pytest.raises(OutputError, match="cannot be written"):
+            write(tmp_path / "x.tif", make_labels())
+    finally:
+        tmp_path.chmod(0o700)
+
+
+@pytest.mark.parametrize("target", ["x.png", "x.tif", "folder"])
+@pytest.mark.parametrize("existed", [False, True])
+def test_full_disk_keeps_the_old_file_and_leaves_no_stub(
+    tmp_path: Path, make_labels: MakeLabels, monkeypatch: pytest.MonkeyPatch, target: str, existed: bool
+) -> None:
+    """W2."""
+    labels = make_labels(0 if target == "x.png" else 4)
+    if existed:
+        write(tmp_path / target, labels)
+    before = tree(tmp_path)
+    calls = 0
+
+    def fill(chosen: Format, path: Path, labels: Labels) -> None:
+        nonlocal calls
+        calls += 1
+        path.write_bytes(b"half of it")
+        if calls > 2 or target != "folder":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(writing_module, "_call", fill)
+    with pytest.raises(OutputError, match=f"{target} cannot be written .*No space left.*Free some space"):
+        write(tmp_path / target, labels, overwrite=True)
+    assert tree(tmp_path) == before
+
+
+def test_names_that_clash_without_case_are_refused(tmp_path: Path, make_labels: MakeLabels) -> None:
+    """W9."""
+    with pytest.raises(OutputError, match=r"A\.png, a\.png"):
+        write(tmp_path / "out", make_labels(3, names=("A.png", "a.png", "b.png")))
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "B.PNG").touch()
+    with pytest.raises(OutputError, match=r"'b\.png' and the existing 'B\.PNG'"):
+        write(tmp_path / "there", make_labels(1, names=("b.png",)), overwrite=True)
+
+
+def test_names_cannot_leave_the_folder(tmp_path: Path, make_labels: MakeLabels) -> None:
+    write(tmp_path / "out", make_labels(1, names=("../../evil.png",)))
+    assert sorted(tree(tmp_path)) == ["out/classes.json", "out/evil.png"]
+
+
+def test_targets_that_cannot_be(tmp_path: Path, make_labels: MakeLabels) -> None:
+    """F8."""
+    (tmp_path / "x.tif").mkdir()
+    with pytest.raises(OutputError, match="is a folder"):
+        write(tmp_path / "x.tif", make_labels())
+    (tmp_path / "plain").touch()
+    with pytest.raises(OutputError, match="is a file"):
+        write(tmp_path / "plain", make_labels())
+    with pytest.raises(OutputError, match=r"one slice, there are 4.*\.tif"):
+        write(tmp_path / "x.png", make_labels())
+    with pytest.raises(OutputError, match="Known are"):
+        write(tmp_path / "x.xyz", make_labels())
+    for fmt in FORMATS:
+        if fmt.write is None:
+            with pytest.raises(OutputError, match="not written"):
+                write(tmp_path / f"x{fmt.suffixes[0]}", make_labels(0))
+
+
+def test_lazy_labels_are_written_slice_by_slice(tmp_path: Path, make_labels: MakeLabels) -> None:
+    labels = make_labels(4)
+    lazy = replace(labels, data=da.from_array(labels.data.astype(np.int32), chunks=(1, 11, 13)))
+    write(tmp_path / "x.tif", lazy)
+    same(read_labels(tmp_path / "x.tif"), labels)
+    write(tmp_path / "out", lazy)
+    same(read_labels(tmp_path / "out"), labels)

@@ -1,0 +1,135 @@
+"""The docks in a real napari window: opened from the manifest, every state grabbed, closed while work runs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from qtpy.QtCore import QThreadPool
+from qtpy.QtWidgets import QAbstractButton, QLabel, QWidget
+
+from napari_medseg.core import ModelCard
+from napari_medseg.editing.corrections import corrections_of
+from napari_medseg.widgets.fine_tune import FineTuneWidget
+from napari_medseg.widgets.segment import SegmentWidget
+
+
+def clipped(dock: QWidget) -> list[str]:
+    """Texts that do not fit their label or button, or reach out of the dock."""
+    found = []
+    for part in [*dock.findChildren(QLabel), *dock.findChildren(QAbstractButton)]:
+        if not part.isVisible() or not part.text():
+            continue
+        right = part.mapTo(dock, part.rect().topRight()).x()
+        needed = part.heightForWidth(part.width()) if part.hasHeightForWidth() else part.minimumSizeHint().height()
+        too_wide = not part.hasHeightForWidth() and part.minimumSizeHint().width() > part.width() + 1
+        if right > dock.width() or needed > part.height() + 2 or too_wide:
+            found.append(part.text())
+    return found
+
+
+@pytest.fixture
+def look(qtbot: Any, tmp_path: Path) -> Callable[[QWidget, str], None]:
+    """Waits for the layout, checks that nothing is clipped, and keeps a picture (in MEDSEG_SHOTS, if set)."""
+    folder = Path(os.environ.get("MEDSEG_SHOTS", tmp_path))
+
+    def check(dock: QWidget, state: str) -> None:
+        qtbot.waitUntil(lambda: clipped(dock) == [], timeout=2000)
+        picture = dock.grab()
+        assert picture.save(str(folder / f"{type(dock).__name__}-{state}.png"))
+        assert 300 <= dock.width() <= 420
+
+    return check
+
+
+def test_segment_dock_in_every_state(
+    qtbot: Any, make_napari_viewer: Any, cards: list[ModelCard], brake: Any, look: Callable[[QWidget, str], None]
+) -> None:
+    viewer = make_napari_viewer(show=True)
+    viewer.window._qt_window.resize(1200, 800)
+    dock = SegmentWidget(viewer)
+    viewer.window.add_dock_widget(dock, name="Segment")
+    look(dock, "no-image")
+    data = np.zeros((12, 64, 64), np.uint8)
+    data[:, 20:40, 20:40] = 200
+    grey, rgb = cards
+    cards[:] = [rgb]
+    dock.model.refresh()
+    viewer.add_image(data, name="femur ct", scale=(3, 0.8, 0.8))
+    look(dock, "no-model-fits")
+    cards[:] = [grey, rgb]
+    dock.model.refresh()
+    look(dock, "ready")
+    brake.at = 5
+    dock.panel.run.click()
+    qtbot.waitUntil(lambda: dock.panel.bar.value() == 5)
+    look(dock, "running")
+    with qtbot.waitSignal(dock.panel.job.cancelled, timeout=1000):
+        dock.panel.cancel.click()
+    look(dock, "cancelled")
+    brake.at, brake.fail = None, 3
+    with qtbot.waitSignal(dock.panel.job.failed):
+        dock.panel.run.click()
+    dock.panel.details.set_open(True)
+    look(dock, "failed")
+    brake.fail = None
+    with qtbot.waitSignal(dock.panel.job.finished):
+        dock.panel.run.click()
+    look(dock, "done")
+    viewer.theme = "light"
+    dock.save.click()
+    look(dock, "saving-light")
+    brake.at = 5
+    dock.panel.run.click()
+    qtbot.waitUntil(lambda: len(brake.slices) > 17)
+    # G3: the window goes while work runs.
+    viewer.close()
+    qtbot.waitUntil(lambda: QThreadPool.globalInstance().activeThreadCount() == 0, timeout=2000)
+
+
+def test_fine_tune_dock_in_every_state(
+    qtbot: Any,
+    make_napari_viewer: Any,
+    cards: list[ModelCard],
+    monkeypatch: pytest.MonkeyPatch,
+    look: Callable[[QWidget, str], None],
+) -> None:
+    from napari_medseg.core import ComputeError, Progress
+    from napari_medseg.inference.options import SegmentOptions
+    from napari_medseg.widgets import fine_tune
+    from napari_medseg.widgets.result_layer import result_layer
+
+    def train(snapshots: Any, card: ModelCard, name: str, options: Any, report: Any) -> ModelCard:
+        if name == "fails":
+            raise ComputeError("The loss is no number from the first step.", "Try precision fp32.")
+        for step in range(1, 21):
+            metrics = {"loss": 1 / step, "step": step, "dice": 0.9 - 0.3 / step, "old_dice": 0.7}
+            report(Progress("Training", step, 20, message="CPU, bf16", metrics=metrics))
+        return card.model_copy(update={"name": name})
+
+    monkeypatch.setattr(fine_tune, "_train", train)
+    viewer = make_napari_viewer(show=True)
+    viewer.window._qt_window.resize(1200, 800)
+    dock = FineTuneWidget(viewer)
+    viewer.window.add_dock_widget(dock, name="Fine-tune")
+    look(dock, "no-image")
+    image = viewer.add_image(np.zeros((5, 32, 32), np.uint8), name="femur ct")
+    labels = result_layer(viewer, image, cards[0], SegmentOptions())
+    qtbot.waitUntil(lambda: len(dock.pairs.rows) == 1)
+    look(dock, "nothing-corrected")
+    corrections_of(labels).accept(1)
+    qtbot.waitUntil(dock.panel.run.isEnabled)
+    look(dock, "ready")
+    with qtbot.waitSignal(dock.panel.job.finished):
+        dock.panel.run.click()
+    look(dock, "done")
+    dock.keep.click()
+    dock.name.setText("fails")
+    with qtbot.waitSignal(dock.panel.job.failed):
+        dock.panel.run.click()
+    viewer.theme = "light"
+    look(dock, "failed-light")

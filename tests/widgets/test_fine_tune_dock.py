@@ -1,0 +1,276 @@
+"""The Fine-tune dock, its truth and its snapshots."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from napari.components import ViewerModel
+from qtpy.QtCore import QThreadPool
+from qtpy.QtWidgets import QPushButton
+
+from napari_medseg.core import Cancelled, InputError, ModelCard, Progress, Reporter, Score, silent
+from napari_medseg.editing.corrections import corrections_of
+from napari_medseg.inference.options import SegmentOptions
+from napari_medseg.io import read, read_labels
+from napari_medseg.training import TrainingRun, TrainOptions
+from napari_medseg.widgets import fine_tune
+from napari_medseg.widgets.fine_tune import FineTuneWidget, describe_result
+from napari_medseg.widgets.model_picker import ModelPicker
+from napari_medseg.widgets.pairs_list import ChosenPair
+from napari_medseg.widgets.result_layer import result_layer
+from napari_medseg.widgets.snapshot import save_run, take_snapshots
+from napari_medseg.widgets.truth import copy_truth, find_truth
+
+
+def paint(layer: Any, z: int, value: int = 1, rows: int = 3) -> None:
+    y, x = np.mgrid[:rows, :4]
+    layer.data_setitem((np.full(y.size, z), y.ravel(), x.ravel()), value)
+
+
+@pytest.fixture
+def corrected(viewer: ViewerModel, cards: list[ModelCard], make_stack: Callable[..., Any]) -> Any:
+    """Labels a model made, two slices corrected, one accepted."""
+    image = make_stack()
+    labels = result_layer(viewer, image, cards[0], SegmentOptions())
+    for z in range(6):
+        corrections_of(labels).write(z, (image.data[z] > 100).astype(np.uint8))
+    paint(labels, 1)
+    paint(labels, 4)
+    corrections_of(labels).accept(2)
+    return labels
+
+
+class Trainer:
+    """Stands for `train`: reports curves, waits, returns a new version."""
+
+    def __init__(self, cards: list[ModelCard]) -> None:
+        self.cards = cards
+        self.free = threading.Event()
+        self.error: Exception | None = None
+        self.seen: tuple[Any, ...] = ()
+
+    def __call__(self, snapshots: Any, card: ModelCard, name: str, options: Any, report: Reporter) -> ModelCard:
+        self.seen = (snapshots, card, name, options)
+        if self.error is not None:
+            raise self.error
+        scores = (Score(metric="dice", value=0.93, on="2 held-out slices"),
+                  Score(metric="dice of its start", value=0.81, on="2 held-out slices"))  # fmt: skip
+        for step in range(1, 5):
+            metrics = {"loss": 1 / step, "step": step, "dice": 0.8 + step / 50, "old_dice": 0.81}
+            report(Progress("Training", step, 60, metrics=metrics))
+        try:
+            while not self.free.wait(0.01):
+                report(Progress("Training", 4, 60))
+        except Cancelled:
+            pass  # the best so far is kept
+        new = card.model_copy(update={"name": name, "version": 2, "scores": scores})
+        self.cards.append(new)
+        return new
+
+
+@pytest.fixture
+def trainer(cards: list[ModelCard], monkeypatch: pytest.MonkeyPatch) -> Trainer:
+    made = Trainer(cards)
+    monkeypatch.setattr(fine_tune, "_train", made)
+    return made
+
+
+@pytest.fixture
+def dock(qtbot: Any, viewer: ViewerModel, cards: list[ModelCard]) -> Iterator[FineTuneWidget]:
+    made = FineTuneWidget(viewer)
+    qtbot.addWidget(made)
+    yield made
+    made.panel.job.stop()
+
+
+def test_truth_of_a_model_s_labels_is_what_was_corrected_or_accepted(corrected: Any) -> None:
+    truth = find_truth(corrected)
+    assert truth.slices == (1, 2, 4)
+    assert truth.describe() == "2 corrected · 1 accepted slice"
+
+
+def test_truth_of_labels_by_hand_is_every_painted_slice(viewer: ViewerModel) -> None:
+    """T1."""
+    data = np.zeros((5, 8, 8), np.uint8)
+    data[3, 2, 2] = 1
+    layer = viewer.add_labels(data)
+    assert find_truth(layer).slices == (3,)
+    paint(layer, 0)
+    assert find_truth(layer).describe() == "2 painted slices"
+
+
+def test_strokes_leave_the_rest_unlabelled(corrected: Any, viewer: ViewerModel) -> None:
+    planes = copy_truth(corrected, (1, 2), strokes=True, unlabelled=255)
+    assert (planes[0, :3, :4] == 1).all()
+    assert (planes[0] == 255).sum() == 24 * 24 - 12
+    assert not (planes[1] == 255).any(), "an accepted slice is right everywhere"
+    by_hand = viewer.add_labels(np.pad(np.ones((1, 2, 2), np.uint8), ((0, 0), (0, 6), (0, 6))))
+    strokes = copy_truth(by_hand, (0,), strokes=True, unlabelled=255)
+    assert sorted(np.unique(strokes)) == [1, 255]
+
+
+def test_without_anything_the_sample_is_offered(dock: FineTuneWidget) -> None:
+    """G9."""
+    assert dock.empty.isVisibleTo(dock)
+    assert not dock.panel.run.isEnabled()
+
+
+def test_labels_without_corrections_say_what_to_do(
+    qtbot: Any, dock: FineTuneWidget, viewer: ViewerModel, make_stack: Callable[..., Any], cards: list[ModelCard]
+) -> None:
+    result_layer(viewer, make_stack(), cards[0], SegmentOptions())
+    qtbot.waitUntil(lambda: len(dock.pairs.rows) == 1)
+    assert dock.pairs.rows[0].summary.text() == "nothing corrected yet: paint over a mistake"
+    assert "Paint over a mistake" in dock.panel.status.text()
+    assert not dock.panel.run.isEnabled()
+
+
+def test_corrections_are_counted_while_painting(qtbot: Any, corrected: Any, dock: FineTuneWidget) -> None:
+    assert dock.pairs.rows[0].check.isChecked()
+    paint(corrected, 5)
+    qtbot.waitUntil(lambda: dock.pairs.rows[0].summary.text() == "3 corrected · 1 accepted slice")
+    corrected.undo()
+    qtbot.waitUntil(lambda: dock.pairs.rows[0].summary.text() == "2 corrected · 1 accepted slice")
+    assert dock.panel.status.text() == "Ready to learn from 3 slices, starting from grey-bone v1."
+
+
+def test_accept_button_names_the_shown_slice(qtbot: Any, corrected: Any, dock: FineTuneWidget) -> None:
+    dock.viewer.dims.set_point(0, 5 * 3)
+    assert dock.accept.text() == "Accept slice 5: it is right"
+    dock.accept.click()
+    assert 5 in corrections_of(corrected).accepted
+    assert "take back" in dock.accept.text()
+    dock.accept.click()
+    assert 5 not in corrections_of(corrected).accepted
+
+
+def test_labels_of_another_size_find_no_image(qtbot: Any, corrected: Any, dock: FineTuneWidget) -> None:
+    """T3, T10."""
+    dock.viewer.add_labels(np.ones((7, 7), np.uint8), name="odd")
+    qtbot.waitUntil(lambda: len(dock.pairs.rows) == 2)
+    row = dock.pairs.rows[1]
+    assert row.summary.text() == "no image of this size is open"
+    assert not row.check.isEnabled()
+    assert len(dock.pairs.value()) == 1
+
+
+def test_fine_tuning_draws_curves_and_offers_the_better(
+    qtbot: Any, corrected: Any, dock: FineTuneWidget, trainer: Trainer
+) -> None:
+    other = ModelPicker()
+    qtbot.addWidget(other)
+    dock.findChild(QPushButton, "run").click()
+    qtbot.waitUntil(lambda: dock.curves.latest("dice") is not None)
+    assert dock.curves.latest("old_dice") == 0.81
+    with qtbot.waitSignal(dock.panel.job.finished):
+        trainer.free.set()
+    assert dock.panel.status.text() == "my-grey-bone v2 is better on 2 held-out slices (0.81 → 0.93)."
+    assert dock.after.isVisibleTo(dock)
+    assert "my-grey-bone  v2" in [other.box.itemText(i) for i in range(other.box.count())]
+    dock.keep.click()
+    assert not dock.after.isVisibleTo(dock)
+    assert "stays in the library" in dock.panel.status.text()
+
+
+def test_stop_keeps_the_best(qtbot: Any, corrected: Any, dock: FineTuneWidget, trainer: Trainer) -> None:
+    """T4."""
+    dock.panel.run.click()
+    qtbot.waitUntil(lambda: dock.curves.latest("dice") is not None)
+    with qtbot.waitSignal(dock.panel.job.finished, timeout=1000):
+        dock.findChild(QPushButton, "cancel").click()
+    assert dock.result is not None
+    assert dock.after.isVisibleTo(dock)
+
+
+def test_error_is_one_sentence(qtbot: Any, corrected: Any, dock: FineTuneWidget, trainer: Trainer) -> None:
+    """G8, T1."""
+    trainer.error = InputError("Only 'bone' is painted.", "Paint some background.")
+    with qtbot.waitSignal(dock.panel.job.failed):
+        dock.panel.run.click()
+    assert dock.panel.status.text() == "Only 'bone' is painted. Paint some background."
+    assert dock.panel.run.isEnabled()
+
+
+def test_wrong_name_is_refused_before_the_start(corrected: Any, dock: FineTuneWidget) -> None:
+    dock.name.setText("My Model!")
+    assert "small letters" in dock.panel.status.text()
+    assert not dock.panel.run.isEnabled()
+
+
+def test_training_uses_the_snapshot(qtbot: Any, corrected: Any, dock: FineTuneWidget, trainer: Trainer) -> None:
+    """T7: what is painted after the click does not count."""
+    dock.panel.run.click()
+    qtbot.waitUntil(lambda: bool(trainer.seen))
+    before = trainer.seen[0][0].labels.data.copy()
+    paint(corrected, 1, value=0, rows=20)
+    np.testing.assert_array_equal(trainer.seen[0][0].labels.data, before)
+    with qtbot.waitSignal(dock.panel.job.finished):
+        trainer.free.set()
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.float32, np.float64, bool])
+def test_saved_run_repeats_the_same_pixels(
+    viewer: ViewerModel, corrected: Any, cards: list[ModelCard], dtype: type
+) -> None:
+    image = viewer.layers[0]
+    image.data = (image.data > 100).astype(dtype) if dtype is bool else image.data.astype(dtype)
+    pair = ChosenPair(image, corrected, find_truth(corrected))
+    snapshots, unlabelled = take_snapshots([pair], strokes=False)
+    run = save_run(snapshots, cards[0], "mine", TrainOptions(unlabelled=unlabelled), silent)
+    assert unlabelled is None
+    saved = run.pairs[0]
+    pixels, labels = read(saved.image), read_labels(saved.labels)
+    assert pixels.geometry.pixel_size == pytest.approx(0.8)
+    assert saved.slices == (0, 1, 2)
+    for i, z in enumerate((1, 2, 4)):
+        np.testing.assert_array_equal(pixels.slice(i), image.data[z])
+        np.testing.assert_array_equal(labels.slice(i), corrected.data[z])
+    assert labels.classes[0].name == "bone"
+    path = run.save()
+    assert TrainingRun.load(path) == run
+
+
+def test_saved_run_keeps_the_neighbours_a_model_sees(
+    viewer: ViewerModel, corrected: Any, cards: list[ModelCard]
+) -> None:
+    pair = ChosenPair(viewer.layers[0], corrected, find_truth(corrected))
+    snapshots, _ = take_snapshots([pair], strokes=False)
+    run = save_run(snapshots, cards[0].model_copy(update={"neighbours": 1}), "mine", TrainOptions(), silent)
+    assert len(read(run.pairs[0].image)) == 6
+    assert run.pairs[0].slices == (1, 2, 4)
+
+
+def test_colour_snapshot_of_a_single_image(viewer: ViewerModel, cards: list[ModelCard]) -> None:
+    pixels = np.random.default_rng(1).integers(0, 255, (40, 30, 3), dtype=np.uint8)
+    image = viewer.add_image(pixels, rgb=True, name="HE: slide 1/2")
+    labels = viewer.add_labels((pixels[..., 0] > 100).astype(np.uint8))
+    pair = ChosenPair(image, labels, find_truth(labels))
+    snapshots, unlabelled = take_snapshots([pair], strokes=True)
+    run = save_run(snapshots, cards[1], "mine", TrainOptions(unlabelled=unlabelled), silent)
+    np.testing.assert_array_equal(read(run.pairs[0].image).slice(0), pixels)
+    assert sorted(np.unique(read_labels(run.pairs[0].labels).slice(0))) == [1, 255]
+
+
+def test_worse_model_is_not_offered_as_better(cards: list[ModelCard]) -> None:
+    """T6."""
+    scores = (Score(metric="dice", value=0.5, on="2 held-out slices"),
+              Score(metric="dice of its start", value=0.8, on="2 held-out slices"))  # fmt: skip
+    worse = cards[0].model_copy(update={"name": "mine-rejected", "scores": scores})
+    assert describe_result(worse).startswith("The new model is worse on 2 held-out slices (0.80 → 0.50)")
+    assert "look at its result" in describe_result(cards[0])
+
+
+def test_closing_while_training_leaves_no_thread(
+    qtbot: Any, viewer: ViewerModel, corrected: Any, trainer: Trainer
+) -> None:
+    """G3."""
+    dock = FineTuneWidget(viewer)
+    dock.panel.run.click()
+    qtbot.waitUntil(lambda: bool(trainer.seen))
+    dock.close()
+    qtbot.waitUntil(lambda: QThreadPool.globalInstance().activeThreadCount() == 0, timeout=2000)
+    dock.deleteLater()
