@@ -68,7 +68,9 @@ class Driver:
         self.wait(lambda: not widget.panel.job.running, name)
         seconds = time.monotonic() - start
         self.picture(f"{name}-done")
-        print(f"{name}: {seconds:.1f} s, longest pause of the window {1000 * self.longest:.0f} ms; {widget.panel.status.text()}")
+        print(
+            f"{name}: {seconds:.1f} s, longest pause of the window {1000 * self.longest:.0f} ms; {widget.panel.status.text()}"
+        )
         return seconds
 
 
@@ -99,81 +101,99 @@ def main() -> None:
 
 
 def drive(arguments: argparse.Namespace) -> None:
-    import numpy as np
-
+    """The whole loop: open, segment, paint, fine-tune, segment again, save."""
     from napari_medseg import evaluate, io
     from napari_medseg._layers import labels_from_layer
 
     work = Path(tempfile.mkdtemp())
     driver = Driver(arguments.output)
-    viewer = driver.viewer
-    driver.picture("empty")
     if arguments.images:
         images, truth = arguments.images, io.read_labels(arguments.masks)
     else:
         images, truth = make_sample(work)
+    names = open_series(driver, images)
+    true_at = {names.index(name): truth.slice(i) for i, name in enumerate(truth.names) if name in names}
+    driver.viewer.dims.set_current_step(0, sorted(true_at)[len(true_at) // 3])
+    segment = driver.dock("Segment")
+    driver.picture("segment-ready")
+    driver.run(segment, "segment", lambda: segment.panel.bar.value() > 0.4 * max(segment.panel.bar.maximum(), 1))
+    driver.close(segment)
+    labels = driver.viewer.layers[1]
+    reports = {"before": evaluate(labels_from_layer(labels), truth, merge=True)}
+    painted = correct(driver, labels, true_at, arguments.paint)
+    again = fine_tune(driver, arguments.minutes)
+    reports["after"] = evaluate(labels_from_layer(labels), truth, merge=True)
+    check_painted(labels, painted)
+    rest = {names[z] for z in true_at if z not in painted}
+    for name, report in reports.items():
+        rows = [row.values.get("dice") for row in report.rows if row.slice in rest]
+        dice = [value for value in rows if value is not None]
+        print(f"Dice {name}, {len(dice)} unpainted slices: mean {sum(dice) / len(dice):.4f}, worst {min(dice):.4f}")
+    again.save.click()
+    driver.picture("save")
+    print("saved:", [Path(p).name for p in labels.save(str(work / "masks.tif"), plugin="napari-medseg")])
+    driver.viewer.close()
+
+
+def open_series(driver: Driver, images: Path) -> list[str]:
+    """Open a folder in the Open dock; the names of its slices."""
+    driver.picture("empty")
     opener = driver.dock("Open")
     opener.look_at(images)
     driver.wait(lambda: opener.panel.run.isEnabled() and not opener.panel.job.running, "the look")
     driver.picture("open-look")
     opener.panel.run.click()
-    driver.wait(lambda: len(viewer.layers) == 1, "the image")
+    driver.wait(lambda: len(driver.viewer.layers) == 1, "the image")
     driver.picture("open-done")
     driver.close(opener)
+    return list(driver.viewer.layers[0].metadata["napari_medseg"]["names"])
 
-    image = viewer.layers[0]
-    names = list(image.metadata["napari_medseg"]["names"])
-    true_at = {names.index(name): truth.slice(i) for i, name in enumerate(truth.names) if name in names}
-    viewer.dims.set_current_step(0, sorted(true_at)[len(true_at) // 3])
-    segment = driver.dock("Segment")
-    driver.picture("segment-ready")
-    driver.run(segment, "segment", lambda: segment.panel.bar.value() > 0.4 * max(segment.panel.bar.maximum(), 1))
-    labels = viewer.layers[1]
-    before = evaluate(labels_from_layer(labels), truth, merge=True)
 
-    chosen = [sorted(true_at)[round(i)] for i in np.linspace(0, len(true_at) - 1, arguments.paint)]
+def correct(driver: Driver, labels: object, true_at: dict[int, object], count: int) -> dict[int, object]:
+    """Paint the truth into evenly spread slices; which pixels of each are the user's, and their values."""
+    from napari_medseg.editing.corrections import corrections_of
+
+    known = sorted(true_at)
+    chosen = [known[round(i * (len(known) - 1) / (count - 1))] for i in range(count)]
     for z in chosen:
-        viewer.dims.set_current_step(0, z)
+        driver.viewer.dims.set_current_step(0, z)
         paint(labels, z, true_at[z])
     driver.picture("painted")
-    painted = labels.data[chosen].copy()
-    driver.close(segment)
+    return {z: (corrections_of(labels).edited(z), labels.data[z].copy()) for z in chosen}
+
+
+def fine_tune(driver: Driver, minutes: float) -> object:
+    """Fine-tune and segment again; the Segment dock that did it."""
     tune = driver.dock("Fine-tune")
-    tune.time.setCurrentIndex(min(range(tune.time.count()), key=lambda i: abs((tune.time.itemData(i) or 1) - arguments.minutes)))
+    times = [tune.time.itemData(i) or 1 for i in range(tune.time.count())]
+    tune.time.setCurrentIndex(min(range(len(times)), key=lambda i: abs(times[i] - minutes)))
     driver.picture("fine-tune-ready")
     driver.run(tune, "fine-tune", lambda: tune.panel.bar.value() > 0.6 * max(tune.panel.bar.maximum(), 1))
     tune.use.click()
-    segments = [d for d in viewer.window.dock_widgets.values() if type(d).__name__ == "SegmentWidget"]
-    driver.wait(lambda: bool(segments) and not segments[0].panel.job.running, "segmenting again")
+    [segment] = [d for d in driver.viewer.window.dock_widgets.values() if type(d).__name__ == "SegmentWidget"]
+    driver.wait(lambda: not segment.panel.job.running, "segmenting again")
     driver.picture("segment-again-done")
-    after = evaluate(labels_from_layer(labels), truth, merge=True)
-    print(f"painted pixels kept: {np.array_equal(labels.data[chosen], painted)}")
-    rest = {names[z] for z in true_at if z not in chosen}
-    for name, report in (("before", before), ("after", after)):
-        dice = [row.values["dice"] for row in report.rows if row.slice in rest and row.values.get("dice") is not None]
-        print(f"Dice {name} fine-tuning, {len(dice)} slices that were not painted: mean {np.mean(dice):.4f}, worst {min(dice):.4f}")
-    saved = viewer.layers[1].save(str(work / "masks.tif"), plugin="napari-medseg")
-    segments[0].save.click()
-    driver.picture("save")
-    print(f"saved: {[Path(p).name for p in saved]}")
-    viewer.close()
+    return segment
+
+
+def check_painted(labels: object, painted: dict[int, object]) -> None:
+    pixels = sum(int(mine.sum()) for mine, _ in painted.values())
+    kept = sum(int((labels.data[z][mine] == then[mine]).sum()) for z, (mine, then) in painted.items())
+    print(f"painted pixels kept: {kept} of {pixels}")
 
 
 def make_sample(work: Path) -> tuple[Path, object]:
     """The femur phantom as a folder of PNG slices, and its truth."""
     from PIL import Image as Picture
 
-    from napari_medseg.core import ClassInfo, Geometry, Labels
-    from napari_medseg.phantoms import femur_ct
+    from napari_medseg.phantoms import femur_sample
 
-    data, labels, spacing = femur_ct(7, slices=40, size=512)
+    image, truth = femur_sample(7, slices=40)
     folder = work / "femur ct"
     folder.mkdir()
-    names = tuple(f"{z}.png" for z in range(len(data)))
-    for name, picture in zip(names, data, strict=True):
+    for name, picture in zip(image.names, image.slices(), strict=True):
         Picture.fromarray(picture).save(folder / name)
-    classes = (ClassInfo.numbered(1, "left"), ClassInfo.numbered(2, "right"))
-    return folder, Labels(labels, classes, Geometry(spacing=spacing, unit="mm"), names)
+    return folder, truth
 
 
 if __name__ == "__main__":

@@ -18,20 +18,16 @@ from pathlib import Path
 import numpy as np
 import tifffile
 
-from napari_medseg.core import ClassInfo, Geometry, Image, Labels, Progress, Score
+from napari_medseg.core import Progress, Score
 from napari_medseg.evaluation import evaluate
 from napari_medseg.inference import segment
 from napari_medseg.models import find_model, load_model
 from napari_medseg.models.weights import save_network
-from napari_medseg.phantoms.femur import femur_ct, femur_slices
+from napari_medseg.phantoms import FEMURS, femur_sample, femur_slices
 from napari_medseg.training import TrainingRun, train
 from napari_medseg.training.options import TrainOptions
 from napari_medseg.training.run import Pair
 
-CLASSES = (
-    ClassInfo.numbered(1, "femur on the image's left"),
-    ClassInfo.numbered(2, "femur on the image's right"),
-)
 UNSEEN = 900_000
 """First seed of the people that measure."""
 
@@ -41,7 +37,11 @@ SHIPPED = Path(__file__).parents[1] / "src" / "napari_medseg" / "models" / "star
 def draw_person(folder: Path, seed: int, slices: int = 8) -> Pair:
     """Write a few slices of one person, more of them at hip and knee, where shapes differ most."""
     rng = np.random.default_rng([seed, 7])
-    low, high, spread = rng.uniform(-0.08, 0.2, slices), rng.uniform(0.85, 1.06, slices), rng.uniform(-0.1, 1.08, slices)
+    low, high, spread = (
+        rng.uniform(-0.08, 0.2, slices),
+        rng.uniform(0.85, 1.06, slices),
+        rng.uniform(-0.1, 1.08, slices),
+    )
     levels = np.sort(np.select([rng.random(slices) < 0.4, rng.random(slices) < 0.45], [low, high], spread))
     image, labels, _ = femur_slices(seed, levels.tolist())
     pair = Pair(image=folder / f"{seed}.tif", labels=folder / f"{seed}_mask.tif", group=str(seed))
@@ -55,20 +55,19 @@ def tell(progress: Progress) -> None:
         print(progress.message, flush=True)
 
 
-def measure(model: str | Path, people: int) -> list[Score]:
+def measure(model: str | Path, people: int) -> tuple[Score, ...]:
     """Dice on whole series of people the model has not seen."""
     loaded, pooled = load_model(model), []
     for seed in range(2 * UNSEEN, 2 * UNSEEN + people):
-        image, truth, _ = femur_ct(seed, slices=32)
-        geometry = Geometry.unknown(3)
-        predicted = segment(Image(image, "ZYX", geometry), loaded)
-        report = evaluate(predicted, Labels(truth, CLASSES, geometry), merge=True)
+        image, truth = femur_sample(seed, slices=32)
+        report = evaluate(segment(image, loaded), truth, merge=True)
         pooled += [row.pooled for row in report.summary if row.metric == "dice" and row.pooled is not None]
     print("pooled Dice of each unseen synthetic series:", json.dumps([round(p, 3) for p in pooled]))
-    return [
-        Score(metric="dice, both femora as one", value=round(float(np.mean(pooled)), 4), on=f"{people} unseen synthetic series, mean"),
-        Score(metric="dice, both femora as one", value=round(float(np.min(pooled)), 4), on=f"{people} unseen synthetic series, worst"),
-    ]  # fmt: skip
+    metric, on = "dice, both femora as one", f"{people} unseen synthetic series"
+    return (
+        Score(metric=metric, value=round(float(np.mean(pooled)), 4), on=f"{on}, mean"),
+        Score(metric=metric, value=round(float(np.min(pooled)), 4), on=f"{on}, worst"),
+    )
 
 
 def main() -> None:
@@ -85,7 +84,7 @@ def main() -> None:
             held_out = tuple(pool.map(partial(draw_person, folder), range(UNSEEN, UNSEEN + 10)))
         options = TrainOptions(max_minutes=arguments.minutes, seed=arguments.seed, augmentation="medium")
         run = TrainingRun(
-            pairs=pairs, validation_pairs=held_out, start="unet:tu-resnet10t", name="femur-ct", classes=CLASSES,
+            pairs=pairs, validation_pairs=held_out, start="unet:tu-resnet10t", name="femur-ct", classes=FEMURS,
             options=options, folder=folder / "run",
         )  # fmt: skip
         card = train(run, report=tell)
@@ -100,8 +99,8 @@ def main() -> None:
         ),
         "modality": "CT",
         "licence": "BSD-3-Clause",
-        "trained_on": f"{8 * arguments.people} slices of {arguments.people} synthetic people, seeds 0-{arguments.people - 1}",
-        "scores": tuple(measure(find_model(card.reference), 20)),
+        "trained_on": f"{8 * arguments.people} slices of {arguments.people} synthetic people",
+        "scores": measure(find_model(card.reference), 20),
         "parent": "unet:tu-resnet10t",
         "parent_sha256": "",
         "pixel_size": None,

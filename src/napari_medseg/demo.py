@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
@@ -19,8 +20,9 @@ from napari_medseg import io
 from napari_medseg.cli.progress import shown_progress
 from napari_medseg.cli.screen import open_screen
 from napari_medseg.cli.targets import check_target, write_text
-from napari_medseg.core import ClassInfo, Geometry, Image, Labels, ModelCard, ModelError, Reporter
+from napari_medseg.core import Image, Labels, ModelCard, ModelError, Reporter
 from napari_medseg.evaluation import Report, evaluate
+from napari_medseg.phantoms import femur_sample
 
 MODEL = "femur-ct"
 SEED = 7
@@ -85,14 +87,9 @@ def look(image: Image, labels: Labels, picture: Path) -> None:
 
 def sample(card: ModelCard) -> tuple[Image, Labels]:
     """The made-up CT series and its exact labels, in the classes of the model where it knows both femora."""
-    from napari_medseg.phantoms import femur_ct
-
-    data, labels, spacing = femur_ct(SEED, slices=SLICES, size=384)
-    names = tuple(f"{z}.png" for z in range(len(data)))
-    geometry = Geometry(spacing=spacing, unit="mm")
-    own = (ClassInfo.numbered(1, "femur on the image's left"), ClassInfo.numbered(2, "femur on the image's right"))
-    classes = card.classes if {c.value for c in card.classes} == {1, 2} else own
-    return Image(data, "ZYX", geometry, names), Labels(labels, classes, geometry, names)
+    image, truth = femur_sample(SEED, slices=SLICES, size=384)
+    same = {c.value for c in card.classes} == {c.value for c in truth.classes}
+    return image, replace(truth, classes=card.classes) if same else truth
 
 
 def improve(

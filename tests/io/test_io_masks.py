@@ -136,6 +136,17 @@ def test_class_255_of_a_sidecar_stays(tmp_path: Path, make_labels: MakeLabels) -
     assert again.classes == classes
 
 
+def test_single_files_of_a_folder_have_its_classes(tmp_path: Path, make_labels: MakeLabels) -> None:
+    labels = make_labels(4)
+    write(tmp_path / "m", labels)
+    one = read_labels(tmp_path / "m" / "0002.png")
+    np.testing.assert_array_equal(one.data, labels.data[2])
+    assert one.classes == labels.classes
+    two = read_labels([tmp_path / "m" / "0001.png", tmp_path / "m" / "0003.png"])
+    np.testing.assert_array_equal(two.data, labels.data[[1, 3]])
+    assert two.classes == labels.classes
+
+
 def test_sidecar_that_makes_no_sense_is_loud(tmp_path: Path, make_labels: MakeLabels) -> None:
     write(tmp_path / "x.tif", make_labels())
     (tmp_path / "x.classes.json").write_text("{}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import signal
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -197,6 +198,34 @@ def test_full_disk_keeps_the_old_file_and_leaves_no_stub(
     with pytest.raises(OutputError, match=f"{target} cannot be written .*No space left.*Free some space"):
         write(tmp_path / target, labels, overwrite=True)
     assert tree(tmp_path) == before
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGXFSZ"), reason="this system limits no file sizes")
+@pytest.mark.parametrize("target", ["x.tif", "folder"])
+def test_write_that_the_system_cuts_off_keeps_the_old_file(tmp_path: Path, target: str) -> None:
+    """W2."""
+    import resource
+
+    data = np.random.default_rng(0).integers(0, 9, (3, 128, 128)).astype(np.uint8)
+    labels = Labels(data=data, classes=(), geometry=Geometry.unknown(3))
+    write(tmp_path / target, labels)
+    before = tree(tmp_path)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4000, limits[1]))
+    try:
+        with pytest.raises(OutputError, match=f"{target} cannot be written"):
+            write(tmp_path / target, labels, overwrite=True)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert tree(tmp_path) == before
+
+
+def test_no_pixels_are_refused(tmp_path: Path) -> None:
+    empty = Labels(data=np.zeros((0, 5, 5), np.uint8), classes=(), geometry=Geometry.unknown(3))
+    with pytest.raises(OutputError, match="no labels to write"):
+        write(tmp_path / "x.tif", empty)
 
 
 def test_names_that_clash_without_case_are_refused(tmp_path: Path, make_labels: MakeLabels) -> None:

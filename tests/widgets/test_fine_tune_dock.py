@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -274,3 +276,33 @@ def test_closing_while_training_leaves_no_thread(
     dock.close()
     qtbot.waitUntil(lambda: QThreadPool.globalInstance().activeThreadCount() == 0, timeout=2000)
     dock.deleteLater()
+
+
+def test_docks_see_the_layers_themselves(
+    qtbot: Any, viewer: ViewerModel, corrected: Any, cards: list[ModelCard]
+) -> None:
+    """napari hands a dock a proxy of the viewer; corrections belong to the layer, not to a proxy of it."""
+    from napari.utils._proxies import PublicOnlyProxy
+
+    dock = FineTuneWidget(PublicOnlyProxy(viewer))
+    qtbot.addWidget(dock)
+    assert dock.pairs.rows[0].layer is corrected
+    assert dock.accept.layer() is corrected
+    assert dock.pairs.rows[0].summary.text() == "2 corrected · 1 accepted slice"
+
+
+def test_ten_times_open_and_close_leaves_nothing(
+    qtbot: Any, viewer: ViewerModel, corrected: Any, cards: list[ModelCard]
+) -> None:
+    """G11: no widget, no listener."""
+    events = (viewer.layers.events.inserted, viewer.dims.events.current_step, viewer.events.theme)
+    before = [len(event.callbacks) for event in events], len(corrections_of(corrected).changed)
+    gone = []
+    for _ in range(10):
+        dock = FineTuneWidget(viewer)
+        gone.append(weakref.ref(dock))
+        dock.close()
+        dock.deleteLater()
+        del dock
+    qtbot.waitUntil(lambda: gc.collect() >= 0 and all(link() is None for link in gone), timeout=5000)
+    assert ([len(event.callbacks) for event in events], len(corrections_of(corrected).changed)) == before

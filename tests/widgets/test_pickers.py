@@ -20,8 +20,6 @@ from napari_medseg.widgets.options_form import OptionsForm
 from napari_medseg.widgets.scope_form import ScopeForm
 
 
-
-
 class Example(Options):
     device: str = Field("auto", title="Device", description="Where it runs", pattern="^(auto|cpu)$")
     loss: Annotated[str, Choice({"dice": 1, "ce": 2})] = Field("dice", title="Loss")

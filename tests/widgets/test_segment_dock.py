@@ -350,3 +350,21 @@ def test_ten_times_open_and_close_leaves_nothing(
     gc.collect()
     qtbot.waitUntil(lambda: all(link() is None for link in gone), timeout=2000)
     assert [len(event.callbacks) for event in events] == before
+
+
+def test_a_real_network_fills_the_layer(qtbot: Any, viewer: ViewerModel, make_stack: Callable[..., Any]) -> None:
+    """The dock, the library and the engine together, with a small network that has learnt nothing."""
+    from napari_medseg.models import add_model, build_network, start_card
+
+    card = start_card("unet:mobilenet_v2", name="tiny", classes=(ClassInfo.numbered(1, "bone"),))
+    add_model(build_network(card), card)
+    image = make_stack(slices=3, side=40)
+    dock = SegmentWidget(viewer)
+    qtbot.addWidget(dock)
+    dock.model.set_value("tiny")
+    dock.viewer.dims.set_point(0, 3)
+    with qtbot.waitSignal(dock.panel.job.finished, timeout=60_000):
+        dock.segment(image, "tiny")
+    assert "3 slices segmented" in dock.panel.status.text()
+    assert viewer.layers[-1].metadata[METADATA]["missing"] == []
+    assert viewer.layers[-1].metadata[METADATA]["card"]["name"] == "tiny"

@@ -86,6 +86,7 @@ def explained(target: Path) -> Iterator[None]:
         yield
     except OSError as error:
         hints = {
+            errno.EFBIG: "Choose a drive that takes files of this size.",
             errno.ENOSPC: "Free some space or choose another drive.",
             errno.EDQUOT: "Free some space or choose another drive.",
             errno.EACCES: "Choose a folder that you may write to.",

@@ -33,7 +33,9 @@ def read_labels(source: Source, *, series: str | None = None) -> Labels:
     Values are taken as stored: of a palette image its indices, of a 2-bit image 0-3. Two kinds of mask are given the
     value 1 instead of 255, unless a sidecar names the class 255, and a finding says so each time: masks of 0 and 255
     only (``BINARY_MASK``), and those whose edges were softened by scaling or JPEG between 0 and 255 (``SOFT_MASK``; cut
-    at half). Of a folder that holds images and masks beside them the masks are read. A sidecar restores class names, colours, geometry, and slices without a result (``missing``).
+    at half). Of a folder that holds images and masks beside them the masks are read. A sidecar restores class names,
+    colours, geometry, and slices without a result (``missing``); for single files of a folder, its sidecar names the
+    classes.
 
     Parameters
     ----------
@@ -56,12 +58,14 @@ def read_labels(source: Source, *, series: str | None = None) -> Labels:
     if found.masks:
         found = replace(find_series(found.masks, color=False), source=found.source)
     check_one(found)
-    sidecar = read_sidecar(found.source) if series is None else None
+    sidecar = read_sidecar(found.source) if series is None and isinstance(source, str | Path) else None
+    about = sidecar or read_sidecar(found.files[0].parent)
+    known = about.classes if about else ()
     data, damage = load_values(found)
     lost = frozenset(damage)
     if (len(lost) == len(found.files) and found.kind != "file") or (lost and not found.is_stack):
         raise InputError(f"No mask in {found.source.name} can be read: {next(iter(damage.values()))}")
-    data, findings = settle_values(data, keep=bool(sidecar and any(c.value == 255 for c in sidecar.classes)))
+    data, findings = settle_values(data, keep=any(c.value == 255 for c in known))
     findings = (*(f for f in found.findings if f.code not in ("MISSING_SLICES", "NO_SPACING")), *findings)
     if lost - found.unreadable.keys():
         text = f"{len(lost)} masks cannot be read and count as missing: {next(iter(damage.values()))}"
@@ -75,7 +79,7 @@ def read_labels(source: Source, *, series: str | None = None) -> Labels:
     if data.ndim == 2 and geometry.ndim == 3:
         geometry = Geometry(spacing=geometry.spacing[1:], unit=geometry.unit)
     return Labels(
-        data=data, classes=classes_in(data, sidecar.classes if sidecar else ()), geometry=geometry,
+        data=data, classes=classes_in(data, known), geometry=geometry,
         names=names if len(names) == (len(data) if data.ndim == 3 else 1) else (),
         source=found.source, findings=findings, missing=missing,
     )  # fmt: skip

@@ -37,6 +37,8 @@ def write(target: str | Path, labels: Labels, *, overwrite: bool = False) -> Non
         If the target exists, cannot be written, or cannot hold these labels. What was there before stays.
     """
     target = Path(target)
+    if 0 in labels.data.shape:
+        raise OutputError(f"There are no labels to write to {target}: they have the shape {tuple(labels.data.shape)}.")
     as_folder = target.is_dir() or not target.suffix
     if not as_folder:
         try:

@@ -59,9 +59,7 @@ class Femur:
         """Where (room x, y in mm) the axis of the shaft passes a level."""
         order = np.argsort(self.axis[:, 2])
         points = self.axis[order]
-        return float(np.interp(z, points[:, 2], points[:, 0])), float(
-            np.interp(z, points[:, 2], points[:, 1])
-        )
+        return float(np.interp(z, points[:, 2], points[:, 0])), float(np.interp(z, points[:, 2], points[:, 1]))
 
 
 @dataclass(frozen=True)

@@ -91,9 +91,7 @@ def femur_slices(
     return _draw(draw_anatomy(seed), levels, size, (float(rng.uniform(1, 6)), pixel), window)
 
 
-def _draw(
-    a: Anatomy, levels: Sequence[float], size: int, spacing: tuple[float, float | None], window: bool
-) -> Volume:
+def _draw(a: Anatomy, levels: Sequence[float], size: int, spacing: tuple[float, float | None], window: bool) -> Volume:
     rng = np.random.default_rng([a.seed, 31])
     gap, pixel = spacing[0], spacing[1] or _pixel(a, size, rng)
     canvas = _Canvas(a, size, pixel, rng)
@@ -125,9 +123,7 @@ class _Canvas:
         self.scanner = draw_scanner(rng)
         self.muscles = draw_muscles(rng)
         step = 1 / pixel
-        fine = band_noise(
-            rng, (size, size), max(rng.uniform(0.4, 0.9) * step, 0.4), rng.uniform(1.6, 3) * step
-        )
+        fine = band_noise(rng, (size, size), max(rng.uniform(0.4, 0.9) * step, 0.4), rng.uniform(1.6, 3) * step)
         wide = band_noise(rng, (size, size), rng.uniform(1.2, 2.5) * step, rng.uniform(4, 8) * step)
         self.grain = np.asarray(fine * 0.7 + wide * rng.uniform(0.4, 1), np.float32)
         start, end = a.ends
@@ -170,9 +166,7 @@ class _Canvas:
         for section in sections:
             if section is not None:
                 patch = image[section.where]
-                capsule_share = np.clip(1 - section.depth / 7, 0, 1) * (
-                    0.6 if plane.z < a.ends[0] + 40 else 0.2
-                )
+                capsule_share = np.clip(1 - section.depth / 7, 0, 1) * (0.6 if plane.z < a.ends[0] + 40 else 0.2)
                 patch += capsule_share * (50 - patch)
         paint_pelvis(image, plane, a, grain)
         paint_knee(image, plane, a, grain)

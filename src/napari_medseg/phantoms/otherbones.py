@@ -170,9 +170,7 @@ def paint_knee(image: Field, plane: Plane, a: Anatomy, grain: Field) -> None:
                 paint_bone(image, section, femur.cortex * 0.75, femur.rim + 0.8, inside)
 
 
-def draw_hand(
-    rng: np.random.Generator, wrist: Vector, outwards: float, scale: float
-) -> tuple[list[Rod], list[Rod]]:
+def draw_hand(rng: np.random.Generator, wrist: Vector, outwards: float, scale: float) -> tuple[list[Rod], list[Rod]]:
     """Bones and flesh of one forearm and hand.
 
     Parameters
@@ -202,9 +200,7 @@ def draw_hand(
         (place(14, -6), place(13, -230), 6 * scale, 8 * scale),
     ]
     bones += [
-        (place(s, n), place(s * 1.05, n + 5), 6.5 * scale, 6.5 * scale)
-        for s in (-14, -4, 6, 14)
-        for n in (6, 20)
+        (place(s, n), place(s * 1.05, n + 5), 6.5 * scale, 6.5 * scale) for s in (-14, -4, 6, 14) for n in (6, 20)
     ]
     for finger, side in enumerate((-22, -8, 6, 19)):
         start, spread = side * 0.8, side * 1.25
@@ -219,9 +215,7 @@ def draw_hand(
             at, bent = to + 4 * np.cos(turn), deep + 4 * np.sin(turn)
     bones.append((place(-24, 26, 8), place(-38, 66, 18), 5 * scale, 5 * scale))
     bones.append((place(-39, 71, 19), place(-42, 100, 20), 4.4 * scale, 3.8 * scale))
-    return bones, [(s, e, r0 + 7, r1 + 6) for s, e, r0, r1 in bones] + [
-        (place(0, -14), place(0, -230), 22, 32)
-    ]
+    return bones, [(s, e, r0 + 7, r1 + 6) for s, e, r0, r1 in bones] + [(place(0, -14), place(0, -230), 22, 32)]
 
 
 def paint_hand(
@@ -246,8 +240,7 @@ def paint_hand(
     """
     skin_at, grain = surroundings
     bones, flesh = (
-        [r for r in some if min(r[0][2], r[1][2]) - 40 < plane.z < max(r[0][2], r[1][2]) + 40]
-        for some in hand
+        [r for r in some if min(r[0][2], r[1][2]) - 40 < plane.z < max(r[0][2], r[1][2]) + 40] for some in hand
     )
     if not flesh:
         return

@@ -141,9 +141,7 @@ def draw_table(rng: np.random.Generator, body_back: float) -> Table:
         )
     pad = rng.uniform(-990, -900) if rng.random() < 0.6 else -1000.0
     sheet = rng.uniform(3, 25) if rng.random() < 0.4 else 0.0
-    return Table(
-        np.array(lines), float(rng.choice([2.0, 2.0, 3.0])), float(pad), float(sheet), rng.uniform(-800, -200)
-    )
+    return Table(np.array(lines), float(rng.choice([2.0, 2.0, 3.0])), float(pad), float(sheet), rng.uniform(-800, -200))
 
 
 def paint_table(image: Field, plane: Plane, table: Table, sheet_at: Field) -> None:
@@ -162,9 +160,7 @@ def paint_table(image: Field, plane: Plane, table: Table, sheet_at: Field) -> No
             under = (y > height + thick) & (y < height + 25) & (ratio < 1) & (sheet_at > 0)
             image[under] = np.maximum(image[under], np.float32(table.pad))
     if table.sheet:
-        wave = Waves(
-            np.array([[0.05, 0.03, 0.002], [0.02, 0.06, 0.001]], np.float32), np.zeros(2, np.float32)
-        )
+        wave = Waves(np.array([[0.05, 0.03, 0.002], [0.02, 0.06, 0.001]], np.float32), np.zeros(2, np.float32))
         far = np.abs(sheet_at - np.float32(table.sheet) - 6 * wave(plane.points()))
         share = np.clip(1 - far / 1.2, 0, 1) * np.clip(wave((y, x, np.float32(plane.z * 0.1) + 0 * x)), 0, 1)
         image += share * np.maximum(np.float32(table.cover) - image, 0)

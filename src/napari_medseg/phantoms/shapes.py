@@ -31,9 +31,7 @@ def capsule(points: Points, start: Vector, end: Vector, radii: tuple[float, floa
 
 def ellipsoid(points: Points, centre: Vector, radii: Vector) -> Field:
     """Distance, exact at the surface, to an ellipsoid along the axes."""
-    scaled = [
-        (p - np.float32(c)) / np.float32(max(r, 1e-3)) for p, c, r in zip(points, centre, radii, strict=True)
-    ]
+    scaled = [(p - np.float32(c)) / np.float32(max(r, 1e-3)) for p, c, r in zip(points, centre, radii, strict=True)]
     first = np.sqrt(scaled[0] ** 2 + scaled[1] ** 2 + scaled[2] ** 2)
     steep = [s / np.float32(max(r, 1e-3)) for s, r in zip(scaled, radii, strict=True)]
     second = np.sqrt(steep[0] ** 2 + steep[1] ** 2 + steep[2] ** 2)

@@ -64,9 +64,7 @@ class Leg:
     def local(self, points: Points) -> tuple[Field, Field]:
         """Coordinates (mm) along the two half-axes."""
         x, y = points[0] - np.float32(self.x), points[1] - np.float32(self.y)
-        return x * np.float32(self.cos) + y * np.float32(self.sin), y * np.float32(self.cos) - x * np.float32(
-            self.sin
-        )
+        return x * np.float32(self.cos) + y * np.float32(self.sin), y * np.float32(self.cos) - x * np.float32(self.sin)
 
 
 def leg_at(a: Anatomy, side: int, z: float) -> Leg:
@@ -128,9 +126,7 @@ def body_distance(points: Points, a: Anatomy, legs: tuple[Leg, Leg]) -> Field:
             pad, c = 3 + 8 * b["thigh"] + 0.2 * a.fat, femur.condyles
             radii = (24 * c + pad, 15 * c + pad, 40 * c)
             skin = union(skin, ellipsoid(femur.pose.local(points), (femur.knee + 4, front, high), radii), 18)
-    return np.asarray(
-        skin + a.outline(points) * np.float32(2.5) + a.inner(points) * np.float32(0.5), np.float32
-    )
+    return np.asarray(skin + a.outline(points) * np.float32(2.5) + a.inner(points) * np.float32(0.5), np.float32)
 
 
 def _muscle_depth(points: Points, a: Anatomy, legs: tuple[Leg, Leg], muscles: Muscles) -> tuple[Field, Field]:
@@ -215,9 +211,7 @@ def paint_organs(image: Field, plane: Plane, a: Anatomy) -> None:
             (lambda p: ellipsoid(a.pelvis.local(p), (0, 12, 18 * k), (24, 20, 22)) + a.inner(p), 45.0),
         ]
         if b["bowel"] > 0.5:
-            blobs.append(
-                (lambda p: capsule(a.pelvis.local(p), (2, 50 * k, -80), (2, 48 * k, -25), (8, 4)), -950.0)
-            )
+            blobs.append((lambda p: capsule(a.pelvis.local(p), (2, 50 * k, -80), (2, 48 * k, -25), (8, 4)), -950.0))
         for shape, value in blobs:
             paint(image, plane.cut(shape), value)
     blood = 42 + b["contrast"]
@@ -233,13 +227,9 @@ def paint_organs(image: Field, plane: Plane, a: Anatomy) -> None:
             (2, 42, 12),
         ]
         for shift, value, radius in ((0.0, blood, 4.2), (9.0, 40.0, 5.0)):
-            spots = [
-                (femur.offset * 0.3 + (u - shift) * k, (v + shift * 0.5) * k, w * step) for u, v, w in path
-            ]
+            spots = [(femur.offset * 0.3 + (u - shift) * k, (v + shift * 0.5) * k, w * step) for u, v, w in path]
 
-            def tube(
-                p: Points, pose: Pose = femur.pose, spots: list[Vector] = spots, r: float = radius
-            ) -> Field:
+            def tube(p: Points, pose: Pose = femur.pose, spots: list[Vector] = spots, r: float = radius) -> Field:
                 own = pose.local(p)
                 level = float(own[2].mean())
                 pairs = [(s, e) for s, e in pairwise(spots) if s[2] - 90 < level < e[2] + 90]

@@ -28,9 +28,7 @@ def femur_distance(points: Points, femur: Femur) -> Field:
 def _shaft(own: Points, f: Femur) -> Field:
     u, v, w = own
     share = w / np.float32(f.length)
-    au, av = axis_at(
-        w, f.length, (f.offset * np.cos(f.version), f.offset * np.sin(f.version)), (f.knee, f.bow)
-    )
+    au, av = axis_at(w, f.length, (f.offset * np.cos(f.version), f.offset * np.sin(f.version)), (f.knee, f.bow))
     r, c = f.shaft, f.condyles
     at = [0.06, 0.15, 0.22, 0.45, 0.62, 0.74, 0.82, 0.9, 0.95]
     wide = [1.35 * r, 1.28 * r, 1.08 * r, r, 1.04 * r, 1.22 * r, 1.55 * r, 30 * c, 36 * c]
@@ -115,9 +113,7 @@ def paint_femur(image: Field, plane: Plane, femur: Femur, section: Section, grai
         [0, 0.1, 0.4, 0.85, 1, 0.88, 0.45, 0.08, 0],
     )
     inward = np.clip((femur.offset * 0.75 - u) / np.float32(14 * k), -0.6, 1)
-    calcar = (
-        np.exp(-np.square((w - 45 * k) / np.float32(24 * k))) * np.clip(inward, 0, 1) * (0.22 * femur.wall)
-    )
+    calcar = np.exp(-np.square((w - 45 * k) / np.float32(24 * k))) * np.clip(inward, 0, 1) * (0.22 * femur.wall)
     rough = femur.rough((w, u, v))
     rim = femur.rim * np.clip(1 + femur.patchy * slow, 0.15, 2.2)
     au, av = axis_at(
@@ -126,12 +122,7 @@ def paint_femur(image: Field, plane: Plane, femur: Femur, section: Section, grai
         (femur.offset * np.cos(femur.version), femur.offset * np.sin(femur.version)),
         (femur.knee, femur.bow),
     )
-    back = (
-        np.clip((v - av) / np.float32(femur.shaft) - 0.75, 0, 0.5)
-        * np.exp(-np.square((u - au) / 6))
-        * wall
-        * 8
-    )
+    back = np.clip((v - av) / np.float32(femur.shaft) - 0.75, 0, 0.5) * np.exp(-np.square((u - au) / 6)) * wall * 8
     thick = rim + wall * (femur.wall - femur.rim) * (1 + 0.12 * slow) * (1 + 0.06 * rough) + calcar + back
     inside = _spongy(own, femur, section, slow) + grain[section.where] * femur.texture * _coarse(share) * (
         1 + 0.3 * rough

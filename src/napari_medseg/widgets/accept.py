@@ -8,6 +8,7 @@ from qtpy.QtWidgets import QPushButton
 
 from napari_medseg.editing.corrections import corrections_of
 
+from .look import unwrap
 from .result_layer import shown_slice
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ class AcceptButton(QPushButton):
         self.setObjectName("accept")
         self.setMinimumHeight(26)
         self.setToolTip("A slice that needed no correction teaches too, and is not written over any more")
-        self._viewer = viewer
+        self._viewer = viewer = unwrap(viewer)
         viewer.dims.events.current_step.connect(self.refresh)
         viewer.layers.selection.events.active.connect(self.refresh)
         self.clicked.connect(self._on_clicked)

@@ -64,6 +64,10 @@ class Curves(QWidget):
                 points[:] = [(0.0, float(value)), (max(x, 1e-6), float(value))]
             self._lines[name].setData([p[0] for p in points], [p[1] for p in points])
         self._stretch_old(x)
+        shown = [y for name in ("dice", "old_dice") for _, y in self._points[name]]
+        if shown:
+            # Down to the tenth below the lowest: the difference between 0.95 and 0.98 is what people wait for.
+            self.dice.setYRange(max(0.0, math.floor(10 * min(shown) - 0.5) / 10), 1, padding=0.04)
 
     def latest(self, name: str) -> float | None:
         """The last value drawn under this name."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
-from .look import button, note, tighten
+from .look import button, note, tighten, unwrap
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -19,7 +19,8 @@ def open_dock(viewer: napari.viewer.Viewer, name: str) -> Any:
     window = getattr(viewer, "window", None)
     if window is None:
         return None
-    dock, widget = window.add_plugin_dock_widget(PLUGIN, name)
+    # As a tab: two of our docks above each other are too low to work in.
+    dock, widget = window.add_plugin_dock_widget(PLUGIN, name, tabify=True)
     dock.show()
     dock.raise_()
     return widget
@@ -30,7 +31,7 @@ class EmptyState(QWidget):
 
     def __init__(self, viewer: napari.viewer.Viewer, text: str) -> None:
         super().__init__()
-        self._viewer = viewer
+        self._viewer = viewer = unwrap(viewer)
         self.sample = button("Open sample", "Open the femur CT phantom", "sample")
         self.files = button("Open images…", "Open a folder or files of your own", "open")
         layout = QVBoxLayout(self)

@@ -152,7 +152,7 @@ def _step(kind: Kind) -> float:
     if kind.high is None or kind.high > 100:
         return 0.5
     span = kind.high - (kind.low or 0.0)
-    return 0.05 if span <= 1 else 0.1 if span <= 10 else 0.5
+    return 0.0005 if span <= 0.1 else 0.05 if span <= 1 else 0.1 if span <= 10 else 0.5
 
 
 def _text(kind: Kind) -> Editor:

@@ -56,9 +56,9 @@ class FineTuneWidget(Dock):
         self._image: Any = None
         self._suggested = ""
         self.result: ModelCard | None = None
-        self.empty = EmptyState(napari_viewer, "Open an image, segment it, then paint over its mistakes.")
-        self.pairs = PairsList(napari_viewer)
-        self.accept = AcceptButton(napari_viewer)
+        self.empty = EmptyState(self.viewer, "Open an image, segment it, then paint over its mistakes.")
+        self.pairs = PairsList(self.viewer)
+        self.accept = AcceptButton(self.viewer)
         self.dense, self.strokes = QRadioButton("Whole slices"), QRadioButton("Painted strokes only")
         self.model = ModelPicker()
         self.name = QLineEdit()
@@ -275,7 +275,8 @@ def describe_result(card: ModelCard) -> str:
         return f"{name} is ready. No slice was held out to measure it: look at its result before you trust it."
     if old is None:
         return f"{name} is ready: Dice {new.value:.2f} on {new.on}."
-    figures = f"{new.on} ({old.value:.2f} → {new.value:.2f})"
+    where = "1 held-out slice" if new.on.startswith("1 ") else new.on
+    figures = f"{where} ({old.value:.2f} → {new.value:.2f})"
     if card.name.endswith("-rejected"):
         return f"The new model is worse on {figures}; it was kept aside as {name}."
     if new.value > old.value:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import threading
 import time
 import traceback
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -14,7 +16,7 @@ from weakref import ref
 
 from napari.qt.threading import create_worker
 from qtpy.compat import isalive
-from qtpy.QtCore import QObject
+from qtpy.QtCore import QObject, QThreadPool
 
 from napari_medseg.core import Cancelled, MedsegError, Progress, Reporter
 
@@ -41,6 +43,10 @@ def describe_failure(error: Exception) -> Failure:
     return Failure(f"The work stopped at an unexpected error ({cause}).", details)
 
 
+def _is_alive(thing: QObject) -> bool:
+    return bool(isalive(thing))  # type: ignore[no-untyped-call]
+
+
 class _Relay(QObject):
     """Carries "there is something to read" from worker threads to the main thread."""
 
@@ -53,6 +59,19 @@ _relay = _Relay()
 
 # The same holds for napari's workers, which own signals too: the last ones are kept, emptied of what they worked on.
 _workers: deque[Any] = deque(maxlen=16)
+
+
+_active: set[_Run] = set()
+
+
+@atexit.register
+def _stop_all() -> None:
+    """End what still runs when the program ends without Qt's own farewell, as scripts do."""
+    for run in tuple(_active):
+        run.stop.set()
+    pool = QThreadPool.globalInstance()
+    if _active and pool is not None:
+        pool.waitForDone(5000)
 
 
 class _Run:
@@ -81,14 +100,17 @@ class _Run:
         except Exception as error:
             self.error = error
         self.quit_requested = None
-        _relay.ended.emit(self)
+        _active.discard(self)
+        # The program may be gone already.
+        with suppress(RuntimeError):
+            _relay.ended.emit(self)
 
     def report(self, progress: Progress) -> None:
         # Queue first, then cancel: the slice that is just finished is kept.
         with self._lock:
             self._pending.append(progress)
             wake = len(self._pending) == 1
-        if wake:
+        if wake and _is_alive(_relay):
             _relay.arrived.emit(self)
         if self._must_stop():
             raise Cancelled("stopped by the user")
@@ -96,7 +118,7 @@ class _Run:
     def _must_stop(self) -> bool:
         # Asked here rather than told by QObject.destroyed: PyQt crashes in Python slots of that signal.
         owner = self._owner()
-        closed = owner is None or not isalive(owner)
+        closed = owner is None or not _is_alive(owner)
         return closed or self.stop.is_set() or (self.quit_requested is not None and self.quit_requested())
 
     def take(self) -> list[Progress]:
@@ -144,6 +166,7 @@ class Job(QObject):
         worker = create_worker(run, _start_thread=False)
         run.quit_requested = partial(_was_quit, worker)
         _workers.append(worker)
+        _active.add(run)
         self.started.emit()
         worker.start()
         return True

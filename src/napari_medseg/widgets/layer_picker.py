@@ -9,7 +9,7 @@ from qtpy.QtWidgets import QComboBox, QVBoxLayout, QWidget
 from napari_medseg._layers import image_from_layer
 from napari_medseg.core import Image, MedsegError
 
-from .look import count, note, tighten
+from .look import count, note, tighten, unwrap
 from .signals import Signal
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class LayerPicker(QWidget):
 
     def __init__(self, viewer: napari.viewer.Viewer, kind: Literal["image", "labels"]) -> None:
         super().__init__()
-        self._viewer = viewer
+        self._viewer = viewer = unwrap(viewer)
         self._kind = kind
         self._watched: Any = None
         self.box = QComboBox()

@@ -56,6 +56,14 @@ def count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'es' if noun.endswith('s') else 's'}"
 
 
+def unwrap(viewer: napari.viewer.Viewer) -> napari.viewer.Viewer:
+    """The viewer itself: napari hands docks a proxy whose layers are new objects each time they are asked for.
+
+    What the user corrected is remembered by layer, so a layer must stay the same object.
+    """
+    return getattr(viewer, "__wrapped__", viewer)
+
+
 def theme_colors(viewer: napari.viewer.Viewer) -> tuple[str, str]:
     """Text and background colour of the viewer's theme, as ``#rrggbb``."""
     from napari.utils.theme import get_theme
@@ -101,7 +109,7 @@ class Dock(QWidget):
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         super().__init__()
-        self.viewer = napari_viewer
+        self.viewer = unwrap(napari_viewer)
         self._closed = False
         self.setMinimumWidth(300)
         inner = QWidget()
@@ -120,7 +128,7 @@ class Dock(QWidget):
         outer.setContentsMargins(0, 0, 0, 0)
         outer.addWidget(self._scroll)
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
-        napari_viewer.events.theme.connect(self._restyle)
+        self.viewer.events.theme.connect(self._restyle)
         self._restyle()
 
     def _restyle(self, event: object = None) -> None:

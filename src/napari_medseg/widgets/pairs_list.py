@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QCheckBox, QComboBox, QGridLayout, QVBoxLayout, QWidg
 
 from napari_medseg.editing.corrections import corrections_of
 
-from .look import note, tighten
+from .look import note, tighten, unwrap
 from .result_layer import fits, image_of
 from .signals import Signal
 from .truth import Truth, find_truth
@@ -100,7 +100,7 @@ class PairsList(QWidget):
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         super().__init__()
-        self._viewer = viewer
+        self._viewer = viewer = unwrap(viewer)
         self._rows: dict[Any, _Row] = {}
         self._layout = QVBoxLayout(self)
         tighten(self._layout)

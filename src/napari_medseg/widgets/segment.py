@@ -40,8 +40,8 @@ class SegmentWidget(Dock):
         self._problem = ""
         self._writer: ResultWriter | None = None
         self._started = 0.0
-        self.empty = EmptyState(napari_viewer, "Open a series of slices or a single image to segment it.")
-        self.image = LayerPicker(napari_viewer, "image")
+        self.empty = EmptyState(self.viewer, "Open a series of slices or a single image to segment it.")
+        self.image = LayerPicker(self.viewer, "image")
         self.model = ModelPicker()
         self.scope = ScopeForm()
         self.options = OptionsForm(SegmentOptions, exclude=("slices",))

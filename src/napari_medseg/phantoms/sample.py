@@ -1,0 +1,18 @@
+"""Phantoms as the project's own images and labels."""
+
+from __future__ import annotations
+
+from napari_medseg.core import ClassInfo, Geometry, Image, Labels
+
+from .femur import femur_ct
+
+FEMURS = (ClassInfo.numbered(1, "femur, image left"), ClassInfo.numbered(2, "femur, image right"))
+"""Classes of the labels that `femur_ct` draws."""
+
+
+def femur_sample(seed: int, *, slices: int = 36, size: int = 512) -> tuple[Image, Labels]:
+    """A made-up CT series of both femora and its exact labels; slices are named ``0.png``, ``1.png`` and so on."""
+    data, truth, spacing = femur_ct(seed, slices=slices, size=size)
+    geometry = Geometry(spacing=spacing, unit="mm")
+    names = tuple(f"{z}.png" for z in range(slices))
+    return Image(data, "ZYX", geometry, names), Labels(truth, FEMURS, geometry, names)
