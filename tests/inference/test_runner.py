@@ -187,6 +187,21 @@ def test_flips_are_turned_back(make_model: MakeModel) -> None:
     np.testing.assert_allclose(plain, flipped, atol=1e-6)
 
 
+class LeftHalf(torch.nn.Module):
+    """Class 1 in the left half of its input, whatever it shows."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        left = torch.linspace(1, -1, x.shape[-1]).expand_as(x[:, 0])
+        return torch.stack([torch.zeros_like(left), left], 1)
+
+
+def test_flips_keep_left_and_right_apart(make_model: MakeModel) -> None:
+    slices = _slices(1, 1, 64, 64)
+    _, plain = _predict(make_model(LeftHalf(), sides=True), slices)
+    _, flipped = _predict(make_model(LeftHalf(), sides=True), slices, tta="flips")
+    np.testing.assert_allclose(plain, flipped, atol=1e-6)
+
+
 def test_training_can_go_on_with_the_same_network(make_model: MakeModel) -> None:
     """Parameters moved in inference mode could never be trained again."""
     network = torch.nn.Conv2d(1, 2, 1)

@@ -4,7 +4,6 @@ import json
 import shutil
 import threading
 import zipfile
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 

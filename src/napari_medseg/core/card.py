@@ -90,6 +90,7 @@ class ModelCard(_Frozen):
     neighbours: int = Field(default=0, ge=0, le=4)
     classes: tuple[ClassInfo, ...] = Field(min_length=1)
     normalisation: Normalisation = Normalisation()
+    sides: bool = Field(default=False, description="Classes are left and right: images must never be mirrored")
     pixel_size: float | None = Field(default=None, gt=0)
     tile: int = Field(default=512, ge=32)
     modality: str = ""

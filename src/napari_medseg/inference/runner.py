@@ -21,7 +21,8 @@ from .tiles import WHOLE_UP_TO, Layout, blend_weights, lay_out, pad, round_up
 CPU_BATCH_SECONDS = 0.4
 SMALLEST_TILE = 64
 
-_FLIPS: tuple[tuple[int, ...], ...] = ((), (-1,), (-2,), (-2, -1))
+_FLIPS: tuple[tuple[int, ...], ...] = ((), (-2,), (-1,), (-2, -1))
+"""Axes that are mirrored; the first two leave left and right where they are."""
 
 
 @dataclass(frozen=True)
@@ -213,7 +214,7 @@ class Predictor:
         """Logits (N, K, Y, X), float32, averaged over the flips; in the orientation of ``patches``."""
         device = self._plan.device
         batch = patches.to(device).contiguous(memory_format=torch.channels_last)
-        flips = _FLIPS if self._options.tta == "flips" else _FLIPS[:1]
+        flips = _FLIPS[: 1 if self._options.tta == "none" else 2 if self._card.sides else 4]
         total: torch.Tensor | None = None
         with (
             torch.inference_mode(),

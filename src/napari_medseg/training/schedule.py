@@ -8,8 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 WARM_UP = 0.04
-"""Share of the run in which the steps grow to their full size; three times that for a model that knows something,
-which the first steps, whose size Adam cannot judge yet, would spoil."""
+"""Share of the run in which the steps grow to their full size; three times that, and at least `WARM_UP_STEPS`, for a
+model that knows something, which the first steps, whose size Adam cannot judge yet, would spoil."""
+
+WARM_UP_STEPS = 20
 
 
 @dataclass

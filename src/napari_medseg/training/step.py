@@ -19,7 +19,7 @@ from .losses import LOSSES
 from .options import TrainOptions
 from .presets import AUGMENTATIONS
 from .samples import Samples
-from .schedule import WARM_UP, rate
+from .schedule import WARM_UP, WARM_UP_STEPS, rate
 from .truth import LabelledSlice
 from .watch import Watch
 
@@ -69,13 +69,17 @@ class Stepper:
         self._scaler = torch.amp.GradScaler(job.engine.device.type, enabled=job.engine.precision == "fp16")
         self._random = torch.Generator().manual_seed(job.options.seed)
         self._halves = shows_halves(job)
+        self._done = 0
 
     def __call__(self, progress: float, watch: Watch) -> dict[str, float]:
         """Learn from one batch and return loss and learning rate; a loss that is no number changes no weight.
 
         With less memory than the batch takes, from smaller ones from now on.
         """
+        self._done += 1
         size = rate(progress, 3 * WARM_UP if self._job.pretrained else WARM_UP)
+        if self._job.pretrained:
+            size = min(size, self._done / WARM_UP_STEPS)
         for group in self._optimiser.param_groups:
             group["lr"] = group["largest"] * size
         metrics = {"learning_rate": float(self._optimiser.param_groups[-1]["lr"])}

@@ -202,12 +202,13 @@ def make_job(
     why = are_sides(training, start.card.classes, index, options.unlabelled) if options.sides == "auto" else ""
     if why:
         watch.say(f"Images are not mirrored: {why}.")
-    largest = 256 if engine.device.type == "cpu" and not why else 512
+    sides = bool(why) or options.sides == "yes"
+    largest = 256 if engine.device.type == "cpu" and not sides else 512
     size = sample_size(slices, options.crop, largest, engine.multiple)
     network = start.network.to(engine.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return Job(
         network, start.parent is not None, Samples(slices, size, options.seed), [], start.card.classes, engine, options,
-        choose_batch(options, size, engine.device), bool(why) or options.sides == "yes",
+        choose_batch(options, size, engine.device), sides,
     )  # fmt: skip
 
 
@@ -252,6 +253,7 @@ def keep(run: TrainingRun, start: Start, job: Job, best: Best, verdict: Verdict,
     card = start.card.model_copy(update={
         "name": run.name if verdict.promoted else f"{run.name}-rejected",
         "title": "",
+        "sides": job.sides,
         "description": " ".join(remarks),
         "trained_on": data,
         "scores": tuple(s for s in scores if not math.isnan(s.value)),
