@@ -68,9 +68,8 @@ class Driver:
         self.wait(lambda: not widget.panel.job.running, name)
         seconds = time.monotonic() - start
         self.picture(f"{name}-done")
-        print(
-            f"{name}: {seconds:.1f} s, longest pause of the window {1000 * self.longest:.0f} ms; {widget.panel.status.text()}"
-        )
+        print(f"{name}: {seconds:.1f} s; longest pause of the window {1000 * self.longest:.0f} ms")
+        print(f"    {widget.panel.status.text()}")
         return seconds
 
 

@@ -11,6 +11,7 @@ import torch
 
 from napari_medseg.core import ComputeError, ModelError
 from napari_medseg.inference import SegmentOptions, runner
+from napari_medseg.inference.device import Precision
 from napari_medseg.inference.runner import Predictor
 from napari_medseg.inference.stack import best_class
 from napari_medseg.models import Model
@@ -185,6 +186,16 @@ def test_flips_are_turned_back(make_model: MakeModel) -> None:
     _, plain = _predict(model, slices)
     _, flipped = _predict(model, slices, tta="flips")
     np.testing.assert_allclose(plain, flipped, atol=1e-6)
+
+
+def test_openvino_computes_the_same_where_it_pays(make_model: MakeModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = make_model(torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3, padding=1)).eval())
+    slices = _slices(3, 1, 96, 64)
+    _, plain = _predict(model, slices)
+    monkeypatch.setattr(runner, "pick_precision", lambda *_: Precision("fp32", 1.0, 100.0))
+    predictor, theirs = _predict(model, slices, precision="auto")
+    assert "openvino" in predictor.message
+    np.testing.assert_allclose(theirs.numpy(), plain.numpy(), atol=1e-4)
 
 
 class LeftHalf(torch.nn.Module):

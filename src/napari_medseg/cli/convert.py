@@ -45,7 +45,8 @@ def convert(
     io.write(output, labels, overwrite=overwrite)
     for finding in labels.findings:
         print(finding.message)
-    print(f"Wrote {len(labels)} {'slice' if len(labels) == 1 else 'slices'} to {output}")
+    written = len(labels) - (len(labels.missing) if output.is_dir() else 0)
+    print(f"Wrote {written} {'slice' if written == 1 else 'slices'} to {output}")
     return 0
 
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import inspect
+import operator
+import types
 import typing
 from collections.abc import Callable, Sequence
+from functools import reduce
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le, Lt
@@ -73,7 +76,15 @@ def _flag_type(field: FieldInfo) -> Any:
     for extra in field.metadata:
         if isinstance(extra, Choice):
             return Literal[extra.names]
-    return field.annotation
+    return _bare(field.annotation)
+
+
+def _bare(annotation: Any) -> Any:
+    """``int | Literal["auto"]`` of a union whose parts have bounds: the options check those, in one sentence."""
+    if typing.get_origin(annotation) not in (typing.Union, types.UnionType):
+        return annotation
+    parts = [typing.get_args(p)[0] if typing.get_origin(p) is Annotated else p for p in typing.get_args(annotation)]
+    return reduce(operator.or_, parts)
 
 
 def help_text(field: FieldInfo) -> str:

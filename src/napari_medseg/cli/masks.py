@@ -26,7 +26,7 @@ from napari_medseg.core import (
     Reporter,
 )
 from napari_medseg.inference import SegmentOptions
-from napari_medseg.io.atomic import write_file
+from napari_medseg.io.atomic import explained, write_file
 from napari_medseg.io.format import format_for
 from napari_medseg.io.masks import mask_values, written_names
 from napari_medseg.io.series import image_files
@@ -67,10 +67,11 @@ class MaskFolder:
         }
         ledger = self.folder / LEDGER
         self._check_strangers()
-        # What it says of missing slices is about to change; without it each mask speaks for itself.
-        sidecar_path(self.folder, folder=True).unlink(missing_ok=True)
-        if overwrite:
-            self._clear()
+        with explained(self.folder):
+            # What it says of missing slices is about to change; without it each mask speaks for itself.
+            sidecar_path(self.folder, folder=True).unlink(missing_ok=True)
+            if overwrite:
+                self._clear()
         if shared and ledger.exists():
             self._check(self._read_ledger(ledger), wanted)
             return

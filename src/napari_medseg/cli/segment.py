@@ -12,12 +12,13 @@ import numpy as np
 from cyclopts import Parameter
 
 from napari_medseg import io
-from napari_medseg.core import Cancelled, Finding, InputError, OutputError, Progress, Reporter
+from napari_medseg.core import Cancelled, Finding, InputError, Progress, Reporter
 from napari_medseg.inference import ProbabilityStack, SegmentOptions, pick_slices
 from napari_medseg.inference import segment as segment_image
 from napari_medseg.io.atomic import write_file
-from napari_medseg.io.format import format_for
 from napari_medseg.io.names import stem_of
+from napari_medseg.io.sidecar import sidecar_path
+from napari_medseg.io.writing import check_holds
 from napari_medseg.models import Model, load_model
 
 from .flags import with_options
@@ -118,8 +119,9 @@ def _check(source: Path, output: Path, extras: Extras, several: bool) -> None:
         raise InputError(
             "--probabilities needs one series and a file ending in .npz.", "Give such a file, or leave it out."
         )
-    if not folder and format_for(output).write is None:
-        raise OutputError(f"{output.name}: this format can be read but not written.", "Choose another suffix.")
+    if not folder:
+        check_holds(output, 1)
+        check_target(sidecar_path(output, folder=False), overwrite=extras.overwrite)
     if extras.shard:
         parse_shard(extras.shard)
     check_target(output, source, overwrite=extras.overwrite or extras.shared)
@@ -143,6 +145,7 @@ def _series(job: Job, report: Reporter) -> int:
         target.begin(job.options, shared=extras.shared, overwrite=extras.overwrite)
         chosen = [z for z in chosen if z not in target.done()] if extras.resume else chosen
     else:
+        check_holds(job.output, len(image))
         target = MaskFile(job.output, image, card, extras.overwrite)
     findings: dict[Finding, None] = {}
     code = DONE

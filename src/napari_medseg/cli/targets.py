@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from napari_medseg.core import OutputError
-from napari_medseg.io.atomic import write_file
+from napari_medseg.io.atomic import check_writable, write_file
 
 
 def check_target(target: Path, *sources: Path, overwrite: bool = False) -> None:
@@ -14,13 +14,20 @@ def check_target(target: Path, *sources: Path, overwrite: bool = False) -> None:
     Raises
     ------
     OutputError
-        When it exists and ``overwrite`` is not set, or when it is one of the ``sources`` (never overwritten).
+        When it exists and ``overwrite`` is not set, when it is one of the ``sources`` (never overwritten) or a file
+        among them, or when its place cannot be written to.
     """
     for source in sources:
         if target.exists() and source.exists() and target.samefile(source):
             raise OutputError(
                 f"{target} is the input itself.", "Choose another output: the input is never overwritten."
             )
+        if target.suffix and source.is_dir() and target.parent.exists() and target.parent.samefile(source):
+            raise OutputError(
+                f"{target} would lie among the images of the input and be read as one of them.",
+                "Choose a place outside the input.",
+            )
+    check_writable(target)
     if overwrite:
         return
     if target.is_dir():

@@ -60,7 +60,7 @@ class StackRun:
         self._done, self._total = len(chosen) - len(todo), len(chosen)
         if not (probe := self._first_readable(todo)):
             return
-        self.predictor.prepare(probe[0])
+        self.predictor.prepare(probe[0], len(todo))
         size = self.predictor.slices_per_call
         waiting: list[tuple[int, Pixels]] = []
         with closing(read_ahead(self.reader, todo, READ_AHEAD * size)) as prepared:

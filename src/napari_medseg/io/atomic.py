@@ -6,7 +6,7 @@ import errno
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from secrets import token_hex
 
@@ -35,6 +35,54 @@ def write_file(target: Path, writer: Callable[[Path], None], *, overwrite: bool 
         finally:
             temporary.unlink(missing_ok=True)
         flush(target.parent)
+
+
+def write_with_companion(
+    target: Path, writer: Callable[[Path], None], companion: Path, describe: Callable[[Path], None]
+) -> None:
+    """Replace a file and the small one that describes it, so that no description ever lies beside another file.
+
+    Both are on the disk before anything is replaced, and the old companion goes first: a crash in between leaves the
+    old or the new file without a description, never with a wrong one.
+
+    Raises
+    ------
+    OutputError
+        If they cannot be written; what was there before stays.
+    """
+    with explained(target), ExitStack() as leftovers:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        parts = []
+        for place, fill in ((target, writer), (companion, describe)):
+            part = _beside(place)
+            leftovers.callback(part.unlink, missing_ok=True)
+            fill(part)
+            flush(part)
+            parts.append(part)
+        companion.unlink(missing_ok=True)
+        parts[0].replace(target)
+        parts[1].replace(companion)
+        flush(target.parent)
+
+
+def check_writable(target: Path) -> None:
+    """Try whether something can be made where ``target`` shall be; nothing is left behind.
+
+    Raises
+    ------
+    OutputError
+        If not, before hours of work are lost.
+    """
+    place = target if target.is_dir() else target.parent
+    with explained(target):
+        while not place.exists() and place != place.parent:
+            place = place.parent
+        trial = place / f".{token_hex(8)}.part"
+        try:
+            trial.touch(exist_ok=False)
+        finally:
+            if place.is_dir():
+                trial.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -92,6 +140,8 @@ def explained(target: Path) -> Iterator[None]:
             errno.EACCES: "Choose a folder that you may write to.",
             errno.EPERM: "Choose a folder that you may write to.",
             errno.EROFS: "Choose a folder that you may write to.",
+            errno.ENOTDIR: "A part of this path is a file, not a folder.",
+            errno.ENAMETOOLONG: "Choose a shorter name.",
         }
         hint = hints.get(error.errno or 0, "Choose another place.")
         raise OutputError(f"{target} cannot be written ({error.strerror or error}).", hint) from error

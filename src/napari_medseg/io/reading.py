@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import dask.array as da
 import numpy as np
 import numpy.typing as npt
 
-from napari_medseg.core import Geometry, Image, InputError
+from napari_medseg.core import Finding, Geometry, Image, InputError
 from napari_medseg.core.geometry import Unit
 from napari_medseg.core.image import Axes
 
@@ -70,12 +71,26 @@ def read(
 def read_set(source: Source) -> list[Image]:
     """Open each file of a folder as an image of its own; masks beside them are left out.
 
+    Files that cannot be read are left out too; a finding of the first image names them (``UNREADABLE``).
+
     Raises
     ------
     InputError
-        If a file cannot be read: with its name.
+        If no file can be read.
     """
-    return [read(path) for path in find_series(source).files]
+    images, lost = [], {}
+    for path in find_series(source).files:
+        try:
+            images.append(read(path))
+        except InputError as error:
+            lost[path.name] = str(error)
+    reason = next(iter(lost.values()), "")
+    if not images:
+        raise InputError(f"None of the {len(lost)} images can be read: {reason}")
+    if lost:
+        text = f"Cannot be read and left out: {', '.join([*lost][:5])}{' …' if len(lost) > 5 else ''}. {reason}"
+        images[0] = replace(images[0], findings=(*images[0].findings, Finding("UNREADABLE", text, tuple(lost))))
+    return images
 
 
 def check_one(found: Series) -> None:

@@ -83,6 +83,13 @@ class Layout:
         return self.channels if self.channels > 1 else self.samples - self.has_alpha
 
     @property
+    def orientation(self) -> int:
+        """How the file asks to be turned (TIFF 6.0, tag 274), 2-8; 0 when upright or senseless."""
+        tag = self.page.tags.get(274)
+        value = tag.value if tag is not None else 1
+        return value if isinstance(value, int) and 2 <= value <= 8 else 0
+
+    @property
     def plane_bytes(self) -> int:
         """Bytes of one page without compression."""
         return (int(np.prod(self.page.shape, dtype=object)) * int(self.page.bitspersample) + 7) // 8

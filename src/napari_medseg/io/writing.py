@@ -12,7 +12,7 @@ import numpy as np
 
 from napari_medseg.core import Geometry, InputError, Labels, OutputError
 
-from .atomic import check_free, flush, temporary_folder, write_file
+from .atomic import check_free, flush, temporary_folder, write_with_companion
 from .format import Format, format_for, formats
 from .masks import smallest_type, whole_numbers, written_names
 from .sidecar import Sidecar, read_sidecar, sidecar_path
@@ -56,23 +56,35 @@ def write(target: str | Path, labels: Labels, *, overwrite: bool = False) -> Non
         _write_one(target, labels, chosen, overwrite=overwrite)
 
 
-def _write_one(target: Path, labels: Labels, chosen: Format, *, overwrite: bool) -> None:
+def check_holds(target: Path, slices: int) -> None:
+    """Refuse a file whose format cannot be written, or that cannot hold this many slices.
+
+    Raises
+    ------
+    OutputError
+        Naming what can.
+    """
+    chosen = format_for(target)
     if chosen.write is None:
         able = ", ".join(f.suffixes[-1] for f in formats() if f.write)
         raise OutputError(f"{chosen.title}s are not written, they would change the masks.", f"Choose {able}.")
+    if slices > 1 and not chosen.stacks:
+        raise OutputError(
+            f"{target.name} can hold one slice, there are {slices}.", "Give a folder, or a name ending in .tif."
+        )
+
+
+def _write_one(target: Path, labels: Labels, chosen: Format, *, overwrite: bool) -> None:
+    check_holds(target, len(labels))
     if labels.is_stack and not chosen.stacks:
-        if len(labels) > 1:
-            raise OutputError(
-                f"{target.name} can hold one slice, there are {len(labels)}.",
-                "Give a folder, or a name ending in .tif.",
-            )
         spacing, unit = labels.geometry.spacing[1:], labels.geometry.unit
         labels = replace(labels, data=labels.slice(0), geometry=Geometry(spacing=spacing, unit=unit))
     beside = sidecar_path(target, folder=False)
     check_free(target, overwrite=overwrite)
     check_free(beside, overwrite=overwrite)
-    write_file(target, lambda path: _call(chosen, path, labels), overwrite=overwrite)
-    write_file(beside, _text_writer(Sidecar.of(labels)), overwrite=overwrite)
+    write_with_companion(
+        target, lambda path: _call(chosen, path, labels), beside, _text_writer(Sidecar.of(labels))
+    )
 
 
 def _write_folder(target: Path, labels: Labels, *, overwrite: bool) -> None:
@@ -101,6 +113,7 @@ def _write_folder(target: Path, labels: Labels, *, overwrite: bool) -> None:
         if not target.exists():
             folder.rename(target)
         else:
+            beside.unlink(missing_ok=True)  # never beside masks that it does not describe
             _move_into(folder, target, [n for z, n in enumerate(names) if z not in labels.missing] + [beside.name])
             # Masks of ours for slices that have no result any more: leaving them would look like one.
             for name in (n for z, n in enumerate(names) if z in labels.missing and n in ours):

@@ -45,8 +45,8 @@ def export_to(folder: Path, out: Path, kind: str) -> Path:
     finally:
         if part.is_dir():
             shutil.rmtree(part, ignore_errors=True)
-        else:
-            part.unlink(missing_ok=True)
+        elif part.exists():
+            part.unlink()
     return out
 
 

@@ -71,6 +71,8 @@ def find_model(reference: str | Path) -> Path:
     text = str(reference)
     if text.startswith("hf:"):
         return download_model(text.removeprefix("hf:"), library_home() / "cache" / "hub")
+    if not text.strip():
+        raise _unknown(text)
     if isinstance(reference, str) and "/" not in text and os.sep not in text:
         entries = _named(text)
         if entries:
@@ -233,7 +235,7 @@ def export_model(name: str | Path, out: str | Path, format: Literal["folder", "z
 def _named(reference: str) -> list[_Entry]:
     """Entries of ``name`` or ``name@version``, oldest first."""
     name, _, version = reference.partition("@")
-    entries, _ = _scan(name)
+    entries = _scan(name)[0] if name else []  # an empty name would be all of them
     wanted = [e for e in entries if not version or str(e.card.version) == version]
     return sorted(wanted, key=lambda e: e.card.version)
 

@@ -107,7 +107,8 @@ def paint(image: Image, labels: Labels, slices: Sequence[int], group: str = "") 
         if group and not found:
             raise InputError(f"{name}: the group '{group}' is not found in this name.", "Correct the expression.")
         key = (found.group(1) if found.groups() else found.group()) if found else ""
-        painted.append(Painted(image, z, values.astype(np.min_scalar_type(int(values.max(initial=0)))), labels.classes, name, key))
+        values = values.astype(np.min_scalar_type(int(values.max(initial=0))))
+        painted.append(Painted(image, z, values, labels.classes, name, key))
     return painted
 
 

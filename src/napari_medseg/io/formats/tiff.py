@@ -5,10 +5,12 @@ Sources: Adobe, "TIFF Revision 6.0" (1992); ImageJ's ``ij.io.TiffEncoder`` for i
 
 from __future__ import annotations
 
+import logging
 import struct
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,12 @@ _ERRORS = (tifffile.TiffFileError, OSError, ValueError, KeyError, IndexError, Ty
            zlib.error, imagecodecs.DelayedImportError)  # fmt: skip
 
 
+_READING: ContextVar[bool] = ContextVar("reading", default=False)
+# The reader logs damage to the terminal, page by page; findings and errors here tell it once. Other users of the
+# reader keep their log.
+logging.getLogger("tifffile").addFilter(lambda record: not _READING.get())
+
+
 def read_header(path: Path) -> Header:
     """Size, type, slices and spacing from the directories; slices are broken whose pixels are not in the file."""
     with _opened(path) as tiff:
@@ -42,8 +50,15 @@ def read_header(path: Path) -> Header:
                 "The file is cut off or made up; copy it again from where it came from.",
             )
         geometry, findings = read_geometry(tiff, layout)
+        if turn := layout.orientation:
+            text = (
+                f"{path.name} asks to be shown turned or mirrored (orientation {turn});"
+                " its pixels are taken as stored, as ImageJ does."
+            )
+            findings = (*findings, Finding("ORIENTATION", text, (path.name,)))
         if lost_pages(layout):
-            text = f"{path.name} is cut off: it holds {layout.slices} slices and names more that are not there."
+            count = f"{layout.slices} {'slice' if layout.slices == 1 else 'slices'}"
+            text = f"{path.name} is cut off: it holds {count} and names more that are not there."
             findings = (*findings, Finding("MISSING_SLICES", text, (path.name,)))
         if layout.others:
             text = f"{path.name} holds {layout.others} further images of another size or kind; they are left out."
@@ -98,13 +113,18 @@ def write(path: Path, labels: Labels) -> None:
 @contextmanager
 def _opened(path: Path) -> Iterator[tifffile.TiffFile]:
     """Open a file; whatever the reader raises on damaged data becomes one sentence."""
+    before = _READING.set(True)
     try:
         with tifffile.TiffFile(path, _multifile=False) as tiff:
             yield tiff
     except InputError:
         raise
+    except (KeyError, IndexError) as error:  # these say a number, no reason
+        raise damaged(path, "its directories make no sense") from error
     except _ERRORS as error:
         raise damaged(path, error) from error
+    finally:
+        _READING.reset(before)
 
 
 def _read(path: Path, z: int) -> tuple[npt.NDArray[Any], Layout]:
