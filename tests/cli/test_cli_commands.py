@@ -13,7 +13,18 @@ from PIL import Image as Picture
 import napari_medseg.cli.train as train_command
 from napari_medseg import io
 from napari_medseg.cli.screen import has_display, open_screen
-from napari_medseg.core import Cancelled, ClassInfo, Geometry, InputError, Labels, ModelCard, Progress
+from napari_medseg.core import (
+    Cancelled,
+    ClassInfo,
+    Geometry,
+    InputError,
+    Labels,
+    ModelCard,
+    ModelError,
+    OutputError,
+    Progress,
+)
+from napari_medseg.models import export_model, find_model, remove_model
 from napari_medseg.training import TrainingRun, TrainOptions, plan_run
 
 from .conftest import Run, bright_square
@@ -75,6 +86,87 @@ def test_evaluate_takes_sets_of_different_sizes(run: Run, images: Path, tmp_path
     assert "foreground  Dice                 1.0000" in result.out
 
 
+def test_evaluate_of_a_set_tells_what_it_could_not_read(run: Run, images: Path, tmp_path: Path) -> None:
+    """F1: the other masks are scored; how 255 is understood is told."""
+    truth = tmp_path / "truth"
+    truth.mkdir()
+    for name in ("hip", "knee"):
+        pixels = np.asarray(Picture.open(images / f"{name}.png"))
+        Picture.fromarray(((pixels > 128) * 255).astype(np.uint8)).save(truth / f"{name}.png")
+    (images / "ankle.png").write_bytes((images / "hip.png").read_bytes()[:50])
+    Picture.fromarray(np.ones((48, 48), np.uint8)).save(truth / "ankle.png")
+    result = run("evaluate", "--prediction", images, "--truth", truth, "--merge")
+    assert result.code == 0, result.err
+    assert "Not scored: ankle.png is damaged" in result.err
+    assert "255 is read as class 1" in result.err
+
+
+@pytest.mark.parametrize("panels", ["file", "file/panels"])
+def test_panels_that_cannot_be_drawn_are_refused_first(
+    run: Run, masks: Path, truth: Path, series: Path, tmp_path: Path, panels: str
+) -> None:
+    """W1, F8."""
+    (tmp_path / "file").write_bytes(b"mine")
+    command = ("evaluate", "--prediction", masks, "--truth", truth, "--image", series, "--overwrite")
+    result = run(*command, "--panels", tmp_path / panels)
+    assert (result.code, result.out) == (2, "")
+    assert "folder" in result.err
+    assert (tmp_path / "file").read_bytes() == b"mine"
+
+
+def test_convert_counts_the_masks_it_wrote(run: Run, masks: Path, tmp_path: Path) -> None:
+    """F1."""
+    (masks / "2.png").write_bytes(b"")
+    result = run("convert", masks, tmp_path / "again")
+    assert result.code == 0, result.err
+    assert "Wrote 5 slices" in result.out
+    assert len(list((tmp_path / "again").glob("*.png"))) == 5
+
+
+def test_model_into_an_impossible_place_is_one_sentence(run: Run, tmp_path: Path) -> None:
+    """W1."""
+    (tmp_path / "file").touch()
+    result = run("models", "export", "femur-ct", tmp_path / "file" / "x")
+    assert (result.code, "Not a directory" in result.err) == (2, True)
+    with pytest.raises(OutputError):
+        export_model("femur-ct", tmp_path / "file" / "x")
+
+
+@pytest.mark.parametrize("name", ["", " "])
+def test_no_name_is_not_every_model(name: str) -> None:
+    for use in (find_model, remove_model):
+        with pytest.raises(ModelError, match="There is no model"):
+            use(name)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("segment", "", "--model", "femur-ct", "--output", "out"),
+        ("segment", ".", "--model", "femur-ct", "--output", ""),
+        ("models", "remove", ""),
+    ],
+)
+def test_empty_argument_is_not_the_current_folder(
+    run: Run, series: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    """F8."""
+    monkeypatch.chdir(series)
+    result = run(*command)
+    assert (result.code, "One of the arguments is empty" in result.err) == (2, True)
+    assert len(list(series.iterdir())) == 6
+
+
+def test_damaged_model_is_told_once(run: Run, own_library: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """M9."""
+    folder = own_library / "models" / "rotten" / "1"
+    folder.mkdir(parents=True)
+    (folder / "card.json").write_text("{")
+    result = run("models", "show", "rotten")
+    assert (result.code, result.err.count("is not a model's card")) == (2, 1)
+    assert not caplog.records
+
+
 def test_convert_between_folder_and_file_keeps_masks_and_classes(run: Run, masks: Path, tmp_path: Path) -> None:
     assert run("convert", masks, tmp_path / "all.tif").code == 0
     assert run("convert", tmp_path / "all.tif", tmp_path / "back").code == 0
@@ -134,6 +226,19 @@ def test_train_passes_pairs_classes_and_only_given_settings(run: Run, trained: d
         "group": "p[0-9]+",
         "unlabelled": 0,
     }
+
+
+@pytest.mark.parametrize("masks", ["empty", "nowhere", "taller", "strangers"])
+def test_train_without_fitting_masks_is_one_sentence(run: Run, series: Path, tmp_path: Path, masks: str) -> None:
+    """T3, T10."""
+    for name, file, side in (("empty", "", 0), ("taller", "1.png", 49), ("strangers", "hip.png", 48)):
+        (tmp_path / name).mkdir()
+        if file:
+            Picture.fromarray(np.ones((side, 48), np.uint8)).save(tmp_path / name / file)
+    result = run("train", "--data", series, tmp_path / masks, "--model", "unet:tu-resnet10t", "--max-steps", "1")
+    assert result.code == 2
+    assert "Traceback" not in result.err
+    assert {"taller": "48 x 49 pixels", "nowhere": "does not exist"}.get(masks, "belongs to an image") in result.err
 
 
 def test_train_repeats_a_run_file(run: Run, trained: dict[str, Any], tmp_path: Path) -> None:

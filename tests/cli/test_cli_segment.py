@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image as Picture
 
 import napari_medseg.cli.segment as command
@@ -260,3 +261,102 @@ def test_failure_midway_keeps_finished_slices(
     assert io.read_labels(tmp_path / "masks").missing == {2, 3, 4, 5}
     assert run("segment", series, "--model", "any", "--output", tmp_path / "masks", "--resume").code == 0
     assert not io.read_labels(tmp_path / "masks").missing
+
+
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        (("--output", "m.png"), "can hold one slice, there are 6"),
+        (("--output", "slices/m.tif"), "among the images of the input"),
+        (("--output", "file/m"), "Not a directory"),
+        (("--output", "file/m.tif"), "Not a directory"),
+        (("--output", "m", "--report", "file/r.json"), "Not a directory"),
+        (("--output", "m", "--probabilities", "file/p.npz"), "Not a directory"),
+        (("--output", "m.jpg"), "are not written"),
+        (("--output", "n.tif"), "n.classes.json exists already"),
+        (("--output", "m", "--batch", "0"), "batch: must be auto or 1 to"),
+    ],
+)
+def test_what_cannot_be_written_is_refused_before_any_work(
+    run: Run, series: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: tuple[str, ...], said: str
+) -> None:
+    """W1, W5: minutes of work are never done for a place that turns out wrong."""
+    monkeypatch.setattr(command, "segment_image", None)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    (tmp_path / "n.classes.json").touch()
+    before = sorted(tmp_path.rglob("*"))
+    result = run("segment", series, "--model", "any", *target)
+    assert (result.code, said in result.err) == (2, True), result.err
+    assert len(result.err.strip().splitlines()) == 2
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_one_of_several_series_is_chosen_and_its_spacing_given(run: Run, series: Path, tmp_path: Path) -> None:
+    """S6: what the error advises can be done on the command line."""
+    for z in range(6):
+        Picture.fromarray(bright_square(z)).save(series / f"b-{z}.png")
+        (series / f"{z}.png").rename(series / f"a-{z}.png")
+    command = ("segment", series, "--model", "any", "--output", tmp_path / "masks")
+    result = run(*command)
+    assert (result.code, "--series" in result.err) == (2, True)
+    result = run(*command, "--series", "b-", "--spacing", "3", "0.5", "0.5")
+    assert (result.code, "pixel size" in result.err) == (0, False), result.err
+    assert sorted(p.name for p in (tmp_path / "masks").glob("*.png")) == [f"b-{z}.png" for z in range(6)]
+    assert io.read_labels(tmp_path / "masks").geometry.spacing == (3, 0.5, 0.5)
+    bad = run(*command[:-1], tmp_path / "other", "--series", "b-", "--spacing", "3", "-1", "0.5")
+    assert (bad.code, "Spacing" in bad.err) == (2, True)
+    assert run(*command[:-1], tmp_path / "other", "--series", "c-").code == 2
+
+
+@pytest.mark.parametrize("stacked", [False, True])
+def test_one_corrupt_tile_costs_its_slice_and_is_told(run: Run, tmp_path: Path, stacked: bool) -> None:
+    """F2: the run goes on; nothing is written for the slice whose tile cannot be decoded."""
+    pages = [np.random.default_rng(z).integers(0, 255, (48, 48)).astype(np.uint8) for z in range(4)]
+    folder = tmp_path / "tiled"
+    folder.mkdir()
+    paths = [folder / "x.tif"] if stacked else [folder / f"{z}.tif" for z in range(4)]
+    for path, data in zip(paths, [np.stack(pages)] if stacked else pages, strict=True):
+        tifffile.imwrite(path, data, tile=(16, 16), compression="zlib", photometric="minisblack")
+    damaged = paths[0 if stacked else 2]
+    with tifffile.TiffFile(damaged) as tiff:
+        page = tiff.pages[2 if stacked else 0]
+        start = page.dataoffsets[4] + 30
+    content = bytearray(damaged.read_bytes())
+    content[start : start + 40] = bytes(40)
+    damaged.write_bytes(content)
+    report = tmp_path / "report.json"
+    result = run("segment", folder, "--model", "any", "--output", tmp_path / "masks", "--report", report)
+    assert result.code == 0, result.err
+    assert f"{damaged.name} is damaged" in result.err
+    assert len(list((tmp_path / "masks").glob("*.png"))) == 3
+    assert io.read_labels(tmp_path / "masks").missing == {2}
+    assert len(json.loads(report.read_text())["missing"]) == 1
+
+
+def test_images_whose_masks_would_have_one_name_are_refused(run: Run, images: Path, tmp_path: Path) -> None:
+    """W9: also where only the case differs."""
+    Picture.fromarray(bright_square(0)).save(images / "HIP.bmp")
+    result = run("segment", images, "--model", "any", "--output", tmp_path / "masks")
+    assert (result.code, "Several images" in result.err) == (2, True)
+    assert not (tmp_path / "masks").exists()
+
+
+@pytest.mark.parametrize("overwrite", [True, False])
+def test_image_is_never_replaced_by_its_own_mask(run: Run, series: Path, tmp_path: Path, overwrite: bool) -> None:
+    """W5: a mask is named as its image, so its folder is no place for it."""
+    before = {p.name: p.read_bytes() for p in series.iterdir()}
+    for path in series.iterdir():
+        if path.name != "0.png":
+            path.unlink()
+    extra = ("--overwrite",) if overwrite else ()
+    image = series / "0.png"
+    commands = (
+        ("segment", image, "--model", "any", "--output", series),
+        ("convert", image, series),
+        ("evaluate", "--prediction", image, "--truth", image, "--panels", series, "--image", image),
+    )
+    for command in commands:
+        result = run(*command, *extra)
+        assert (result.code, "folder of the input" in result.err) == (2, True), result.err
+    assert {p.name: p.read_bytes() for p in series.iterdir()} == {"0.png": before["0.png"]}

@@ -438,3 +438,59 @@ def test_a_lone_stack_in_a_folder_is_that_stack(tmp_path: Path) -> None:
     assert inspect(tmp_path).kind == "images"
     with pytest.raises(InputError, match="2 files of several slices"):
         read(tmp_path)
+
+
+def test_damage_is_told_by_us_and_not_on_the_terminal(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """F1: the TIFF reader's own log stays silent while we read, and is heard by others."""
+    path = tmp_path / "x.tif"
+    tifffile.imwrite(path, np.stack([plane(z, (48, 48)) for z in range(5)]))
+    path.write_bytes(path.read_bytes()[: 48 * 48 * 3 + 1000])
+    image = read(path)
+    assert image.missing == {3, 4}
+    assert [f.code for f in image.findings if f.code != "NO_SPACING"] == ["UNREADABLE"], "five slices are named"
+    image.slice(0)
+    (tmp_path / "junk.tif").write_bytes(b"II*\x00" + bytes(range(200)))
+    with pytest.raises(InputError, match=r"junk\.tif is damaged \(its directories make no sense\)"):
+        read(tmp_path / "junk.tif")
+    assert not caplog.records
+    assert capfd.readouterr().err == ""
+    with tifffile.TiffFile(path) as tiff:
+        assert len(tiff.pages) == 1
+    assert caplog.records
+
+
+@pytest.mark.parametrize("start", range(0, 200, 14))
+def test_damaged_directory_within_a_stack_keeps_the_slices_before_it(tmp_path: Path, start: int) -> None:
+    """F1: what is given is right, what is lost is told."""
+    path = tmp_path / "x.tif"
+    tifffile.imwrite(path, np.stack([plane(z, (48, 48)) for z in range(5)]), compression="zlib")
+    with tifffile.TiffFile(path) as tiff:
+        start += tiff.pages[2].offset
+    content = bytearray(path.read_bytes())
+    content[start : start + 20] = b"\xff" * 20
+    path.write_bytes(content)
+    image = read(path)
+    assert len(image) == 5 or "MISSING_SLICES" in {f.code for f in image.findings}
+    told = dict.fromkeys(image.missing, "")
+    for z in range(len(image)):
+        try:
+            pixels = image.slice(z)
+        except InputError as error:
+            told[z] = str(error)
+        if z not in told:
+            np.testing.assert_array_equal(pixels, plane(z, (48, 48)))
+    assert not told.keys() & {0, 1}
+    assert all("x.tif is damaged" in said for said in told.values() if said)
+
+
+def test_orientation_of_a_tiff_is_told(tmp_path: Path) -> None:
+    """F6: pixels stay as stored, so that masks fit those of other programs, and the user knows."""
+    path = tmp_path / "x.tif"
+    tifffile.imwrite(path, plane(0, (10, 20)), extratags=[(274, "H", 1, 6, True)])
+    image = read(path)
+    assert image.shape == (10, 20)
+    assert next(f for f in image.findings if f.code == "ORIENTATION").files == ("x.tif",)
+    tifffile.imwrite(path, plane(0, (10, 20)), extratags=[(274, "H", 1, 1, True)])
+    assert "ORIENTATION" not in {f.code for f in read(path).findings}

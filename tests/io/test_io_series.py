@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -248,3 +250,28 @@ def test_spacing_can_be_given(make_series: Make) -> None:
     for wrong in ((1, 2), (1, 2, 0), (1, 2, float("nan"))):
         with pytest.raises(InputError, match="Z, Y, X"):
             read(folder, spacing=wrong)
+
+
+def test_set_with_an_unreadable_image_loads_the_others(tmp_path: Path) -> None:
+    """F1."""
+    save_png(tmp_path / "hip.png", plane(0, (20, 20)))
+    save_png(tmp_path / "knee.png", plane(1, (30, 20)))
+    (tmp_path / "ankle.png").write_bytes(b"")
+    images = read_set(tmp_path)
+    assert [image.names for image in images] == [("hip.png",), ("knee.png",)]
+    finding = next(f for f in images[0].findings if f.code == "UNREADABLE")
+    assert finding.files == ("ankle.png",)
+    assert "ankle.png is empty" in finding.message
+    for name in ("hip.png", "knee.png"):
+        (tmp_path / name).write_bytes(b"")
+    with pytest.raises(InputError, match="empty"):
+        read_set(tmp_path)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+def test_names_that_are_no_text_are_refused_before_any_work(tmp_path: Path) -> None:
+    """S11."""
+    content = save_png(tmp_path / "1.png", plane(0)).read_bytes()
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/2\xff.png")).write_bytes(content)
+    with pytest.raises(InputError, match=r"not valid text.*Rename"):
+        read(tmp_path)

@@ -7,6 +7,7 @@ import json
 import os
 import signal
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,10 @@ import pytest
 import tifffile
 from PIL import Image as Pillow
 
-from napari_medseg.core import Geometry, Labels, OutputError
+from napari_medseg.core import ClassInfo, Geometry, Labels, OutputError
 from napari_medseg.io import FORMATS, Format, read, read_labels, write
 from napari_medseg.io import writing as writing_module
+from napari_medseg.io.atomic import check_writable
 
 MakeLabels = Callable[..., Labels]
 
@@ -164,15 +166,74 @@ def test_read_only_place_is_one_sentence(
         write(tmp_path / target, make_labels())
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere")
-def test_read_only_folder_is_one_sentence(tmp_path: Path, make_labels: MakeLabels) -> None:
+@pytest.mark.parametrize("target", ["x.png", "x.tif", "folder", "there"])
+@pytest.mark.parametrize("code", [errno.EACCES, errno.EROFS])
+def test_read_only_folder_is_one_sentence_and_stays_as_it_was(
+    tmp_path: Path, make_labels: MakeLabels, monkeypatch: pytest.MonkeyPatch, target: str, code: int
+) -> None:
+    """W1: nothing can be made in the folder; simulated, for root may write everywhere."""
+    labels = make_labels(0 if target == "x.png" else 4)
+    write(tmp_path / target, labels)
+    before = tree(tmp_path)
+
+    def refuse(path: object, flags: int = 0, *args: object, **kwargs: object) -> int:
+        raise OSError(code, os.strerror(code), str(path))
+
+    def refuse_new(path: Path, mode: str = "r", *args: object, **kwargs: object) -> object:
+        return opened(path, mode, *args, **kwargs) if "r" in mode and "+" not in mode else refuse(path)
+
+    opened = Path.open
+    monkeypatch.setattr(Path, "open", refuse_new)
+    for name in ("mkdir", "touch", "replace", "rename", "unlink"):
+        monkeypatch.setattr(Path, name, refuse)
+    monkeypatch.setattr(tifffile, "imwrite", lambda path, *a, **k: refuse(path))
+    with pytest.raises(OutputError, match=r"cannot be written .*Choose a folder that you may write to"):
+        write(tmp_path / target, replace(labels, data=labels.data * 0), overwrite=True)
+    with pytest.raises(OutputError, match=r"cannot be written .*Choose a folder that you may write to"):
+        check_writable(tmp_path / target)
+    monkeypatch.undo()
+    assert tree(tmp_path) == before
+
+
+@pytest.mark.parametrize("target", ["x.tif", "sub/deeper/x.tif", "sub/folder"])
+def test_looking_whether_a_place_can_be_written_leaves_nothing(tmp_path: Path, target: str) -> None:
     """W1."""
-    tmp_path.chmod(0o500)
-    try:
-        with pytest.raises(OutputError, match="cannot be written"):
-            write(tmp_path / "x.tif", make_labels())
-    finally:
-        tmp_path.chmod(0o700)
+    check_writable(tmp_path / target)
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "sub").touch()
+    if target != "x.tif":
+        with pytest.raises(OutputError, match=r"Not a directory.*is a file"):
+            check_writable(tmp_path / target)
+
+
+@pytest.mark.parametrize("target", ["x.png", "x.tif", "folder"])
+@pytest.mark.parametrize("moves", range(3))
+def test_power_cut_between_mask_and_sidecar_leaves_no_wrong_description(
+    tmp_path: Path, make_labels: MakeLabels, monkeypatch: pytest.MonkeyPatch, target: str, moves: int
+) -> None:
+    """W3: masks of one model never lie beside the class names, or the missing slices, of another."""
+    first = make_labels(0 if target == "x.png" else 4)
+    missing = frozenset() if target == "x.png" else frozenset({1})
+    write(tmp_path / target, replace(first, missing=missing))
+    classes = (ClassInfo(value=1, name="liver", color="#e69f00"), ClassInfo(value=2, name="spleen", color="#56b4e9"))
+    second = replace(first, classes=classes, data=first.data[..., ::-1].copy())
+    moved = Path.replace
+    done = 0
+
+    def cut(path: Path, place: Path) -> Path:
+        nonlocal done
+        done += 1
+        if done > moves:
+            raise KeyboardInterrupt
+        return moved(path, place)
+
+    with monkeypatch.context() as patch, suppress(KeyboardInterrupt):
+        patch.setattr(Path, "replace", cut)
+        write(tmp_path / target, second, overwrite=True)
+    found = read_labels(tmp_path / target)
+    assert "Schädel" not in {c.name for c in found.classes}
+    if "liver" in {c.name for c in found.classes}:
+        same(found, second)
 
 
 @pytest.mark.parametrize("target", ["x.png", "x.tif", "folder"])

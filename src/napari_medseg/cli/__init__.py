@@ -63,6 +63,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     tokens = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in tokens
     tokens = [token for token in tokens if token != "--debug"]
+    if not all(token.strip() for token in tokens):
+        # As a path, nothing would mean the current folder.
+        _say("One of the arguments is empty.", "Is a variable of the shell not set?")
+        return BAD_INPUT
     try:
         result = make_app(tokens[0] if tokens else "")(tokens, exit_on_error=False, print_error=False)
     except (Exception, KeyboardInterrupt) as error:

@@ -10,6 +10,7 @@ from cyclopts import Parameter
 
 from napari_medseg import io
 from napari_medseg.core import InputError
+from napari_medseg.io.findings import counted
 
 from .targets import check_target
 
@@ -46,7 +47,7 @@ def convert(
     for finding in labels.findings:
         print(finding.message)
     written = len(labels) - (len(labels.missing) if output.is_dir() else 0)
-    print(f"Wrote {written} {'slice' if written == 1 else 'slices'} to {output}")
+    print(f"Wrote {counted(written, 'slice')} to {output}")
     return 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,14 +12,17 @@ import numpy as np
 from cyclopts import Parameter
 
 from napari_medseg import io
-from napari_medseg.core import Image, InputError, Labels
+from napari_medseg.core import Image, InputError, Labels, OutputError
 from napari_medseg.evaluation import evaluate_set, match_slices, slice_key
 from napari_medseg.evaluation.panels import display_range, draw_panel
+from napari_medseg.io.atomic import write_file
 
 from .sources import is_set, read_images
 from .targets import check_target, write_text
 
 Pairs = Sequence[tuple[Labels, Labels]]
+
+_USUAL = "SINGLE_SLICE"
 
 
 @dataclass(frozen=True)
@@ -55,10 +59,16 @@ def evaluate(
     """
     for target in (outputs.report, outputs.panels):
         if target is not None:
-            check_target(target, prediction, truth, overwrite=outputs.overwrite)
+            sources = (prediction, truth, *([outputs.image] if outputs.image else []))
+            check_target(target, *sources, overwrite=outputs.overwrite)
     if (outputs.panels is None) != (outputs.image is None):
         raise InputError("Panels need both --panels FOLDER and --image IMAGE.", "Give both or none.")
+    if outputs.panels is not None and outputs.panels.exists() and not outputs.panels.is_dir():
+        raise OutputError(f"{outputs.panels} is a file, not a folder.", "Choose a folder for the panels.")
     pairs = read_pairs(prediction, truth)
+    told = dict.fromkeys(f.message for pair in pairs for labels in pair for f in labels.findings if f.code != _USUAL)
+    for message in told:
+        print(message, file=sys.stderr)
     result = evaluate_set(pairs, merge=merge)
     print(result.table())
     if outputs.report is not None:
@@ -85,7 +95,17 @@ def read_pairs(prediction: Path, truth: Path) -> Pairs:
         raise InputError(
             f"No mask of {prediction} has a name of {truth}.", "Name the masks as the images they belong to."
         )
-    return [(io.read_labels(ours[key]), io.read_labels(theirs[key])) for key in common]
+    pairs, lost = [], []
+    for key in common:
+        try:
+            pairs.append((io.read_labels(ours[key]), io.read_labels(theirs[key])))
+        except InputError as error:
+            lost.append(error)
+    if not pairs:
+        raise lost[0]
+    for one in lost:
+        print(f"Not scored: {one.message}", file=sys.stderr)
+    return pairs
 
 
 def _by_key(source: Path) -> dict[str, Path]:
@@ -96,7 +116,6 @@ def _draw(folder: Path, source: Path, pairs: Pairs) -> int:
     from PIL import Image as Picture
 
     images, count = read_images(source), 0
-    folder.mkdir(parents=True, exist_ok=True)
     for prediction, truth in pairs:
         for p, t, name in match_slices(prediction, truth)[0]:
             image, z = _slice_of(images, name, t)
@@ -105,7 +124,8 @@ def _draw(folder: Path, source: Path, pairs: Pairs) -> int:
             if pixels.shape[:2] != masks[0].shape:
                 raise InputError(f"{name}: the image and its masks differ in size.", "Give the image of these masks.")
             panel = draw_panel(pixels, masks, truth.classes or prediction.classes, display_range(image))
-            Picture.fromarray(np.ascontiguousarray(panel)).save(folder / f"{Path(name).stem}.png")
+            picture = Picture.fromarray(np.ascontiguousarray(panel))
+            write_file(folder / f"{Path(name).stem}.png", picture.save, overwrite=True)
             count += 1
     return count
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,10 +13,11 @@ import numpy as np
 from cyclopts import Parameter
 
 from napari_medseg import io
-from napari_medseg.core import Cancelled, Finding, InputError, Progress, Reporter
+from napari_medseg.core import Cancelled, Finding, Image, InputError, Progress, Reporter
 from napari_medseg.inference import ProbabilityStack, SegmentOptions, pick_slices
 from napari_medseg.inference import segment as segment_image
 from napari_medseg.io.atomic import write_file
+from napari_medseg.io.findings import counted
 from napari_medseg.io.names import stem_of
 from napari_medseg.io.sidecar import sidecar_path
 from napari_medseg.io.writing import check_holds
@@ -50,6 +52,24 @@ class Extras:
             help="I/N: do the I-th of N parts of the series (from 1), into the same folder OUT.", show_default=False
         ),
     ] = ""
+
+    series: Annotated[
+        str, Parameter(help="Which series of a folder that holds several: the start of its names.", show_default=False)
+    ] = ""
+    spacing: Annotated[
+        tuple[float, ...],
+        Parameter(
+            help="Distance of pixels in mm, where the files do not tell it: one number, or Z Y X.",
+            negative=(),
+            show_default=False,
+            consume_multiple=True,
+        ),
+    ] = ()
+
+    def read(self, source: Path) -> Image:
+        """Open an image with what is known about it."""
+        spacing = self.spacing[0] if len(self.spacing) == 1 else self.spacing or None
+        return io.read(source, spacing=spacing, series=self.series or None)
 
     @property
     def shared(self) -> bool:
@@ -90,7 +110,7 @@ def segment(
     napari-medseg segment ct-slices/ --model femur-ct --output masks/
     ```
     """
-    several = is_set(source)
+    several = is_set(source) and not extras.series
     _check(source, output, extras, several)
     loaded = load_model(model)
     record = Record(str(source), str(output), loaded.card.reference, loaded.card.sha256, options)
@@ -136,7 +156,7 @@ def _is_folder(output: Path) -> bool:
 
 def _series(job: Job, report: Reporter) -> int:
     """Segment one image or series; what is finished when the run ends early is kept."""
-    image, card, extras = io.read(job.source), job.model.card, job.extras
+    image, card, extras = job.extras.read(job.source), job.model.card, job.extras
     chances = ProbabilityStack(image, card) if extras.probabilities else None
     chosen = _chosen(job, len(image))
     target: MaskFolder | MaskFile
@@ -215,12 +235,12 @@ def _write_probabilities(target: Path, chances: ProbabilityStack, job: Job) -> N
 def _set(job: Job, report: Reporter) -> int:
     """Segment images of different sizes, one mask each; an image that cannot be read is told and left out."""
     files = io.inspect(job.source).files
-    stems = [stem_of(file) for file in files]
-    if twice := [stem for stem in stems if stems.count(stem) > 1]:
-        raise InputError(f"Two images in {job.source} are called {twice[0]}.", "Their masks need different names.")
+    counts = Counter(stem_of(file).lower() for file in files)
+    if twice := [stem_of(file) for file in files if counts[stem_of(file).lower()] > 1]:
+        raise InputError(f"Several images in {job.source} are called {twice[0]}.", "Their masks need different names.")
     for number, file in enumerate(files):
         try:
-            image = io.read(file)
+            image = job.extras.read(file)
             labels = segment_image(image, job.model, job.options, report=_numbered(report, number, len(files)))
         except InputError as error:
             job.record.lose(file.name, Finding("UNREADABLE", str(error), (file.name,)))
@@ -256,8 +276,8 @@ def _tell(record: Record) -> None:
         print(finding.message, file=sys.stderr)
     if record.missing:
         names = ", ".join(record.missing[:5]) + (" …" if len(record.missing) > 5 else "")
-        print(f"No result for {len(record.missing)} slices: {names}", file=sys.stderr)
+        print(f"No result for {counted(len(record.missing), 'slice')}: {names}", file=sys.stderr)
     if record.cancelled:
         print(f"napari-medseg: Cancelled; what was finished is in {record.output}.", file=sys.stderr)
     device = f" ({record.device})" if record.device else ""
-    print(f"Segmented {record.slices} {'slice' if record.slices == 1 else 'slices'}{device} into {record.output}")
+    print(f"Segmented {counted(record.slices, 'slice')}{device} into {record.output}")

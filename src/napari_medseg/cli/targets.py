@@ -6,6 +6,7 @@ from pathlib import Path
 
 from napari_medseg.core import OutputError
 from napari_medseg.io.atomic import check_writable, write_file
+from napari_medseg.io.format import is_known
 
 
 def check_target(target: Path, *sources: Path, overwrite: bool = False) -> None:
@@ -22,7 +23,18 @@ def check_target(target: Path, *sources: Path, overwrite: bool = False) -> None:
             raise OutputError(
                 f"{target} is the input itself.", "Choose another output: the input is never overwritten."
             )
-        if target.suffix and source.is_dir() and target.parent.exists() and target.parent.samefile(source):
+        if target.is_dir() and source.is_file() and target.samefile(source.parent):
+            raise OutputError(
+                f"{target} is the folder of the input, which a result of the same name would replace.",
+                "Choose another output: the input is never overwritten.",
+            )
+        if (
+            is_known(target)
+            and not target.is_dir()
+            and source.is_dir()
+            and target.parent.exists()
+            and target.parent.samefile(source)
+        ):
             raise OutputError(
                 f"{target} would lie among the images of the input and be read as one of them.",
                 "Choose a place outside the input.",

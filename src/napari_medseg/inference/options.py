@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import platform
 import re
+import shutil
+import sys
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
@@ -17,6 +21,21 @@ _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 _SLICES = re.compile(r"(\d*):(\d*)")
 
 
+def list_devices(root: Path = Path("/")) -> list[str]:
+    """Names of the devices this computer seems to have, found without loading torch; only what a form offers.
+
+    Parameters
+    ----------
+    root
+        Where ``proc`` is looked for.
+    """
+    cards = len(list((root / "proc/driver/nvidia/gpus").glob("*")))
+    if not cards and shutil.which("nvidia-smi"):
+        cards = 1
+    apple = sys.platform == "darwin" and platform.machine() == "arm64"
+    return ["auto", "cpu", *(f"cuda:{n}" for n in range(cards)), *(["mps"] if apple else [])]
+
+
 class SegmentOptions(Options):
     """Settings of one segmentation."""
 
@@ -24,6 +43,7 @@ class SegmentOptions(Options):
         default="auto",
         title="Device",
         description="Where the network runs: auto (the graphics card where there is one), cpu, cuda, cuda:N or mps.",
+        examples=list_devices(),
     )
     precision: Annotated[str, Choice(PRECISIONS)] = Field(
         default="auto",

@@ -12,15 +12,20 @@ from .format import Header
 from .names import Group, missing_numbers
 
 
+def counted(number: int, thing: str) -> str:
+    """``1 slice``, ``2 slices``."""
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+
+
 def about_others(groups: list[Group], others: list[Group], masks: list[Path]) -> list[Finding]:
     """What was left out of the images, and whether there are several series."""
     findings = []
     if masks:
-        text = f"{len(masks)} masks beside the images, such as {masks[0].name}, are left out of them."
+        text = f"{counted(len(masks), 'mask')} beside the images, such as {masks[0].name}, left out of them."
         findings.append(Finding("MASKS_BESIDE", text, tuple(p.name for p in masks)))
     if others:
         names = tuple(p.name for g in others for p in g.files)
-        text = f"{len(names)} other images, such as {names[0]}, do not belong to the series and are left out."
+        text = f"{counted(len(names), 'image')} not of the series, such as {names[0]}, left out."
         findings.append(Finding("OTHER_FILES", text, names))
     if len(groups) > 1:
         labels = ", ".join(f"'{g.label}' ({len(g.files)})" for g in groups[:8])
@@ -59,7 +64,7 @@ def about_numbers(group: Group) -> list[Finding]:
     findings = []
     if gaps := missing_numbers(group.numbers):
         shown = ", ".join(map(str, gaps[:10])) + (", …" if len(gaps) > 10 else "")
-        text = f"{len(gaps)} slices are missing between {min(group.numbers)} and {max(group.numbers)}: {shown}."
+        text = f"{counted(len(gaps), 'slice')} missing between {min(group.numbers)} and {max(group.numbers)}: {shown}."
         findings.append(Finding("MISSING_SLICES", text, tuple(map(str, gaps))))
     counts = Counter(group.numbers)
     if twice := [n for n, often in counts.items() if often > 1]:

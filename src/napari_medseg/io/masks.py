@@ -14,6 +14,7 @@ import numpy.typing as npt
 from napari_medseg.core import ClassInfo, Finding, Geometry, InputError, Labels
 
 from .budget import in_gib, memory_budget
+from .findings import counted
 from .format import format_for
 from .names import stem_of
 from .pixels import DamagedError, is_grey
@@ -68,7 +69,7 @@ def read_labels(source: Source, *, series: str | None = None) -> Labels:
     data, findings = settle_values(data, keep=any(c.value == 255 for c in known))
     findings = (*(f for f in found.findings if f.code not in ("MISSING_SLICES", "NO_SPACING")), *findings)
     if lost - found.unreadable.keys():
-        text = f"{len(lost)} masks cannot be read and count as missing: {next(iter(damage.values()))}"
+        text = f"{counted(len(lost), 'mask')} cannot be read, counted as missing: {next(iter(damage.values()))}"
         findings = (*findings, Finding("UNREADABLE", text))
     names, geometry, missing = found.names, found.geometry, lost
     if sidecar:

@@ -106,7 +106,8 @@ def check_one(found: Series) -> None:
     if found.groups:
         labels = ", ".join(f"'{g.label}' ({len(g.files)})" for g in found.groups[:8])
         raise InputError(
-            f"{place} holds several series: {labels}.", f'Choose one with series="{found.groups[0].label}".'
+            f"{place} holds several series: {labels}.",
+            f'Choose one with series="{found.groups[0].label}" (on the command line --series).',
         )
     if "INCONSISTENT_SIZE" in by_code:
         raise InputError(

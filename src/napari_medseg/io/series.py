@@ -124,6 +124,7 @@ def find_series(source: Source, *, series: str | None = None, color: bool | None
         If nothing is there to read, or no such series.
     """
     place, files, listed = _gather(source)
+    _check_names(files)
     if len(files) == 1 and (listed or place == files[0]):
         return _one_file(files[0], color)
     masks: list[Path] = []
@@ -191,6 +192,16 @@ def _gather(source: Source) -> tuple[Path, list[Path], bool]:
         raise InputError(f"{path} does not exist.", "Check how the path is spelled.")
     format_for(path)
     return path, [path], True
+
+
+def _check_names(files: Sequence[Path]) -> None:
+    """Names whose bytes are no text cannot be kept in a sidecar or a report; better told before any work."""
+    for path in files:
+        try:
+            str(path).encode()
+        except UnicodeEncodeError:
+            shown = str(path).encode("ascii", "backslashreplace").decode()
+            raise InputError(f"The name of {shown} is not valid text (UTF-8).", "Rename the file or folder.") from None
 
 
 def _one_file(path: Path, color: bool | None) -> Series:

@@ -15,6 +15,9 @@ from napari_medseg.core import InputError
 _DEPTH = "ZIQRT"
 """Axes that count slices: depth, time, and tifffile's words for pages that do not say what they are."""
 
+_DAMAGE = (tifffile.TiffFileError, RuntimeError, ValueError, KeyError, IndexError)
+"""What the reader raises when the directory of a page is damaged."""
+
 _ALPHA = (1, 2)
 _MOST_CHANNELS = 4
 _DEFLATE = (5, 8, 32946)
@@ -134,8 +137,10 @@ def lay_out(path: Path, tiff: tifffile.TiffFile) -> Layout:
         return Layout(tiff, tiff.pages, page, shape, samples=samples, colormap=page.colormap)
     try:
         series = tiff.series[0]
-    except tifffile.TiffFileError:
+    except _DAMAGE:
         whole = _whole_pages(tiff)
+        if not whole:
+            raise
         return Layout(tiff, whole, page, shape, slices=len(whole), samples=samples, colormap=page.colormap, is_cut=True)
     if _are_pages(tiff):
         return Layout(tiff, tiff.pages, page, shape, slices=len(tiff.pages), samples=samples, colormap=page.colormap)
@@ -170,7 +175,7 @@ def _whole_pages(tiff: tifffile.TiffFile) -> list[Any]:
             page: Any = tiff.pages[index]
             if pages and (page.shape, page.dtype) != (pages[0].shape, pages[0].dtype):
                 break
-        except (tifffile.TiffFileError, ValueError, IndexError, KeyError):
+        except _DAMAGE:
             break
         pages.append(page)
     return pages
@@ -200,6 +205,8 @@ def lost_pages(layout: Layout) -> bool:
         return True
     if layout.slices * layout.channels == 1 and len(layout.pages) != 1:
         return False
+    if layout.slices * layout.channels > len(layout.pages):  # their number is known without the pages
+        return False
     end = tiff.pages.next_page_offset
     if end is None:
         return False
@@ -213,7 +220,10 @@ def _missing_part(layout: Layout, index: int, size: int) -> str:
     if index >= len(layout.pages):
         whole = layout.offset is not None and layout.offset + (index + 1) * plane <= size
         return "" if whole else "the file is cut off"
-    part = layout.pages[index]
+    try:
+        part = layout.pages[index]
+    except _DAMAGE:
+        return "its directory is damaged"
     offsets, counts = (part.dataoffsets, part.databytecounts) if part is not None else ((), ())
     known = len(offsets) == len(counts) >= int(np.prod(layout.page.chunked)) and all(counts)
     there = sum(counts)

@@ -82,9 +82,7 @@ def _write_one(target: Path, labels: Labels, chosen: Format, *, overwrite: bool)
     beside = sidecar_path(target, folder=False)
     check_free(target, overwrite=overwrite)
     check_free(beside, overwrite=overwrite)
-    write_with_companion(
-        target, lambda path: _call(chosen, path, labels), beside, _text_writer(Sidecar.of(labels))
-    )
+    write_with_companion(target, lambda path: _call(chosen, path, labels), beside, _text_writer(Sidecar.of(labels)))
 
 
 def _write_folder(target: Path, labels: Labels, *, overwrite: bool) -> None:

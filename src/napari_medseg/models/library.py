@@ -91,7 +91,7 @@ def _unknown(reference: str) -> ModelError:
     versions = ", ".join(str(e.card.version) for e in _named(name)) if version else ""
     if versions:
         return ModelError(f"There is no version {version} of the model {name}.", f"{broken}Its versions: {versions}.")
-    names = ", ".join(c.name for c in list_models()) or "none yet"
+    names = ", ".join(sorted({e.card.name for e in _scan()[0]})) or "none yet"
     return ModelError(f"There is no model {reference!r}.", f"{broken}Models here: {names}.")
 
 

@@ -8,6 +8,8 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_medseg.core import Progress, Reporter, silent
+
 from .anatomy import Anatomy, draw_anatomy
 from .otherbones import draw_hand, paint_hand, paint_knee, paint_pelvis
 from .plane import Plane, paint
@@ -26,6 +28,7 @@ def femur_ct(
     size: int = 512,
     spacing: tuple[float, float] | None = None,
     window: bool = True,
+    report: Reporter = silent,
 ) -> Volume:
     """Draw a CT series of both femora, from hip to knee or a part of that.
 
@@ -40,6 +43,8 @@ def femur_ct(
         (0.6-1.6 mm for 512 pixels).
     window
         Grey values through a randomly drawn window, as exported series have; otherwise HU.
+    report
+        Told after each slice.
 
     Returns
     -------
@@ -61,7 +66,7 @@ def femur_ct(
     if cover > 1.16 * length:
         first = start + length / 2 - cover / 2
     levels = [(first + gap * i - start) / length for i in range(slices)]
-    return _draw(anatomy, levels, size, (gap, spacing[1] if spacing else None), window)
+    return _draw(anatomy, levels, size, (gap, spacing[1] if spacing else None), window, report)
 
 
 def femur_slices(
@@ -91,7 +96,14 @@ def femur_slices(
     return _draw(draw_anatomy(seed), levels, size, (float(rng.uniform(1, 6)), pixel), window)
 
 
-def _draw(a: Anatomy, levels: Sequence[float], size: int, spacing: tuple[float, float | None], window: bool) -> Volume:
+def _draw(
+    a: Anatomy,
+    levels: Sequence[float],
+    size: int,
+    spacing: tuple[float, float | None],
+    window: bool,
+    report: Reporter = silent,
+) -> Volume:
     rng = np.random.default_rng([a.seed, 31])
     gap, pixel = spacing[0], spacing[1] or _pixel(a, size, rng)
     canvas = _Canvas(a, size, pixel, rng)
@@ -103,6 +115,7 @@ def _draw(a: Anatomy, levels: Sequence[float], size: int, spacing: tuple[float, 
         plane = canvas.plane(start + level * (end - start), thickness)
         noise = np.random.default_rng([a.seed, 37, round(abs(plane.z) * 100), int(plane.z < 0)])
         image[index], labels[index] = canvas.slice(plane, noise)
+        report(Progress("Drawing", index + 1, len(levels)))
     grey = to_grey(image, draw_window(rng)) if window else image
     return grey, labels, (gap, pixel, pixel)
 

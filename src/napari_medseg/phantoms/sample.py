@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from napari_medseg.core import ClassInfo, Geometry, Image, Labels
+from napari_medseg.core import ClassInfo, Geometry, Image, Labels, Reporter, silent
 
 from .femur import femur_ct
 
@@ -10,9 +10,9 @@ FEMURS = (ClassInfo.numbered(1, "femur, image left"), ClassInfo.numbered(2, "fem
 """Classes of the labels that `femur_ct` draws."""
 
 
-def femur_sample(seed: int, *, slices: int = 36, size: int = 512) -> tuple[Image, Labels]:
+def femur_sample(seed: int, *, slices: int = 36, size: int = 512, report: Reporter = silent) -> tuple[Image, Labels]:
     """A made-up CT series of both femora and its exact labels; slices are named ``0.png``, ``1.png`` and so on."""
-    data, truth, spacing = femur_ct(seed, slices=slices, size=size)
+    data, truth, spacing = femur_ct(seed, slices=slices, size=size, report=report)
     geometry = Geometry(spacing=spacing, unit="mm")
     names = tuple(f"{z}.png" for z in range(slices))
     return Image(data, "ZYX", geometry, names), Labels(truth, FEMURS, geometry, names)

@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import Field, field_validator
 
 from napari_medseg.core import Choice, Options
+from napari_medseg.inference.options import list_devices
 
 from .losses import LOSSES
 from .presets import AUGMENTATIONS
@@ -38,7 +39,11 @@ class TrainOptions(Options):
         "dice-ce", title="Loss", description="What the training minimises; unlabelled pixels never count"
     )
     device: str = Field(
-        "auto", title="Device", description="auto, cpu, cuda, cuda:N or mps", pattern=r"^(auto|cpu|cuda(:\d+)?|mps)$"
+        "auto",
+        title="Device",
+        description="auto, cpu, cuda, cuda:N or mps",
+        pattern=r"^(auto|cpu|cuda(:\d+)?|mps)$",
+        examples=list_devices(),
     )
     precision: Annotated[str, Choice(("auto", "fp32", "bf16", "fp16"))] = Field(
         "auto",

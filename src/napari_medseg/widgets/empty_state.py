@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
+from napari_medseg._layers import LayerDataTuple
+from napari_medseg.core import Reporter
+
+from .job import Job
 from .look import button, note, tighten, unwrap
 
 if TYPE_CHECKING:
     import napari.viewer
+
+    from .run_panel import RunPanel
 
 PLUGIN = "napari-medseg"
 
@@ -27,11 +34,15 @@ def open_dock(viewer: napari.viewer.Viewer, name: str) -> Any:
 
 
 class EmptyState(QWidget):
-    """A sentence and the two ways to get an image: the sample, or one's own files."""
+    """A sentence and the two ways to get an image: the sample, or one's own files.
+
+    The sample is drawn in the background; `follow` lets a dock's status line tell of it.
+    """
 
     def __init__(self, viewer: napari.viewer.Viewer, text: str) -> None:
         super().__init__()
         self._viewer = viewer = unwrap(viewer)
+        self.job = Job(self)
         self.sample = button("Open sample", "Open the femur CT phantom", "sample")
         self.files = button("Open images…", "Open a folder or files of your own", "open")
         layout = QVBoxLayout(self)
@@ -43,9 +54,32 @@ class EmptyState(QWidget):
         layout.addLayout(row)
         self.sample.clicked.connect(self._open_sample)
         self.files.clicked.connect(self._open_files)
+        self.job.finished.connect(self._add)
+        for ended in (self.job.finished, self.job.cancelled, self.job.failed):
+            ended.connect(lambda: self.sample.setEnabled(True))
+
+    def follow(self, panel: RunPanel, show_state: Callable[..., None]) -> None:
+        """Tell of the sample in a dock's status line; afterwards ``show_state`` says what is next."""
+        self.job.started.connect(lambda: panel.set_blocked("Drawing the sample…"))
+        self.job.progressed.connect(lambda p: panel.set_blocked(f"Drawing the sample: slice {p.done} of {p.total}…"))
+        for ended in (self.job.finished, self.job.cancelled, self.job.failed):
+            ended.connect(show_state)
+        self.job.failed.connect(panel.refuse)
 
     def _open_sample(self) -> None:
-        self._viewer.open_sample(PLUGIN, "femur-ct")
+        # Drawing takes seconds, so not by viewer.open_sample, which does it in the main thread.
+        if self.job.start(_draw_sample, "Draw the sample"):
+            self.sample.setEnabled(False)
+
+    def _add(self, layers: list[LayerDataTuple]) -> None:
+        for data, kwargs, _ in layers:
+            self._viewer.add_image(data, **kwargs)
 
     def _open_files(self) -> None:
         open_dock(self._viewer, "Open")
+
+
+def _draw_sample(report: Reporter) -> list[LayerDataTuple]:
+    from napari_medseg._sample_data import femur_ct_image
+
+    return femur_ct_image(report)

@@ -17,7 +17,6 @@ from qtpy.QtWidgets import (
     QAbstractItemView,
     QCheckBox,
     QFileDialog,
-    QGridLayout,
     QHeaderView,
     QLabel,
     QTableWidget,
@@ -31,7 +30,7 @@ from napari_medseg.core import ClassInfo, Labels, MedsegError, Progress, Reporte
 
 from .job import describe_failure
 from .layer_picker import LayerPicker
-from .look import GAP, Dock, button, count, note, tighten
+from .look import Dock, Rows, button, count, note, tighten
 from .run_panel import RunPanel
 
 if TYPE_CHECKING:
@@ -64,7 +63,10 @@ class EvaluateWidget(Dock):
         self.notes = note(name="notes")
         self.save = button("Save report…", "Save all figures, per slice and class, as JSON or CSV", "save_report")
         self._results = self._make_results()
-        for part in (self._make_rows(), self.panel, self._results):
+        self.prediction.box.setToolTip("The labels layer to score")
+        self.truth.box.setToolTip("The labels layer that is right")
+        rows = Rows({"Prediction": self.prediction, "Truth": self.truth, "": self.merge})
+        for part in (rows, self.panel, self._results):
             self.column.addWidget(part)
         self.column.addStretch(1)
         self._results.hide()
@@ -73,27 +75,10 @@ class EvaluateWidget(Dock):
         self._show_state()
 
     def close_down(self) -> None:
-        self.panel.job.stop()
+        self.panel.job.abandon()
         self.viewer.layers.events.inserted.disconnect(self._choose_truth)
         self.prediction.close_down()
         self.truth.close_down()
-
-    def _make_rows(self) -> QWidget:
-        rows = QWidget()
-        grid = QGridLayout(rows)
-        tighten(grid)
-        grid.setHorizontalSpacing(10)
-        grid.setVerticalSpacing(GAP + 2)
-        grid.setColumnStretch(1, 1)
-        for row, (title, part) in enumerate((("Prediction", self.prediction), ("Truth", self.truth))):
-            label = QLabel(title)
-            label.setContentsMargins(0, 4, 0, 0)
-            grid.addWidget(label, row, 0, Qt.AlignmentFlag.AlignTop)
-            grid.addWidget(part, row, 1)
-        grid.addWidget(self.merge, 2, 1)
-        self.prediction.box.setToolTip("The labels layer to score")
-        self.truth.box.setToolTip("The labels layer that is right")
-        return rows
 
     def _make_results(self) -> QWidget:
         results = QWidget()

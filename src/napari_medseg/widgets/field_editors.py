@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -93,7 +93,7 @@ def make_editor(info: FieldInfo) -> Editor | None:
     if int in kind.types:
         return _number(kind, whole=True)
     if str in kind.types:
-        return _text(kind)
+        return _suggestion(kind, info.examples) if info.examples else _text(kind)
     return None
 
 
@@ -153,6 +153,19 @@ def _step(kind: Kind) -> float:
         return 0.5
     span = kind.high - (kind.low or 0.0)
     return 0.0005 if span <= 0.1 else 0.05 if span <= 1 else 0.1 if span <= 10 else 0.5
+
+
+def _suggestion(kind: Kind, examples: Sequence[Any]) -> Editor:
+    """A list to choose from that takes any other text too; validation has the say."""
+    box = QComboBox()
+    box.setEditable(True)
+    box.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
+    box.addItems([str(example) for example in examples])
+
+    def value() -> Any:
+        return None if kind.optional and not box.currentText().strip() else box.currentText().strip()
+
+    return Editor(box, value, lambda new: box.setEditText("" if new is None else str(new)), box.currentTextChanged)
 
 
 def _text(kind: Kind) -> Editor:

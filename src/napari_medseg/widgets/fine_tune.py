@@ -5,11 +5,9 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QButtonGroup,
     QComboBox,
-    QGridLayout,
     QHBoxLayout,
     QLabel,
     QLineEdit,
@@ -20,6 +18,7 @@ from qtpy.QtWidgets import (
 
 from napari_medseg._layers import card_of, image_from_layer
 from napari_medseg.core import ClassInfo, MedsegError, ModelCard, Progress, Reporter
+from napari_medseg.editing.corrections import corrections_of
 from napari_medseg.inference.normalise import count_channels
 from napari_medseg.training.options import TrainOptions
 
@@ -28,7 +27,7 @@ from .curves import Curves
 from .empty_state import EmptyState, open_dock
 from .fold import Fold
 from .job import Failure, describe_failure
-from .look import GAP, Dock, button, count, theme_colors, tighten
+from .look import Dock, Rows, button, count, theme_colors, tighten
 from .model_picker import ModelPicker, announce_models
 from .options_form import OptionsForm
 from .pairs_list import ChosenPair, PairsList
@@ -55,6 +54,7 @@ class FineTuneWidget(Dock):
         self._pairs: tuple[ChosenPair, ...] = ()
         self._image: Any = None
         self._suggested = ""
+        self._learnt: list[tuple[Any, tuple[int, ...]]] = []
         self.result: ModelCard | None = None
         self.empty = EmptyState(self.viewer, "Open an image, segment it, then paint over its mistakes.")
         self.pairs = PairsList(self.viewer)
@@ -88,6 +88,7 @@ class FineTuneWidget(Dock):
 
     def close_down(self) -> None:
         self.panel.job.abandon()
+        self.empty.job.abandon()
         self.pairs.close_down()
         self.accept.close_down()
         self.curves.close_down()
@@ -112,19 +113,7 @@ class FineTuneWidget(Dock):
         for text, minutes in _TIMES:
             self.time.addItem(text, minutes)
         self.model.box.setToolTip("The model to start from")
-        rows = QWidget()
-        grid = QGridLayout(rows)
-        tighten(grid)
-        grid.setHorizontalSpacing(10)
-        grid.setVerticalSpacing(GAP + 2)
-        grid.setColumnStretch(1, 1)
-        table = {"True": truth, "Start": self.model, "Name": self.name, "Time": self.time}
-        for row, (title, part) in enumerate(table.items()):
-            label = QLabel(title)
-            label.setContentsMargins(0, 4 if title != "True" else 0, 0, 0)
-            grid.addWidget(label, row, 0, Qt.AlignmentFlag.AlignTop)
-            grid.addWidget(part, row, 1)
-        return rows
+        return Rows({"True": truth, "Start": self.model, "Name": self.name, "Time": self.time})
 
     def _make_after(self) -> QWidget:
         after = QWidget()
@@ -145,6 +134,7 @@ class FineTuneWidget(Dock):
         self.time.currentIndexChanged.connect(self._show_state)
         self._truths.buttonClicked.connect(self._show_state)
         self.options.changed.connect(self._show_state)
+        self.empty.follow(self.panel, self._show_state)
         self.panel.clicked.connect(self._start)
         job = self.panel.job
         job.progressed.connect(self._on_progress)
@@ -223,6 +213,7 @@ class FineTuneWidget(Dock):
         except Exception as error:
             self.panel.refuse(describe_failure(error))
             return
+        self._learnt = [] if self.strokes.isChecked() else [(pair.labels, pair.truth.slices) for pair in pairs]
         self.result = None
         self.after.hide()
         self.curves.clear()
@@ -248,11 +239,19 @@ class FineTuneWidget(Dock):
         card, image = self.result, self._image
         self._forget_result()
         segment = open_dock(self.viewer, "Segment")
-        if card is not None:
-            self.model.set_value(card)
-            if segment is not None and image in self.viewer.layers:
-                segment.segment(image, card.reference)
-                self.panel.tell(f"Segmenting again with {card.name} v{card.version}, in the Segment dock.")
+        if card is None:
+            return
+        self.model.set_value(card)
+        for layer, slices in self._learnt:
+            # Whole slices were taken as right, so the new result must not undo what they show.
+            for z in slices:
+                corrections_of(layer).accept(z)
+        name = f"{card.name} v{card.version}"
+        if segment is None or image not in self.viewer.layers or not segment.segment(image, card.reference):
+            self.panel.tell(f"{name} is chosen here; start it in the Segment dock when that is free.")
+            return
+        kept = " The slices it learnt from stay as they are." if self._learnt else ""
+        self.panel.tell(f"The Segment dock segments again with {name}.{kept} Correct what is still wrong, then repeat.")
 
     def _on_keep(self) -> None:
         card = self.result
@@ -273,10 +272,12 @@ def describe_result(card: ModelCard) -> str:
     new, old = scores.get("dice"), scores.get("dice of its start")
     if new is None:
         return f"{name} is ready. No slice was held out to measure it: look at its result before you trust it."
-    if old is None:
-        return f"{name} is ready: Dice {new.value:.2f} on {new.on}."
     where = "1 held-out slice" if new.on.startswith("1 ") else new.on
-    figures = f"{where} ({old.value:.2f} → {new.value:.2f})"
+    if old is None:
+        return f"{name} is ready: Dice {new.value:.2f} on {where}."
+    # A third digit where two would show no difference.
+    digits = 3 if f"{old.value:.2f}" == f"{new.value:.2f}" and old.value != new.value else 2
+    figures = f"{where} ({old.value:.{digits}f} → {new.value:.{digits}f})"
     if card.name.endswith("-rejected"):
         return f"The new model is worse on {figures}; it was kept aside as {name}."
     if new.value > old.value:

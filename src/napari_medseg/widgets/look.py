@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QEvent, QSize, Qt
 from qtpy.QtGui import QCloseEvent
-from qtpy.QtWidgets import QFrame, QLabel, QLayout, QPushButton, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QAbstractButton,
+    QFrame,
+    QGridLayout,
+    QLabel,
+    QLayout,
+    QPushButton,
+    QScrollArea,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -39,6 +51,37 @@ def tighten(layout: QLayout) -> None:
     """No margins of its own, the common gap between its items."""
     layout.setContentsMargins(0, 0, 0, 0)
     layout.setSpacing(GAP)
+
+
+class Rows(QWidget):
+    """A column of titles and a column of parts; a title stands level with the first line of its part."""
+
+    def __init__(self, parts: Mapping[str, QWidget]) -> None:
+        super().__init__()
+        grid = QGridLayout(self)
+        tighten(grid)
+        grid.setHorizontalSpacing(10)
+        grid.setVerticalSpacing(GAP + 2)
+        grid.setColumnStretch(1, 1)
+        self._titles: dict[QWidget, QLabel] = {}
+        for row, (text, part) in enumerate(parts.items()):
+            self._titles[part] = title = QLabel(text)
+            title.setContentsMargins(0, 0 if _starts_low(part) else 4, 0, 0)
+            grid.addWidget(title, row, 0, Qt.AlignmentFlag.AlignTop)
+            grid.addWidget(part, row, 1)
+
+    def show_row(self, part: QWidget, visible: bool) -> None:
+        """Show or hide a part with its title."""
+        part.setVisible(visible)
+        self._titles[part].setVisible(visible)
+
+
+def _starts_low(part: QWidget) -> bool:
+    """Whether the first line of a part is as low as text: a label, a radio button, not a field."""
+    layout = part.layout()
+    while layout is not None and (item := layout.itemAt(0)) is not None:
+        part, layout = item.widget() or part, item.layout()
+    return isinstance(part, QLabel) or (isinstance(part, QAbstractButton) and not isinstance(part, QPushButton))
 
 
 def words_for_seconds(seconds: float) -> str:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from qtpy.QtCore import QObject, Qt
 from qtpy.QtGui import QStandardItemModel
-from qtpy.QtWidgets import QComboBox, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QComboBox, QHBoxLayout, QVBoxLayout, QWidget
 
 from napari_medseg.core import ModelCard
 
-from .look import count, note, tighten
+from .look import button, count, note, tighten
 from .signals import Signal
 
 
@@ -62,11 +63,17 @@ class _Box(QComboBox):
 
 
 class ModelPicker(QWidget):
-    """A list of the library's models. Models that do not fit the image stay in the list, disabled, with the reason."""
+    """A list of the library's models. Models that do not fit the image stay in the list, disabled, with the reason.
+
+    Parameters
+    ----------
+    more
+        What the button beside the list does, to see and add models; without it there is no button.
+    """
 
     changed = Signal(object)
 
-    def __init__(self) -> None:
+    def __init__(self, more: Callable[[], None] | None = None) -> None:
         super().__init__()
         self._channels: int | None = None
         self._cards: tuple[ModelCard, ...] = ()
@@ -79,8 +86,15 @@ class ModelPicker(QWidget):
         layout = QVBoxLayout(self)
         tighten(layout)
         layout.setSpacing(2)
-        layout.addWidget(self.box)
+        row = QHBoxLayout()
+        row.setSpacing(4)
+        row.addWidget(self.box, 1)
+        layout.addLayout(row)
         layout.addWidget(self.summary)
+        if more is not None:
+            self.more = button("…", "See, add and remove models", "models")
+            self.more.clicked.connect(more)
+            row.addWidget(self.more)
         self.box.opened.connect(self.refresh)
         self.box.currentIndexChanged.connect(self._on_chosen)
         library_events.changed.connect(self.refresh)

@@ -75,7 +75,7 @@ class ModelsWidget(Dock):
         self.refresh()
 
     def close_down(self) -> None:
-        self.panel.job.stop()
+        self.panel.job.abandon()
         library_events.changed.disconnect(self.refresh)
 
     def value(self) -> ModelCard | None:

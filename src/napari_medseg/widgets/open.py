@@ -8,16 +8,15 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import Qt
 from qtpy.QtGui import QDragEnterEvent, QDropEvent
-from qtpy.QtWidgets import QComboBox, QFileDialog, QGridLayout, QHBoxLayout, QLabel, QWidget
+from qtpy.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QWidget
 
 from napari_medseg._layers import LayerDataTuple, image_layer_data, labels_layer_data
 from napari_medseg.core import Geometry, Progress, Reporter
 
 from .empty_state import open_dock
 from .job import Failure, Job
-from .look import GAP, Dock, button, count, note, tighten
+from .look import Dock, Rows, button, count, note, tighten
 from .run_panel import RunPanel
 from .spacing_form import SpacingForm
 
@@ -60,7 +59,15 @@ class OpenWidget(Dock):
         tighten(row)
         row.addWidget(self.folder, 1)
         row.addWidget(self.files, 1)
-        self._form, self._titles = self._make_form()
+        self._form = Rows(
+            {
+                "Source": self.name,
+                "Series": self.series,
+                "Holds": self.summary,
+                "As": self.kind,
+                "Spacing": self.spacing,
+            }
+        )
         for part in (choose, self._form, self.findings, self.panel, self.segment):
             self.column.addWidget(part)
         self.column.addStretch(1)
@@ -77,8 +84,8 @@ class OpenWidget(Dock):
         self._inspect(None)
 
     def close_down(self) -> None:
-        self._look.stop()
-        self.panel.job.stop()
+        self._look.abandon()
+        self.panel.job.abandon()
 
     def dragEnterEvent(self, event: QDragEnterEvent | None) -> None:  # noqa: N802
         if event is not None and (mime := event.mimeData()) is not None and mime.hasUrls():
@@ -91,30 +98,6 @@ class OpenWidget(Dock):
         if paths:
             event.acceptProposedAction()
             self.look_at(paths[0] if len(paths) == 1 else paths)
-
-    def _make_form(self) -> tuple[QWidget, dict[QWidget, QLabel]]:
-        form = QWidget()
-        grid = QGridLayout(form)
-        tighten(grid)
-        grid.setHorizontalSpacing(10)
-        grid.setVerticalSpacing(GAP + 2)
-        grid.setColumnStretch(1, 1)
-        titles = {}
-        parts = {
-            "Source": self.name,
-            "Series": self.series,
-            "Holds": self.summary,
-            "As": self.kind,
-            "Spacing": self.spacing,
-        }
-        for row, (title, part) in enumerate(parts.items()):
-            titles[part] = label = QLabel(title)
-            label.setAlignment(Qt.AlignmentFlag.AlignTop)
-            field = part in (self.series, self.kind, self.spacing)
-            label.setContentsMargins(0, 4 if field else 0, 0, 0)
-            grid.addWidget(label, row, 0)
-            grid.addWidget(part, row, 1)
-        return form, titles
 
     def _connect(self) -> None:
         self.folder.clicked.connect(self._choose_folder)
@@ -180,8 +163,8 @@ class OpenWidget(Dock):
         if found.groups:
             self._show_groups(found)
         several = self.series.count() > 1 and (bool(found.groups) or self.series.currentData() is not None)
-        self._show_row(self.series, several)
-        self._show_row(self.spacing, found.kind != "images")
+        self._form.show_row(self.series, several)
+        self._form.show_row(self.spacing, found.kind != "images")
         self.spacing.set_value(found.geometry)
         self.kind.setCurrentIndex(int(_looks_like_masks(self._source, found)))
         self._show_ready()
@@ -193,10 +176,6 @@ class OpenWidget(Dock):
         for group in found.groups:
             self.series.addItem(f"{group.label} ({count(len(group.files), 'file')})", group.label)
         self.series.blockSignals(False)
-
-    def _show_row(self, part: QWidget, visible: bool) -> None:
-        part.setVisible(visible)
-        self._titles[part].setVisible(visible)
 
     def _show_ready(self, *_: object) -> None:
         found = self._found

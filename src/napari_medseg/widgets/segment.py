@@ -6,8 +6,7 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QWidget
 
 from napari_medseg._layers import image_from_layer
 from napari_medseg.core import Image, Labels, MedsegError, ModelCard, Progress, Reporter
@@ -18,7 +17,7 @@ from .empty_state import EmptyState, open_dock
 from .fold import Fold
 from .job import Failure, describe_failure
 from .layer_picker import LayerPicker
-from .look import GAP, Dock, button, count, note, tighten, words_for_seconds
+from .look import Dock, Rows, button, count, note, tighten, words_for_seconds
 from .model_picker import ModelPicker
 from .options_form import OptionsForm
 from .result_layer import find_result, result_layer, shown_slice
@@ -42,14 +41,16 @@ class SegmentWidget(Dock):
         self._started = 0.0
         self.empty = EmptyState(self.viewer, "Open a series of slices or a single image to segment it.")
         self.image = LayerPicker(self.viewer, "image")
-        self.model = ModelPicker()
+        self.model = ModelPicker(more=self._show_models)
         self.scope = ScopeForm()
         self.options = OptionsForm(SegmentOptions, exclude=("slices",))
         self.panel = RunPanel("Segment", tip="Fill a labels layer with the model's classes, slice by slice")
         self.findings = note(name="findings")
         self.save_panel = SavePanel()
         self.after = self._make_after()
-        self._rows = self._make_rows()
+        self._rows = Rows({"Image": self.image, "Model": self.model, "Scope": self.scope})
+        self.image.box.setToolTip("The image layer to segment")
+        self.model.box.setToolTip("The model that does it; those that do not fit the image say why")
         fold = Fold("Options: device, tiles, clean-up", self.options, "Settings that rarely need a change")
         for part in (self._rows, fold, self.panel, self.findings, self.empty, self.after, self.save_panel):
             self.column.addWidget(part)
@@ -58,35 +59,24 @@ class SegmentWidget(Dock):
         self._connect()
         self._on_image(self.image.value())
 
-    def segment(self, image_layer: Any, reference: str) -> None:
-        """Choose an image and a model and start, as the buttons would."""
+    def segment(self, image_layer: Any, reference: str) -> bool:
+        """Choose an image and a model and start, as the buttons would; False when it cannot, as while it runs."""
+        if self.panel.job.running:
+            return False
         self.image.set_value(image_layer)
         self.model.set_value(reference)
         self._start()
+        return self.panel.job.running
 
     def close_down(self) -> None:
         if self.panel.job.running and self._writer is not None:
             self._writer.finish()
         self.panel.job.abandon()
+        self.save_panel.job.abandon()
+        self.empty.job.abandon()
         self.image.close_down()
         self.viewer.layers.events.removed.disconnect(self._show_after)
-
-    def _make_rows(self) -> QWidget:
-        rows = QWidget()
-        grid = QGridLayout(rows)
-        tighten(grid)
-        grid.setHorizontalSpacing(10)
-        grid.setVerticalSpacing(GAP + 2)
-        grid.setColumnStretch(1, 1)
-        self._scope_title = QLabel("Scope")
-        titles = (QLabel("Image"), QLabel("Model"), self._scope_title)
-        for row, (title, part) in enumerate(zip(titles, (self.image, self.model, self.scope), strict=True)):
-            title.setContentsMargins(0, 4, 0, 0)
-            grid.addWidget(title, row, 0, Qt.AlignmentFlag.AlignTop)
-            grid.addWidget(part, row, 1)
-        self.image.box.setToolTip("The image layer to segment")
-        self.model.box.setToolTip("The model that does it; those that do not fit the image say why")
-        return rows
+        self.viewer.dims.events.current_step.disconnect(self._on_step)
 
     def _make_after(self) -> QWidget:
         after = QWidget()
@@ -103,6 +93,8 @@ class SegmentWidget(Dock):
         self.model.changed.connect(self._show_state)
         self.scope.changed.connect(self._show_state)
         self.options.changed.connect(self._show_state)
+        self.empty.follow(self.panel, self._show_state)
+        self.viewer.dims.events.current_step.connect(self._on_step)
         self.panel.clicked.connect(self._start)
         job = self.panel.job
         job.progressed.connect(self._on_progress)
@@ -127,8 +119,7 @@ class SegmentWidget(Dock):
                 self._problem = str(error)
         stack = self._image is not None and len(self._image) > 1
         self.scope.set_count(len(self._image) if self._image is not None else 1)
-        self.scope.setVisible(stack)
-        self._scope_title.setVisible(stack)
+        self._rows.show_row(self.scope, stack)
         self.empty.setVisible(layer is None)
         self._show_findings(self._image.findings if self._image is not None else ())
         self._show_after()
@@ -145,6 +136,10 @@ class SegmentWidget(Dock):
         else:
             what = self.scope.describe(shown_slice(self.viewer, layer))
             self.panel.set_ready(f"Ready to segment {what} with {card.name} v{card.version}.")
+
+    def _on_step(self, event: object = None) -> None:
+        if self.scope.this.isChecked():
+            self._show_state()
 
     def _show_findings(self, findings: tuple[Any, ...]) -> None:
         lines = list(dict.fromkeys(finding.message for finding in findings))
@@ -222,6 +217,11 @@ class SegmentWidget(Dock):
         return bool(lost)
 
     # --- afterwards
+
+    def _show_models(self) -> None:
+        models, card = open_dock(self.viewer, "Models"), self.model.value()
+        if models is not None and card is not None:
+            models.set_value(card.reference)
 
     def _on_save(self) -> None:
         target = find_result(self.viewer, self.image.value())

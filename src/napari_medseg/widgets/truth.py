@@ -42,9 +42,10 @@ class Truth:
         if not self.slices:
             return "nothing painted yet" if self.by_hand else "nothing corrected yet: paint over a mistake"
         word = "painted" if self.by_hand else "corrected"
-        if not self.accepted:
-            return f"{len(self.corrected)} {word} {'slice' if len(self.corrected) == 1 else 'slices'}"
-        return f"{len(self.corrected)} {word} · {count(len(self.accepted), 'accepted slice')}"
+        untouched = len({*self.accepted} - {*self.corrected})
+        if not untouched:
+            return count(len(self.corrected), f"{word} slice")
+        return f"{len(self.corrected)} {word} · {count(untouched, 'accepted slice')}"
 
 
 def find_truth(layer: Any) -> Truth:

@@ -21,6 +21,7 @@ import tifffile
 
 from napari_medseg.core import Finding, InputError, Labels
 from napari_medseg.io.budget import check_budget
+from napari_medseg.io.findings import counted
 from napari_medseg.io.format import Format, Header
 from napari_medseg.io.pixels import damaged, on_white
 from napari_medseg.io.tiffpages import Layout, broken_slices, lay_out, lost_pages
@@ -57,8 +58,7 @@ def read_header(path: Path) -> Header:
             )
             findings = (*findings, Finding("ORIENTATION", text, (path.name,)))
         if lost_pages(layout):
-            count = f"{layout.slices} {'slice' if layout.slices == 1 else 'slices'}"
-            text = f"{path.name} is cut off: it holds {count} and names more that are not there."
+            text = f"{path.name} is cut off or damaged: after {counted(layout.slices, 'slice')} it names more."
             findings = (*findings, Finding("MISSING_SLICES", text, (path.name,)))
         if layout.others:
             text = f"{path.name} holds {layout.others} further images of another size or kind; they are left out."
