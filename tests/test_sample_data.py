@@ -7,11 +7,12 @@ import pytest
 from napari.layers import Layer
 
 from napari_medseg import _layers, _sample_data
+from napari_medseg.phantoms import sample
 
 
 @pytest.fixture(autouse=True)
 def few_slices(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_sample_data, "SLICES", 3)
+    monkeypatch.setattr(sample, "SLICES", 3)
 
 
 def test_femur_ct_is_an_image_with_its_spacing() -> None:

@@ -78,10 +78,13 @@ def test_names_that_clash_when_case_is_ignored_are_refused(tmp_path: Path) -> No
 
 
 def test_foreign_layer_is_saved_with_numbered_classes(tmp_path: Path) -> None:
-    data, meta, _ = LabelsLayer(np.full((8, 9), 3), name="x").as_layer_data_tuple()
+    foreign = LabelsLayer(np.full((8, 9), 3), name="x")
+    data, meta, _ = foreign.as_layer_data_tuple()
     _writer.write_file(str(tmp_path / "x.png"), data, meta)
     back = io.read_labels(tmp_path / "x.png")
     assert [(c.value, c.name) for c in back.classes] == [(3, "class 3")]
+    shown = "#" + "".join(f"{round(255 * float(part)):02x}" for part in foreign.get_color(3)[:3])
+    assert back.classes[0].color == shown, "the colour the user saw"
 
 
 @pytest.mark.parametrize(

@@ -356,7 +356,7 @@ def test_image_is_never_replaced_by_its_own_mask(run: Run, series: Path, tmp_pat
         ("convert", image, series),
         ("evaluate", "--prediction", image, "--truth", image, "--panels", series, "--image", image),
     )
-    for command in commands:
-        result = run(*command, *extra)
+    for arguments in commands:
+        result = run(*arguments, *extra)
         assert (result.code, "folder of the input" in result.err) == (2, True), result.err
     assert {p.name: p.read_bytes() for p in series.iterdir()} == {"0.png": before["0.png"]}

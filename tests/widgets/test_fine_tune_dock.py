@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from napari.components import ViewerModel
-from qtpy.QtCore import QThreadPool
+from qtpy.QtCore import Qt, QThreadPool
 from qtpy.QtWidgets import QPushButton
 
 from napari_medseg.core import Cancelled, InputError, ModelCard, Progress, Reporter, Score, silent
@@ -20,12 +20,14 @@ from napari_medseg.inference.options import SegmentOptions
 from napari_medseg.io import read, read_labels
 from napari_medseg.training import TrainingRun, TrainOptions
 from napari_medseg.widgets import fine_tune
-from napari_medseg.widgets.fine_tune import FineTuneWidget, describe_result
+from napari_medseg.widgets.curves import Curves
+from napari_medseg.widgets.fine_tune import FineTuneWidget
 from napari_medseg.widgets.model_picker import ModelPicker
 from napari_medseg.widgets.pairs_list import ChosenPair
 from napari_medseg.widgets.result_layer import result_layer
 from napari_medseg.widgets.snapshot import save_run, take_snapshots
 from napari_medseg.widgets.truth import copy_truth, find_truth
+from napari_medseg.widgets.verdict import describe_result
 
 
 def paint(layer: Any, z: int, value: int = 1, rows: int = 3) -> None:
@@ -264,6 +266,68 @@ def test_worse_model_is_not_offered_as_better(cards: list[ModelCard]) -> None:
     worse = cards[0].model_copy(update={"name": "mine-rejected", "scores": scores})
     assert describe_result(worse).startswith("The new model is worse on 2 held-out slices (0.80 → 0.50)")
     assert "look at its result" in describe_result(cards[0])
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "on", "words"),
+    [
+        (0.812, 0.934, "2 held-out slices", "is better on 2 held-out slices (0.81 → 0.93)."),
+        (0.812, 0.934, "1 held-out slices", "is better on 1 held-out slice (0.81 → 0.93)."),
+        (0.931, 0.933, "2 held-out slices", "is better on 2 held-out slices (0.931 → 0.933)."),
+        (0.93, 0.93, "2 held-out slices", "is as good as the old model on 2 held-out slices (0.93 → 0.93)."),
+        (None, 0.93, "1 held-out slices", "is ready: Dice 0.93 on 1 held-out slice."),
+    ],
+)
+def test_result_is_one_sentence_with_both_figures(
+    cards: list[ModelCard], old: float | None, new: float, on: str, words: str
+) -> None:
+    scores = [Score(metric="dice", value=new, on=on)]
+    scores += [Score(metric="dice of its start", value=old, on=on)] if old is not None else []
+    assert describe_result(cards[0].model_copy(update={"scores": tuple(scores)})) == f"grey-bone v1 {words}"
+
+
+def test_how_a_run_ended_stays_told_until_something_changes(
+    qtbot: Any, corrected: Any, dock: FineTuneWidget, trainer: Trainer
+) -> None:
+    trainer.error = Cancelled()
+    with qtbot.waitSignal(dock.panel.job.cancelled):
+        dock.panel.run.click()
+    dock.pairs.refresh()
+    assert dock.panel.status.text() == "Stopped before anything was learnt; no model was made."
+    corrections_of(corrected).accept(3)
+    dock.pairs.refresh()
+    assert dock.panel.status.text() == "Ready to learn from 4 slices, starting from grey-bone v1."
+
+
+def test_click_with_nothing_ticked_any_more_says_what_is_missing(
+    qtbot: Any, corrected: Any, dock: FineTuneWidget, trainer: Trainer
+) -> None:
+    trainer.free.set()
+    with qtbot.waitSignal(dock.panel.job.finished):
+        dock.panel.run.click()
+    dock.pairs.rows[0].check.click()
+    dock.panel.run.click()
+    assert not dock.panel.job.running
+    assert dock.panel.status.text().startswith("Paint over a mistake")
+
+
+def test_old_model_is_a_dashed_level_line(qtbot: Any) -> None:
+    curves = Curves()
+    qtbot.addWidget(curves)
+    for step in (1, 5, 9):
+        curves.add(step, {"loss": 1 / step, "dice": 0.5 + step / 100, "old_dice": 0.4})
+    line = curves._lines["old_dice"]
+    assert line.opts["pen"].style() == Qt.PenStyle.DashLine
+    assert [list(axis) for axis in line.getData()] == [[0, 9], [0.4, 0.4]]
+    assert curves._lines["dice"].opts["pen"].style() == Qt.PenStyle.SolidLine
+    curves.settle()
+    assert not curves.dice.isHidden()
+    curves.clear()
+    curves.add(1, {"loss": 1})
+    curves.settle()
+    assert curves.dice.isHidden(), "nothing was held out: an empty plot says nothing"
+    curves.clear()
+    assert not curves.dice.isHidden()
 
 
 def test_closing_while_training_leaves_no_thread(

@@ -58,7 +58,7 @@ def test_every_version_is_listed_newest_first(dock: ModelsWidget) -> None:
 
 
 def test_card_is_told_in_words(dock: ModelsWidget) -> None:
-    words = {title: label.text() for title, (_, label) in dock.card._rows.items()}
+    words = {title: label.text() for title, label in dock.card._words.items()}
     assert words["About"] == "Both femora."
     assert "femur &lt;left&gt; (1)" in words["Classes"]
     assert words["Input"].startswith("CT · grey · 0.8 mm pixels")

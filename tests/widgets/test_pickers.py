@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -12,7 +13,7 @@ from pydantic import Field
 from qtpy.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QLabel, QLineEdit, QSpinBox
 
 from napari_medseg.core import Choice, InputError, ModelCard, Options
-from napari_medseg.inference.options import SegmentOptions
+from napari_medseg.inference.options import SegmentOptions, list_devices
 from napari_medseg.training.options import TrainOptions
 from napari_medseg.widgets.layer_picker import LayerPicker
 from napari_medseg.widgets.model_picker import ModelPicker, announce_models
@@ -171,3 +172,20 @@ def test_scope_in_the_words_of_the_options(qtbot: Any) -> None:
     assert scope.range.isChecked()
     assert scope.value(5) == "10:21"
     assert scope.describe(5) == "slices 10 to 20"
+
+
+def test_device_is_chosen_from_what_is_here_or_typed(qtbot: Any, tmp_path: Path) -> None:
+    gpus = tmp_path / "proc/driver/nvidia/gpus"
+    for name in ("0000:01:00.0", "0000:02:00.0"):
+        (gpus / name).mkdir(parents=True)
+    assert {"auto", "cpu", "cuda:0", "cuda:1"} <= set(list_devices(tmp_path))
+    for kind in (SegmentOptions, TrainOptions):
+        form = OptionsForm(kind)
+        qtbot.addWidget(form)
+        box = form.findChild(QComboBox, "device")
+        assert [box.itemText(i) for i in range(box.count())] == list_devices()
+        assert form.value().device == "auto"
+        box.setEditText("cuda:3")
+        assert form.value().device == "cuda:3"
+        box.setCurrentIndex(1)
+        assert form.value().device == "cpu"

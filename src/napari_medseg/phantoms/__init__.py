@@ -1,6 +1,6 @@
 """Procedural medical images whose truth is known exactly."""
 
 from .femur import femur_ct, femur_slices
-from .sample import FEMURS, femur_sample
+from .sample import FEMURS, built_in_sample, femur_sample
 
-__all__ = ["FEMURS", "femur_ct", "femur_sample", "femur_slices"]
+__all__ = ["FEMURS", "built_in_sample", "femur_ct", "femur_sample", "femur_slices"]

@@ -9,6 +9,10 @@ from .femur import femur_ct
 FEMURS = (ClassInfo.numbered(1, "femur, image left"), ClassInfo.numbered(2, "femur, image right"))
 """Classes of the labels that `femur_ct` draws."""
 
+NAME = "femur ct"
+SEED = 1
+SLICES = 36
+
 
 def femur_sample(seed: int, *, slices: int = 36, size: int = 512, report: Reporter = silent) -> tuple[Image, Labels]:
     """A made-up CT series of both femora and its exact labels; slices are named ``0.png``, ``1.png`` and so on."""
@@ -16,3 +20,8 @@ def femur_sample(seed: int, *, slices: int = 36, size: int = 512, report: Report
     geometry = Geometry(spacing=spacing, unit="mm")
     names = tuple(f"{z}.png" for z in range(slices))
     return Image(data, "ZYX", geometry, names), Labels(truth, FEMURS, geometry, names)
+
+
+def built_in_sample(report: Reporter = silent) -> tuple[Image, Labels]:
+    """The series that napari's Open Sample and the docks offer, named `NAME` there."""
+    return femur_sample(SEED, slices=SLICES, report=report)

@@ -22,7 +22,9 @@ VALIDATIONS = 10
 """How often the held-out slices are scored in a run, as long as that takes at most a tenth of it."""
 
 SAME = 0.003
-"""Dice differences below this are chance; of equals, the later weights are better on average."""
+CHANCE = 0.02
+"""Dice differences below ``CHANCE`` by the number of held-out slices (below ``SAME`` where there are many) are chance;
+of equals, the later weights are better on average: they have seen more."""
 
 
 @dataclass
@@ -134,7 +136,7 @@ class Validation:
         watch.metrics["dice"] = dice
         watch.beat()
         record = max(best.record, dice)
-        better = best.scores is None or math.isnan(dice) or dice >= record - SAME
+        better = best.scores is None or math.isnan(dice) or dice >= record - max(SAME, CHANCE / len(self._job.held_out))
         return Best(average.state, scores, step, record) if better else Best(best.state, best.scores, best.step, record)
 
     def _cure(self, empty: Iterable[int], progress: float, watch: Watch) -> None:

@@ -11,7 +11,7 @@ WARM_UP = 0.04
 """Share of the run in which the steps grow to their full size; three times that, and at least `WARM_UP_STEPS`, for a
 model that knows something, which the first steps, whose size Adam cannot judge yet, would spoil."""
 
-WARM_UP_STEPS = 20
+WARM_UP_STEPS = 40
 
 
 @dataclass

@@ -5,11 +5,11 @@ from __future__ import annotations
 from html import escape
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QGridLayout, QLabel, QWidget
+from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_medseg.core import ModelCard
 
-from .look import count, note, tighten
+from .look import Rows, count, note, tighten
 
 _TITLES = ("About", "Classes", "Input", "Network", "Trained on", "Scores", "Made from", "Licence")
 
@@ -19,24 +19,18 @@ class CardView(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        grid = QGridLayout(self)
-        tighten(grid)
-        grid.setHorizontalSpacing(10)
-        grid.setColumnStretch(1, 1)
-        self._rows: dict[str, tuple[QLabel, QLabel]] = {}
-        for row, title in enumerate(_TITLES):
-            self._rows[title] = QLabel(title), note(name=title.lower().replace(" ", "_"))
-            for column, label in enumerate(self._rows[title]):
-                grid.addWidget(label, row, column)
-            self._rows[title][0].setAlignment(Qt.AlignmentFlag.AlignTop)
-        self._rows["Classes"][1].setTextFormat(Qt.TextFormat.RichText)
+        self._words = {title: note(name=title.lower().replace(" ", "_")) for title in _TITLES}
+        self._words["Classes"].setTextFormat(Qt.TextFormat.RichText)
+        self._rows = Rows(self._words)
+        layout = QVBoxLayout(self)
+        tighten(layout)
+        layout.addWidget(self._rows)
 
     def show_card(self, card: ModelCard | None) -> None:
         words = _words(card) if card is not None else {}
-        for title, labels in self._rows.items():
-            labels[1].setText(words.get(title, ""))
-            for label in labels:
-                label.setVisible(bool(words.get(title)))
+        for title, label in self._words.items():
+            label.setText(words.get(title, ""))
+            self._rows.show_row(label, bool(words.get(title)))
 
 
 def _swatch(color: str, name: str, value: int) -> str:

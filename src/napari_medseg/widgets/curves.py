@@ -49,6 +49,11 @@ class Curves(QWidget):
         self._points = {name: [] for name in self._lines}
         for line in self._lines.values():
             line.setData([], [])
+        self.dice.show()
+
+    def settle(self) -> None:
+        """The run is over: a plot that nothing was measured for makes room."""
+        self.dice.setVisible(bool(self._points["dice"] or self._points["old_dice"]))
 
     def add(self, x: float, metrics: Mapping[str, float]) -> None:
         """Add the figures of one moment; names that are not drawn are passed over."""
@@ -103,6 +108,6 @@ class Curves(QWidget):
         plot.hideButtons()
         for side in ("left", "bottom"):
             plot.getAxis(side).setStyle(maxTickLevel=0, tickLength=-4)
-        plot.getAxis("left").setWidth(32)
+        plot.getAxis("left").setWidth(None)  # as wide as its figures: those that do not fit are not drawn
         plot.getAxis("bottom").setHeight(20)
         return plot

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
-from napari_medseg._layers import LayerDataTuple
-from napari_medseg.core import Reporter
+from napari_medseg._layers import image_layer_data
+from napari_medseg.core import Image, Reporter
 
 from .job import Job
 from .look import button, note, tighten, unwrap
@@ -60,8 +60,8 @@ class EmptyState(QWidget):
 
     def follow(self, panel: RunPanel, show_state: Callable[..., None]) -> None:
         """Tell of the sample in a dock's status line; afterwards ``show_state`` says what is next."""
-        self.job.started.connect(lambda: panel.set_blocked("Drawing the sample…"))
-        self.job.progressed.connect(lambda p: panel.set_blocked(f"Drawing the sample: slice {p.done} of {p.total}…"))
+        self.job.started.connect(lambda: panel.tell("Drawing the sample…"))
+        self.job.progressed.connect(lambda p: panel.tell(f"Drawing the sample: slice {p.done} of {p.total}…"))
         for ended in (self.job.finished, self.job.cancelled, self.job.failed):
             ended.connect(show_state)
         self.job.failed.connect(panel.refuse)
@@ -71,15 +71,17 @@ class EmptyState(QWidget):
         if self.job.start(_draw_sample, "Draw the sample"):
             self.sample.setEnabled(False)
 
-    def _add(self, layers: list[LayerDataTuple]) -> None:
-        for data, kwargs, _ in layers:
-            self._viewer.add_image(data, **kwargs)
+    def _add(self, image: Image) -> None:
+        from napari_medseg.phantoms.sample import NAME
+
+        data, kwargs, _ = image_layer_data(image)
+        self._viewer.add_image(data, **{**kwargs, "name": NAME})
 
     def _open_files(self) -> None:
         open_dock(self._viewer, "Open")
 
 
-def _draw_sample(report: Reporter) -> list[LayerDataTuple]:
-    from napari_medseg._sample_data import femur_ct_image
+def _draw_sample(report: Reporter) -> Image:
+    from napari_medseg.phantoms import built_in_sample
 
-    return femur_ct_image(report)
+    return built_in_sample(report)[0]

@@ -57,7 +57,7 @@ class EvaluateWidget(Dock):
         self.merge.setObjectName("merge")
         self.merge.setToolTip("Score everything that is not background together, whatever its class")
         self.panel = RunPanel("Evaluate", tip="Compare the two labels layers slice by slice")
-        self.scores = _table("scores", ("Class",))
+        self.scores = _table("scores", ())
         self.worst = _table("worst", ("Slice", "Class", "Dice"))
         self.worst.setToolTip("Click a slice to see it")
         self.notes = note(name="notes")
@@ -145,8 +145,16 @@ class EvaluateWidget(Dock):
         titles = [f"{_SHORT.get(m, METRICS[m].title)}{f' {report.unit}' * METRICS[m].physical}" for m in _COLUMNS]
         figures = {(s.value, s.metric): s.mean for s in report.summary}
         classes = dict.fromkeys((s.value, s.class_name) for s in report.summary)
-        rows = [[name, *(_words(figures[value, metric], metric) for metric in _COLUMNS)] for value, name in classes]
-        _fill(self.scores, rows, ["Class", *titles], wide=0)
+        # The name has a row of its own above its figures: beside five of them there is no room to read it.
+        rows = [
+            row
+            for value, name in classes
+            for row in ([name], [_words(figures[value, metric], metric) for metric in _COLUMNS])
+        ]
+        _fill(self.scores, rows, titles, wide=-1)
+        self.scores.clearSpans()
+        for y in range(0, len(rows), 2):
+            self.scores.setSpan(y, 0, 1, len(_COLUMNS))
         worst = _worst_rows(report)
         self._show_colors()
         self.worst.blockSignals(True)
@@ -163,7 +171,7 @@ class EvaluateWidget(Dock):
     def _show_colors(self) -> None:
         """A swatch in front of each class, as the layers show it."""
         colors = {c.name: c.color for layer in (self.truth.value(), self.prediction.value()) for c in _classes(layer)}
-        for row in range(self.scores.rowCount()):
+        for row in range(0, self.scores.rowCount(), 2):
             item = self.scores.item(row, 0)
             if item is not None and item.text() in colors:
                 swatch = QPixmap(10, 10)
@@ -256,7 +264,7 @@ def _table(name: str, titles: tuple[str, ...]) -> QTableWidget:
 
 
 def _fill(table: QTableWidget, rows: list[list[str]], titles: Sequence[str] = (), *, wide: int) -> None:
-    """Show rows of text; figures stand right, the column ``wide`` takes what room is left."""
+    """Show rows of text; figures stand right, the column ``wide`` takes what room is left, -1: all the same."""
     if titles:
         table.setColumnCount(len(titles))
         table.setHorizontalHeaderLabels(titles)
@@ -265,11 +273,14 @@ def _fill(table: QTableWidget, rows: list[list[str]], titles: Sequence[str] = ()
         for x, text in enumerate(row):
             item = QTableWidgetItem(text)
             item.setToolTip(text)
-            if x > wide:
+            if x > wide and len(row) > 1:
                 item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
             table.setItem(y, x, item)
     header = table.horizontalHeader()
     if header is not None:
-        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        header.setSectionResizeMode(wide, QHeaderView.ResizeMode.Stretch)
+        if wide < 0:
+            header.setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
+        else:
+            header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+            header.setSectionResizeMode(wide, QHeaderView.ResizeMode.Stretch)
         table.setFixedHeight(header.sizeHint().height() + 24 * min(len(rows), 8) + 6)

@@ -33,6 +33,7 @@ from .options_form import OptionsForm
 from .pairs_list import ChosenPair, PairsList
 from .run_panel import RunPanel
 from .snapshot import Snapshot, save_run, take_snapshots
+from .verdict import describe_result
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -54,6 +55,7 @@ class FineTuneWidget(Dock):
         self._pairs: tuple[ChosenPair, ...] = ()
         self._image: Any = None
         self._suggested = ""
+        self._state: tuple[bool, str] | None = None
         self._learnt: list[tuple[Any, tuple[int, ...]]] = []
         self.result: ModelCard | None = None
         self.empty = EmptyState(self.viewer, "Open an image, segment it, then paint over its mistakes.")
@@ -105,7 +107,10 @@ class FineTuneWidget(Dock):
             choices.addWidget(choice)
         self.dense.setChecked(True)
         self.dense.setToolTip("Every pixel of a corrected or accepted slice is right; what has no label is background")
-        self.strokes.setToolTip("Only painted pixels are right; all others are unknown. Paint some background too")
+        self.strokes.setToolTip(
+            "Only painted pixels are right; all others are unknown. "
+            "Paint some of what is not wanted too, with a label of its own"
+        )
         self.name.setObjectName("name")
         self.name.setToolTip("Name of the new model; a name that exists gets a new version, nothing is overwritten")
         self.time.setObjectName("time")
@@ -134,7 +139,7 @@ class FineTuneWidget(Dock):
         self.time.currentIndexChanged.connect(self._show_state)
         self._truths.buttonClicked.connect(self._show_state)
         self.options.changed.connect(self._show_state)
-        self.empty.follow(self.panel, self._show_state)
+        self.empty.follow(self.panel, self._show_anew)
         self.panel.clicked.connect(self._start)
         job = self.panel.job
         job.progressed.connect(self._on_progress)
@@ -161,13 +166,22 @@ class FineTuneWidget(Dock):
         if self.result is not None:
             return
         problem = self._find_problem()
-        if problem or not rows:
-            self.panel.set_blocked(problem)
-            return
+        blocked = bool(problem) or not rows
+        text = problem if blocked else self._describe_start()
+        if (blocked, text) == self._state:
+            return  # what was told last, such as how a run ended, stays until something changes
+        self._state = (blocked, text)
+        (self.panel.set_blocked if blocked else self.panel.set_ready)(text)
+
+    def _show_anew(self, *_: object) -> None:
+        self._state = None
+        self._show_state()
+
+    def _describe_start(self) -> str:
         slices = sum(len(pair.truth.slices) for pair in self._pairs)
         card = self.model.value()
         start = f"{card.name} v{card.version}" if card else ""
-        self.panel.set_ready(f"Ready to learn from {count(slices, 'slice')}, starting from {start}.")
+        return f"Ready to learn from {count(slices, 'slice')}, starting from {start}."
 
     def _find_problem(self) -> str:
         if not self.pairs.rows:
@@ -204,7 +218,11 @@ class FineTuneWidget(Dock):
     def _start(self) -> None:
         card = self.model.value()
         pairs = self.pairs.value()
-        if self.panel.job.running or card is None or not pairs:
+        if self.panel.job.running:
+            return
+        problem = self._find_problem()
+        if problem or card is None:
+            self.panel.tell(problem)
             return
         name = self.name.text().strip()
         try:
@@ -228,6 +246,7 @@ class FineTuneWidget(Dock):
         self.result = card
         announce_models()
         self.after.show()
+        self.curves.settle()
         self.panel.tell(describe_result(card))
 
     def _on_failed(self, failure: Failure) -> None:
@@ -246,12 +265,18 @@ class FineTuneWidget(Dock):
             # Whole slices were taken as right, so the new result must not undo what they show.
             for z in slices:
                 corrections_of(layer).accept(z)
+        self.pairs.refresh()
         name = f"{card.name} v{card.version}"
-        if segment is None or image not in self.viewer.layers or not segment.segment(image, card.reference):
-            self.panel.tell(f"{name} is chosen here; start it in the Segment dock when that is free.")
-            return
         kept = " The slices it learnt from stay as they are." if self._learnt else ""
-        self.panel.tell(f"The Segment dock segments again with {name}.{kept} Correct what is still wrong, then repeat.")
+        self._learnt = []
+        if image not in self.viewer.layers:
+            self.panel.tell(f"{name} is chosen, but its image was closed. Choose another in the Segment dock.")
+        elif segment is None or not segment.segment(image, card.reference):
+            self.panel.tell(f"{name} is chosen. The Segment dock is busy: segment again there when it is done.")
+        else:
+            self.panel.tell(
+                f"The Segment dock segments again with {name}.{kept} Correct what is still wrong, then repeat."
+            )
 
     def _on_keep(self) -> None:
         card = self.result
@@ -263,26 +288,6 @@ class FineTuneWidget(Dock):
         self.result = None
         self.after.hide()
         self._show_state()
-
-
-def describe_result(card: ModelCard) -> str:
-    """Whether the new model is better, in one sentence with both figures."""
-    name = f"{card.name} v{card.version}"
-    scores = {score.metric: score for score in card.scores}
-    new, old = scores.get("dice"), scores.get("dice of its start")
-    if new is None:
-        return f"{name} is ready. No slice was held out to measure it: look at its result before you trust it."
-    where = "1 held-out slice" if new.on.startswith("1 ") else new.on
-    if old is None:
-        return f"{name} is ready: Dice {new.value:.2f} on {where}."
-    # A third digit where two would show no difference.
-    digits = 3 if f"{old.value:.2f}" == f"{new.value:.2f}" and old.value != new.value else 2
-    figures = f"{where} ({old.value:.{digits}f} → {new.value:.{digits}f})"
-    if card.name.endswith("-rejected"):
-        return f"The new model is worse on {figures}; it was kept aside as {name}."
-    if new.value > old.value:
-        return f"{name} is better on {figures}."
-    return f"{name} is as good as the old model on {figures}."
 
 
 def _train(snapshots: list[Snapshot], card: ModelCard, name: str, options: TrainOptions, report: Reporter) -> ModelCard:

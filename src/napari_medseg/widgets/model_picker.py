@@ -45,7 +45,7 @@ def why_not(channels: int, card: ModelCard) -> str:
 
 def describe_card(card: ModelCard) -> str:
     """Modality, classes and pixel size in one line."""
-    names = ", ".join(c.name for c in card.classes)
+    names = "; ".join(c.name for c in card.classes)
     parts = [card.modality, count(len(card.classes), "class") + (f" ({names})" if len(names) <= 40 else "")]
     if card.pixel_size is not None:
         parts.append(f"trained at {card.pixel_size:.3g} mm")

@@ -194,7 +194,7 @@ class SegmentWidget(Dock):
         done, name = self._settle()
         if not self._tell_lost():
             total = f" of {self.panel.bar.maximum()}" if self.panel.bar.maximum() > 0 else ""
-            kept = f", kept in “{name}”" if done else "; nothing was changed"
+            kept = f", kept in “{name}”" if done else "; nothing was written"
             self.panel.tell(f"Stopped: {done}{total} slices done{kept}.")
 
     def _on_failed(self, failure: Failure) -> None:
