@@ -185,9 +185,9 @@ def make_sample(work: Path) -> tuple[Path, object]:
     """The femur phantom as a folder of PNG slices, and its truth."""
     from PIL import Image as Picture
 
-    from napari_medseg.phantoms import femur_sample
+    from napari_medseg.phantoms import built_in_sample
 
-    image, truth = femur_sample(7, slices=40)
+    image, truth = built_in_sample()
     folder = work / "femur ct"
     folder.mkdir()
     for name, picture in zip(image.names, image.slices(), strict=True):

@@ -63,7 +63,7 @@ def measure(model: str | Path, people: int) -> tuple[Score, ...]:
         report = evaluate(segment(image, loaded), truth, merge=True)
         pooled += [row.pooled for row in report.summary if row.metric == "dice" and row.pooled is not None]
     print("pooled Dice of each unseen synthetic series:", json.dumps([round(p, 3) for p in pooled]))
-    metric, on = "dice, both femora as one", f"{people} unseen synthetic series"
+    metric, on = "dice, both femora as one", f"{people} unseen synthetic series from hip to knee"
     return (
         Score(metric=metric, value=round(float(np.mean(pooled)), 4), on=f"{on}, mean"),
         Score(metric=metric, value=round(float(np.min(pooled)), 4), on=f"{on}, worst"),

@@ -23,9 +23,9 @@ from napari_medseg.cli.targets import check_target, write_text
 from napari_medseg.core import Image, Labels, ModelCard, ModelError, Reporter
 from napari_medseg.evaluation import Report, evaluate
 from napari_medseg.phantoms import femur_sample
+from napari_medseg.phantoms.sample import SEED
 
 MODEL = "femur-ct"
-SEED = 7
 SLICES = 32
 CORRECTED = 5
 STEPS = 60
