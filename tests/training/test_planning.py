@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
-from napari_medseg.core import ClassInfo, InputError
+from napari_medseg.core import ClassInfo, InputError, one_sentence
 from napari_medseg.training import LOSSES, Pair, TrainingRun, TrainOptions
-from napari_medseg.training.classes import are_sides, check_painted, find_classes, merge_classes
+from napari_medseg.training.classes import are_sides, check_painted, find_absent, find_classes, merge_classes
 from napari_medseg.training.run import name_classes, plan_run
 from napari_medseg.training.split import hold_out
 from napari_medseg.training.truth import Painted
@@ -124,21 +125,69 @@ def test_a_run_is_saved_and_read_again(tmp_path: Path) -> None:
 
 def test_a_file_that_is_no_run_is_refused_in_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text('{"pairs": []}')
-    with pytest.raises(InputError, match="is no training run: pairs"):
-        TrainingRun.load(tmp_path / "run.json")
+    for path, said in ((tmp_path / "run.json", "is no training run: pairs"), (tmp_path / "no.json", "cannot be read")):
+        with pytest.raises(InputError, match=said) as caught:
+            TrainingRun.load(path)
+        assert "run.json" in caught.value.hint
+
+
+def test_paths_where_nothing_is_are_refused(tmp_path: Path) -> None:
+    here, nowhere = Pair(image=tmp_path, labels=tmp_path), Pair(image=tmp_path, labels=tmp_path / "nowhere")
+    TrainingRun(pairs=(here,)).check_paths()
+    for run in (TrainingRun(pairs=(here, nowhere)), TrainingRun(pairs=(here,), validation_pairs=(nowhere,))):
+        with pytest.raises(InputError, match="nowhere does not exist"):
+            run.check_paths()
 
 
 @pytest.mark.parametrize("data", [[], "images", [("only images",)], ["ab"]])
 def test_data_must_be_pairs(data: object) -> None:
-    """T3."""
     with pytest.raises(InputError, match=r"pairs|no training data"):
         plan_run(data)  # type: ignore[arg-type]
 
 
 def test_class_names_are_read_from_text() -> None:
     assert name_classes({3: "vein"}) == name_classes(["3=vein"]) == (ClassInfo.numbered(3, "vein"),)
+    assert name_classes([" 3 = portal vein "])[0].name == "portal vein"
+
+
+@pytest.mark.parametrize(
+    "text", ["vein", "=vein", "3=", "0=vein", "-1=vein", "²=vein", "1.5=vein", "9" * 5000 + "=vein"]
+)
+def test_what_names_no_class_is_refused(text: str) -> None:
     with pytest.raises(InputError, match="does not name a class"):
-        name_classes(["vein"])
+        name_classes([text])
+
+
+def test_a_value_has_one_name_and_a_name_one_value(paint_slices: Paint) -> None:
+    with pytest.raises(InputError, match="Value 3 is named twice: 'vein' and 'artery'"):
+        name_classes(["3=vein", "3=artery"])
+    with pytest.raises(InputError, match="1 and 2 are both named 'bone'"):
+        find_classes(paint_slices(mask(1, 2)), name_classes(["1=bone", "2=bone"]), None)
+    assert find_classes(paint_slices(mask(1, 2)), name_classes(["1=background", "2=background"]), None)
+
+
+def test_a_name_of_the_start_is_not_given_to_another_value() -> None:
+    classes, index, _ = merge_classes((LEFT, RIGHT), (ClassInfo.numbered(1), ClassInfo.numbered(2, "left femur")))
+    assert {index[1], index[2]} == {1, 2}
+    assert {c.name for c in classes} >= {"left femur", "class 1"}
+
+
+def test_values_that_are_in_no_mask_are_said(paint_slices: Paint) -> None:
+    painted = paint_slices(mask(1), mask(2))
+    assert find_absent(painted, (LEFT, RIGHT), 0) == []
+    named, unlabelled = find_absent(painted, (LEFT, ClassInfo.numbered(5, "patella")), 9)
+    assert "5" in named
+    assert "patella" in named
+    assert "unlabelled value 9 is in no mask" in unlabelled
+
+
+def test_what_our_own_checks_say_is_a_plain_sentence() -> None:
+    with pytest.raises(ValidationError) as caught:
+        TrainOptions(group="(")
+    message = one_sentence(caught.value).message
+    assert message.startswith("group: '(' is no regular expression")
+    assert "Value error" not in message
+    assert not message.endswith("..")
 
 
 def test_every_option_has_title_and_help() -> None:

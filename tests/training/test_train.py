@@ -14,10 +14,11 @@ import numpy as np
 import pytest
 import torch
 
-from napari_medseg.core import Cancelled, ComputeError, InputError, ModelCard
+from napari_medseg.core import Cancelled, ComputeError, InputError, MedsegError, ModelCard
 from napari_medseg.models import list_models, load_model
-from napari_medseg.training import LOSSES, Pair, TrainingRun, TrainOptions, train
+from napari_medseg.training import LOSSES, Pair, TrainingRun, TrainOptions, loop, train, work
 from napari_medseg.training import step as steps
+from napari_medseg.training.guard import HeldOut
 
 from .conftest import Folders, Listener
 
@@ -85,7 +86,11 @@ def test_fine_tuning_makes_a_new_version_with_a_parent(
     assert load_model("shapes@1").card == parent
     last = listener.heard[-1]
     assert {"loss", "dice", "old_dice", "step", "learning_rate"} <= set(last.metrics)
-    assert "Held-out Dice" in last.message
+    known = [p.metrics.get("old_dice") for p in listener.heard if "loss" in p.metrics or "old_dice" in p.metrics]
+    assert len({*known}) == 1, "the start's Dice is told with every step"
+    assert "Held-out Dice" in card.description
+    assert card.description not in listener.said, "the outcome is shown once, by who asked for it"
+    assert result_of(library)["message"] == f"{card.reference}: {card.description}"
     assert result_of(library)["promoted"] is True
 
 
@@ -137,17 +142,16 @@ def test_a_loss_that_is_no_number_ends_the_run_with_the_best(
     assert all(torch.isfinite(v).all() for v in state.values() if v.is_floating_point())
 
 
-def test_a_worse_model_is_kept_aside(library: Path, write_series: WriteSeries, listener: Listener) -> None:
-    """T6."""
-    images, masks = write_series(6, change=lambda mask, i: mask if i == 3 else np.where(mask > 0, 3 - mask, 0))
-    card = train(
-        [(images, masks)], model="shapes", max_steps=30, learning_rate=1e-2, device="cpu", batch=2, report=listener,
-        augmentation="none",
-    )  # fmt: skip
+def test_a_worse_model_is_kept_aside(library: Path, write_series: WriteSeries, monkeypatch: pytest.MonkeyPatch) -> None:
+    """T6: every state of the training scores worse than its start, which is measured truly."""
+    monkeypatch.setattr(loop, "score", lambda *_, **__: HeldOut((1.0, 0.3, 0.5)))
+    card = train([write_series(3)], model="shapes", max_steps=2, device="cpu", batch=2, blend=1)
     assert card.name == "shapes-rejected"
-    assert "kept aside" in listener.heard[-1].message
+    assert "kept aside" in card.description
     assert load_model("shapes").card.version == 1
-    assert result_of(library)["promoted"] is False
+    result = result_of(library)
+    assert (result["promoted"], result["new_dice"]) == (False, 0.4)
+    assert result["old_dice"] > 0.8
 
 
 def test_a_class_only_in_the_held_out_part_is_said(
@@ -157,6 +161,53 @@ def test_a_class_only_in_the_held_out_part_is_said(
     other = write_series(2, change=lambda mask, i: np.where(mask == 2, 9, mask), name="b")
     train([write_series(2)], name="n", validation_data=[other], max_steps=1, report=listener, **SMALL)
     assert "value 9 is only in held-out slices" in listener.said
+
+
+@pytest.mark.parametrize("given", [0, 9], ids=["empty", "strange"])
+def test_held_out_masks_without_a_class_are_said_in_one_sentence(
+    library: Path, write_series: WriteSeries, listener: Listener, given: int
+) -> None:
+    """T9."""
+    empty = write_series(1, change=lambda mask, i: np.where(mask, given, 0).astype(np.uint8), name="b")
+    card = train(
+        [write_series(2)], model="shapes", name="n", validation_data=[empty], max_steps=1, device="cpu", batch=2,
+        report=listener,
+    )  # fmt: skip
+    assert card.description == "The new model was not measured: no class is painted in the held-out slices."
+    assert card.scores == ()
+    assert "nan" not in listener.said
+
+
+def test_what_cannot_start_is_refused_before_anything_is_read_or_written(
+    library: Path, write_series: WriteSeries, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images, masks = write_series(1)
+    monkeypatch.setattr(work, "gather", lambda *_: pytest.fail("slices were read"))
+    for model, said in (
+        ("nowhere", "no model 'nowhere'"), ("unet:resnet1", "no encoder 'resnet1'"),
+        ("unett:resnet18", "no architecture"), ("unet:resnet18+coco", "not of the form"),
+    ):  # fmt: skip
+        with pytest.raises(MedsegError, match=said):
+            train([(images, masks)], model=model, name="n", device="cpu")
+    with pytest.raises(InputError, match="nowhere does not exist"):
+        train([(images, masks), (images, masks / "nowhere")], name="n", **SMALL)
+    assert not (library / "runs").exists()
+
+
+def test_values_that_were_spoken_of_and_are_nowhere_are_said(
+    library: Path, write_series: WriteSeries, listener: Listener
+) -> None:
+    train(
+        [write_series(2)],
+        name="n",
+        classes={1: "disc", 5: "patella"},
+        unlabelled=9,
+        max_steps=1,
+        report=listener,
+        **SMALL,
+    )
+    assert "Value 5, named 'patella', is in no mask." in listener.said
+    assert "The unlabelled value 9 is in no mask" in listener.said
 
 
 def test_strokes_only_are_enough(library: Path, write_series: WriteSeries) -> None:

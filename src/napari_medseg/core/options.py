@@ -46,4 +46,6 @@ def one_sentence(error: ValidationError) -> InputError:
     """Turn pydantic's report into one sentence that names the setting."""
     first = error.errors()[0]
     name = ".".join(str(part) for part in first["loc"]) or "value"
-    return InputError(f"{name}: {first['msg']}.", "Correct this setting and start again.")
+    # pydantic puts "Value error, " before what a validator of ours said.
+    reason = str(first["ctx"]["error"]) if first["type"] == "value_error" else first["msg"]
+    return InputError(f"{name}: {reason.rstrip('.')}.", "Correct this setting and start again.")

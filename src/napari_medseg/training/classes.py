@@ -17,10 +17,33 @@ _SIDE = re.compile(r"(?<![a-z])(left|right|links|rechts)(?![a-z])", re.IGNORECAS
 def find_classes(
     painted: Sequence[Painted], names: Sequence[ClassInfo], unlabelled: int | None
 ) -> tuple[ClassInfo, ...]:
-    """Classes that occur in the masks, in the order of their values; names from ``names``, else from the masks."""
+    """Classes that occur in the masks, in the order of their values; names from ``names``, else from the masks.
+
+    Raises
+    ------
+    InputError
+        Two of them have the same name.
+    """
     named = {c.value: c for one in painted for c in one.classes} | {c.value: c for c in names}
     values = {int(v) for one in painted for v in np.unique(one.values)} - {0, unlabelled}
-    return tuple(named.get(value) or ClassInfo.numbered(value) for value in sorted(v for v in values if v is not None))
+    found = [named.get(value) or ClassInfo.numbered(value) for value in sorted(v for v in values if v is not None)]
+    first: dict[str, int] = {}
+    for c in found:
+        if first.setdefault(c.name, c.value) != c.value and c.name.lower() != BACKGROUND:
+            raise InputError(
+                f"The mask values {first[c.name]} and {c.value} are both named '{c.name}'.",
+                "Give each class a name of its own.",
+            )
+    return tuple(found)
+
+
+def find_absent(painted: Sequence[Painted], names: Sequence[ClassInfo], unlabelled: int | None) -> list[str]:
+    """What to say about values that were spoken of and are in no mask."""
+    seen = {int(v) for one in painted for v in np.unique(one.values)}
+    said = [f"Value {c.value}, named '{c.name}', is in no mask." for c in names if c.value not in seen]
+    if unlabelled is not None and unlabelled not in seen:
+        said.append(f"The unlabelled value {unlabelled} is in no mask: every pixel counts.")
+    return said
 
 
 def merge_classes(
@@ -39,7 +62,10 @@ def merge_classes(
     notes: list[str] = []
     unnamed = [c for c in found if c.name == ClassInfo.numbered(c.value).name]
     by_value = {c.value: c for c in old}
-    renamed = {c.value: by_value[c.value] for c in unnamed if c.value in by_value}
+    given = {c.name for c in found}
+    renamed = {
+        c.value: by_value[c.value] for c in unnamed if c.value in by_value and by_value[c.value].name not in given
+    }
     if len(old) == len(found) == len(unnamed) == 1 and not renamed:
         renamed = {found[0].value: old[0].model_copy(update={"value": found[0].value})}
         notes.append(f"Mask value {found[0].value} was taken as '{old[0].name}', the only class of the start model.")

@@ -14,26 +14,54 @@ from .watch import Watch
 
 
 def gather(pairs: Sequence[Pair], group: str, watch: Watch) -> list[Painted]:
-    """Snapshots of all labelled slices of the pairs.
+    """Snapshots of all labelled slices of the pairs; files that cannot be read are left out and said.
 
     Raises
     ------
     InputError
-        A file cannot be read, an image has no mask or another size than its mask, or nothing is labelled.
+        No file can be read, an image has no mask or another size than its mask, or nothing is labelled.
     """
     painted: list[Painted] = []
+    unread: list[InputError] = []
     for pair in expand(pairs, watch):
-        painted.extend(read_painted(pair, group))
+        try:
+            painted.extend(read_painted(pair, group, watch))
+        except InputError as error:
+            # Files of another size are a mistake of the user's and are refused; a damaged one is left out.
+            if not is_damage(error, pair):
+                raise
+            unread.append(error)
+            watch.say(f"{pair.image.name} is left out: {error.message}")
         watch.beat()
+    if unread and not painted:
+        raise unread[0]
     if not painted:
         raise InputError("No image has a mask.", "Masks are named like their images, or NAME_mask.")
     return painted
 
 
-def read_painted(pair: Pair, group: str) -> list[Painted]:
+def is_damage(error: InputError, pair: Pair) -> bool:
+    """Whether reading failed because a file is damaged, not because files do not fit."""
+    from napari_medseg.io import find_series
+    from napari_medseg.io.pixels import DamagedError
+
+    if isinstance(error, DamagedError):
+        return True
+    try:
+        for path in (pair.image, pair.labels):
+            find_series(path)
+    except InputError:
+        return True
+    return False
+
+
+def read_painted(pair: Pair, group: str, watch: Watch) -> list[Painted]:
     from napari_medseg.io import read_pair
 
     image, labels, slices = read_pair(pair.image, pair.labels)
+    for finding in (*image.findings, *labels.findings):
+        if finding.code == "UNREADABLE":
+            watch.say(finding.message)
     chosen = slices if pair.slices is None else [z for z in pair.slices if z in slices]
     if pair.slices and not chosen:
         raise InputError(f"None of the chosen slices of {pair.image.name} has a mask in {pair.labels.name}.")

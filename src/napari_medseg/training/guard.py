@@ -79,10 +79,11 @@ def _confusion(found: Tensor, target: Tensor, classes: int) -> Tensor:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Old against new on the same held-out labels; NaN where nothing could be measured."""
+    """Old against new on the same held-out labels; NaN where nothing could be measured, and ``why`` it could not."""
 
     old: float
     new: float
+    why: str = "nothing was held out"
 
     @property
     def promoted(self) -> bool:
@@ -90,7 +91,7 @@ class Verdict:
 
     def __str__(self) -> str:
         if math.isnan(self.new):
-            return "Nothing was held out, so the new model was not measured."
+            return f"The new model was not measured: {self.why}."
         if math.isnan(self.old):
             return f"Held-out Dice {self.new:.3f}."
         return f"Held-out Dice {self.new:.3f}, the model it started from {self.old:.3f}."

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
@@ -37,8 +37,14 @@ class Best:
     record: float = -1.0
 
 
-def fit(job: Job, budget: Budget, watch: Watch) -> Best:
+def fit(job: Job, budget: Budget, watch: Watch, passes: Callable[[HeldOut], bool] = lambda scores: True) -> Best:
     """Train until the budget is spent, the reporter stops it or the loss is no number; return the best weights.
+
+    Parameters
+    ----------
+    passes
+        Whether weights with these scores may take the start's place: later ones that may not never replace those that
+        may, however little worse they are.
 
     Raises
     ------
@@ -50,7 +56,7 @@ def fit(job: Job, budget: Budget, watch: Watch) -> Best:
     torch.manual_seed(job.options.seed)
     learn = Stepper(job)
     average = Average(job.network)
-    best, step, validation = Best(average.state), 0, Validation(job, budget)
+    best, step, validation = Best(average.state), 0, Validation(job, budget, passes)
     budget.begin()
     try:
         while step == 0 or budget.progress(step) < 1:
@@ -104,8 +110,9 @@ class Average:
 class Validation:
     """Scores the averaged weights on the held-out slices, at a tenth of the run's cost at most."""
 
-    def __init__(self, job: Job, budget: Budget) -> None:
-        self._job, self._budget = job, budget
+    def __init__(self, job: Job, budget: Budget, passes: Callable[[HeldOut], bool]) -> None:
+        self._job, self._budget, self._passes = job, budget, passes
+        self._chance = max(SAME, CHANCE / max(1, len(job.held_out)))
         self._cost = 0.0
         self._last_at = 0.0
         self._last = budget.clock()
@@ -136,7 +143,9 @@ class Validation:
         watch.metrics["dice"] = dice
         watch.beat()
         record = max(best.record, dice)
-        better = best.scores is None or math.isnan(dice) or dice >= record - max(SAME, CHANCE / len(self._job.held_out))
+        better = best.scores is None or (
+            dice >= record - self._chance and (self._passes(scores) or not self._passes(best.scores))
+        )
         return Best(average.state, scores, step, record) if better else Best(best.state, best.scores, best.step, record)
 
     def _cure(self, empty: Iterable[int], progress: float, watch: Watch) -> None:

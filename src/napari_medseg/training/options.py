@@ -71,6 +71,13 @@ class TrainOptions(Options):
         ge=0,
         le=0.1,
     )
+    blend: float = Field(
+        0.6,
+        title="Share of the new",
+        description="How far fine-tuning goes from the start model (0) to the trained weights (1); less forgets less",
+        gt=0,
+        le=1,
+    )
     sides: Annotated[str, Choice(("auto", "yes", "no"))] = Field(
         "auto",
         title="Left and right differ",

@@ -17,6 +17,8 @@ from .options import TrainOptions
 
 RUN_FILE = "run.json"
 
+_REPEAT = "Give the run.json that an earlier training wrote, or its folder."
+
 
 class Pair(BaseModel):
     """An image and its mask.
@@ -87,9 +89,22 @@ class TrainingRun(BaseModel):
         try:
             return cls.model_validate_json(path.read_bytes())
         except OSError as error:
-            raise InputError(f"{path} cannot be read: {error.strerror}.") from error
+            raise InputError(f"{path} cannot be read: {error.strerror}.", _REPEAT) from error
         except ValidationError as error:
-            raise InputError(f"{path} is no training run: {one_sentence(error).message}") from error
+            raise InputError(f"{path} is no training run: {one_sentence(error).message}", _REPEAT) from error
+
+    def check_paths(self) -> None:
+        """Refuse paths where nothing is, before slow work begins.
+
+        Raises
+        ------
+        InputError
+            An image or mask, file or folder, does not exist.
+        """
+        for pair in (*self.pairs, *self.validation_pairs):
+            for path in (pair.image, pair.labels):
+                if not path.exists():
+                    raise InputError(f"{path} does not exist.", "Check how the path is spelled.")
 
 
 def write_text(path: Path, text: str) -> None:
@@ -142,12 +157,12 @@ def train(
     -------
     ModelCard
         The new model's. If it scored worse than its start on the held-out labels it is kept aside under the name
-        with ``-rejected``, and the last report and its description say so.
+        with ``-rejected``, and its description says so.
 
     Raises
     ------
     InputError
-        Images and masks do not fit, or nothing can be learnt from them.
+        Images and masks are not there, do not fit, or nothing can be learnt from them.
     ModelError
         The start model cannot be used.
     Cancelled
@@ -160,6 +175,7 @@ def train(
     except ValidationError as error:
         raise one_sentence(error) from error
     run = run.model_copy(update={"options": options})
+    run.check_paths()
     # Here and not above: reading and planning a run needs no torch.
     from .work import carry_out
 
@@ -188,16 +204,24 @@ def plan_run(
 
 
 def name_classes(classes: Mapping[int, str] | Iterable[ClassInfo | str]) -> tuple[ClassInfo, ...]:
-    """Classes from ``{1: "femur"}``, ``["1=femur"]`` or themselves."""
+    """Classes from ``{1: "femur"}``, ``["1=femur"]`` or themselves; each value once."""
     if isinstance(classes, Mapping):
         classes = [f"{value}={name}" for value, name in classes.items()]
-    named = []
+    named: dict[int, ClassInfo] = {}
     for one in classes:
-        if isinstance(one, ClassInfo):
-            named.append(one)
-            continue
-        value, equals, name = one.partition("=")
-        if not equals or not value.strip().isdigit() or not int(value) or not name.strip():
-            raise InputError(f"'{one}' does not name a class.", "Write VALUE=NAME, for example 1=femur.")
-        named.append(ClassInfo.numbered(int(value), name.strip()))
-    return tuple(named)
+        found = one if isinstance(one, ClassInfo) else _name_class(one)
+        if found.value in named:
+            raise InputError(
+                f"Value {found.value} is named twice: '{named[found.value].name}' and '{found.name}'.",
+                "Give each mask value one name.",
+            )
+        named[found.value] = found
+    return tuple(named.values())
+
+
+def _name_class(text: str) -> ClassInfo:
+    value, _, name = (part.strip() for part in text.partition("="))
+    # Not isdigit, which takes "²" too; a mask's values stay below 2^32.
+    if not value.isdecimal() or len(value) > 10 or not int(value) or not name:
+        raise InputError(f"'{text}' does not name a class.", "Write VALUE=NAME, for example 1=femur.")
+    return ClassInfo.numbered(int(value), name)

@@ -140,7 +140,7 @@ def shows_halves(job: Job) -> bool:
 
 def make_optimiser(job: Job) -> torch.optim.Optimizer:
     """AdamW with a group for the encoder and one for the rest; biases and normalisations are not decayed."""
-    largest = job.options.learning_rate or (2e-3 if job.pretrained else 3e-3)
+    largest = job.options.learning_rate or 3e-3
     encoder = {id(p) for name, p in job.network.named_parameters() if name.startswith("encoder.")}
     groups: list[dict[str, Any]] = []
     for inside, share in ((True, 0.1 if job.pretrained else 1.0), (False, 1.0)):

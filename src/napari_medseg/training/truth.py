@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -113,9 +113,13 @@ def paint(image: Image, labels: Labels, slices: Sequence[int], group: str = "") 
 
 
 def prepare(
-    painted: Sequence[Painted], card: ModelCard, index: dict[int, int], unlabelled: int | None
+    painted: Sequence[Painted],
+    card: ModelCard,
+    index: dict[int, int],
+    unlabelled: int | None,
+    say: Callable[[str], None],
 ) -> list[LabelledSlice]:
-    """Make slices ready for the network of ``card``.
+    """Make slices ready for the network of ``card``; those whose pixels turn out damaged are left out and said.
 
     Parameters
     ----------
@@ -128,7 +132,11 @@ def prepare(
         if id(one.image) not in readers:
             value_range = one.value_range or measure_range(one.image, card.normalisation)
             readers[id(one.image)] = SliceReader(one.image, card, value_range)
-        pixels = readers[id(one.image)](one.z)
+        try:
+            pixels = readers[id(one.image)](one.z)
+        except InputError as error:
+            say(f"{one.name} is left out: {error.message}")
+            continue
         target = np.full(one.values.shape, IGNORE, np.int16)
         for value in np.unique(one.values).tolist():
             if value != unlabelled:

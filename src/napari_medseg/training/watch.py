@@ -50,6 +50,10 @@ class Watch:
             self.notes.append(message)
             self._tell(message)
 
+    def end(self) -> None:
+        """The last figures; the outcome in words is the new card's description, which whoever started the run shows."""
+        self._tell("")
+
     def _tell(self, message: str) -> None:
         if self.stopped:
             return

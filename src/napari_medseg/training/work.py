@@ -10,32 +10,27 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 
 from napari_medseg.core import Cancelled, ClassInfo, InputError, ModelCard, Reporter, Score
 from napari_medseg.inference.device import pick_device
-from napari_medseg.inference.normalise import count_channels
-from napari_medseg.models import add_model, is_start, library_home, load_model, start_card, start_network
-from napari_medseg.models.adapt import match_classes
-from napari_medseg.models.weights import adapt_network
+from napari_medseg.models import add_model, library_home
 
-from .classes import are_sides, check_painted, find_classes, merge_classes
+from .blend import blend
+from .classes import are_sides, check_painted, find_absent, find_classes, merge_classes
 from .engine import Engine, choose_batch, start_engine
 from .gather import gather
-from .guard import Verdict, score
+from .guard import HeldOut, Verdict, score
 from .loop import Best, fit
 from .run import TrainingRun, write_text
 from .samples import Samples, sample_size
 from .schedule import Budget
 from .split import hold_out
+from .start import Start, find_start, make_start
 from .step import Job
 from .truth import LabelledSlice, Painted, prepare
 from .watch import Watch
-
-if TYPE_CHECKING:
-    from torch import nn
 
 RESULT_FILE = "result.json"
 
@@ -65,25 +60,15 @@ class TrainingResult:
     notes: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Start:
-    """What a run starts from: card and network with the new classes, and outputs that mean something already."""
-
-    card: ModelCard
-    network: nn.Module
-    parent: ModelCard | None
-    known: tuple[int, ...]
-
-
 def carry_out(run: TrainingRun, report: Reporter, started: float = -1.0) -> TrainingResult:
     """Do a training run; see `train`. ``started`` is when its time began, by ``time.monotonic``."""
     options = run.options
     with torch.random.fork_rng():
         torch.manual_seed(options.seed)
-        parent = None if is_start(run.start) else load_model(run.start)
-        run = settle(run, parent.card if parent else None)
-        # The device decides how much time there is by default.
+        # What can be refused is refused before anything is written or read; the device also decides the default time.
+        parent = find_start(run.start)
         device = pick_device(options.device).type
+        run = settle(run, parent.card if parent else None)
         timeless = options.max_minutes is None and options.max_steps is None
         minutes = SECONDS.get(device, 60.0) if timeless else options.max_minutes and options.max_minutes * 60
         budget = Budget(minutes, options.max_steps, started=started)
@@ -93,21 +78,46 @@ def carry_out(run: TrainingRun, report: Reporter, started: float = -1.0) -> Trai
         found = find_classes(training, run.classes, options.unlabelled)
         classes, index, notes = merge_classes(parent.card.classes if parent else (), found)
         check_painted(training, classes, index, options.unlabelled)
-        for note in (*notes, *strangers(held_out, index, options.unlabelled)):
+        absent = find_absent([*training, *held_out], run.classes, options.unlabelled)
+        for note in (*notes, *strangers(held_out, index, options.unlabelled), *absent):
             watch.say(note)
-        start = make_start(run, [*training, *held_out], classes, (parent.card, parent.network) if parent else None)
+        start = make_start(run, [*training, *held_out], classes, parent)
         engine = start_engine(options, start.card)
         job = make_job(run, start, engine, training, index, watch)
-        job.held_out = limit(prepare(held_out, start.card, index, options.unlabelled), job, budget, watch)
+        ready = prepare(held_out, start.card, index, options.unlabelled, watch.say)
+        job.held_out, why = showing(limit(ready, job, budget, watch))
         watch.say(f"{engine.device.type.upper()}, {engine.precision}, {job.batch} samples of {job.samples.size[1]} x "
                   f"{job.samples.size[0]} pixels a step.")  # fmt: skip
-        old = math.nan
-        if start.parent and len(start.known) > 1 and job.held_out:
-            old = score(job.network, job.held_out, engine, start.known, watch.beat).mean(start.known)
-            watch.say(f"The start model's held-out Dice is {old:.3f}.", {"old_dice": old})
-        best = fit(job, budget, watch)
-        new = best.scores.mean(start.known[1:] if not math.isnan(old) else ()) if best.scores else math.nan
-        return keep(run, start, job, best, Verdict(old, new), watch)
+        old = measure_start(start, job, watch)
+
+        def judge(scores: HeldOut | None) -> Verdict:
+            new = scores.mean(() if math.isnan(old) else start.known) if scores else math.nan
+            return Verdict(old, new, why)
+
+        before = {name: value.clone() for name, value in job.network.state_dict().items()}
+        best = fit(job, budget, watch, lambda scores: judge(scores).promoted)
+        if len(start.known) == engine.outputs and options.blend < 1:
+            best = blend(job, before, best, watch)
+        return keep(run, start, job, best, judge(best.scores), watch)
+
+
+def showing(held_out: list[LabelledSlice]) -> tuple[list[LabelledSlice], str]:
+    """Held-out slices if any shows a class, and else none and why nothing is measured."""
+    if not held_out:
+        return [], "nothing was held out"
+    if not any(one.present - {0} for one in held_out):
+        return [], "no class is painted in the held-out slices"
+    return held_out, ""
+
+
+def measure_start(start: Start, job: Job, watch: Watch) -> float:
+    """Held-out Dice of the start model over the classes it knows; NaN where there is none."""
+    if start.parent is None or len(start.known) < 2 or not job.held_out:
+        return math.nan
+    old = score(job.network, job.held_out, job.engine, start.known, watch.beat).mean(start.known)
+    if not math.isnan(old):
+        watch.say(f"The start model's held-out Dice is {old:.3f}.", {"old_dice": old})
+    return old
 
 
 def settle(run: TrainingRun, parent: ModelCard | None) -> TrainingRun:
@@ -157,48 +167,14 @@ def strangers(held_out: Sequence[Painted], index: dict[int, int], unlabelled: in
     ]
 
 
-def make_start(
-    run: TrainingRun,
-    painted: Sequence[Painted],
-    classes: tuple[ClassInfo, ...],
-    parent: tuple[ModelCard, nn.Module] | None,
-) -> Start:
-    """The network to train: the parent with the new classes and channels, or a fresh one."""
-    images = list({id(one.image): one.image for one in painted}.values())
-    if parent:
-        card, network = parent
-        # RGB files may hold nothing but grey; a grey model takes them so, a colour model as they are.
-        fits = all(image.channels == card.channels for image in images)
-        channels = card.channels if fits else max(count_channels(image) for image in images)
-    else:
-        channels = max(count_channels(image) for image in images)
-    for image in images:
-        if channels not in (image.channels, count_channels(image)):
-            raise InputError(
-                f"{image.source or 'An image'} has {image.channels} channels, others have {channels}.",
-                "Train grey and colour images apart.",
-            )
-    if parent is None:
-        fresh = start_card(run.start, name=run.name, classes=classes, channels=channels)
-        sizes = [image.geometry.pixel_size for image in images]
-        known = sorted(size for size in sizes if size is not None)
-        if len(known) == len(sizes):
-            fresh = fresh.model_copy(update={"pixel_size": round(known[len(known) // 2], 6)})
-        return Start(fresh, start_network(run.start, fresh), None, ())
-    rows = match_classes(card.classes, classes)
-    learnt = (0, *(i for i, row in enumerate(rows, 1) if row))
-    if (channels, classes) != (card.channels, card.classes):
-        adapted, network = adapt_network(card, network, classes=classes, channels=channels)
-        return Start(adapted, network, card, learnt)
-    return Start(card, network, card, learnt)
-
-
 def make_job(
     run: TrainingRun, start: Start, engine: Engine, training: Sequence[Painted], index: dict[int, int], watch: Watch
 ) -> Job:
     """Everything the loop needs but the held-out slices."""
     options = run.options
-    slices = prepare(training, start.card, index, options.unlabelled)
+    slices = prepare(training, start.card, index, options.unlabelled, watch.say)
+    if not any(one.present - {0} for one in slices):
+        raise InputError("No class is painted in the slices that can be read.", "Copy the damaged files again.")
     why = are_sides(training, start.card.classes, index, options.unlabelled) if options.sides == "auto" else ""
     if why:
         watch.say(f"Images are not mirrored: {why}.")
@@ -266,7 +242,7 @@ def keep(run: TrainingRun, start: Start, job: Job, best: Best, verdict: Verdict,
     result = TrainingResult(card, verdict, message, tuple(watch.notes))
     write_result(run, result, best.step)
     with suppress(Cancelled):  # the work is done
-        watch.say(message)
+        watch.end()
     return result
 
 

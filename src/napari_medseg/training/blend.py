@@ -1,0 +1,57 @@
+"""Between the start model and the fine-tuned one lies one that learnt the new and forgot little.
+
+A few slices teach what they show, and a network trained on nothing else soon forgets the rest of the body. The mean of
+the weights before and after keeps most of what was learnt and nearly all that was known.
+
+Source: Wortsman et al., "Robust fine-tuning of zero-shot models" (CVPR 2022).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from .guard import score
+from .loop import Best
+from .step import Job
+from .watch import Watch
+
+FAR = 0.1
+"""So much lower a held-out Dice than that of the trained weights alone is too high a price for remembering."""
+
+
+def blend(job: Job, start: Mapping[str, Tensor], best: Best, watch: Watch) -> Best:
+    """Mix the best weights with those of the start model; the best alone where the mixture is far worse.
+
+    That is so where the start model knows little of such images, and nothing need be remembered.
+
+    Parameters
+    ----------
+    job
+        Its network is loaded with the result.
+    start
+        Weights before the training.
+    best
+        Weights after it, and their score.
+
+    Returns
+    -------
+    Best
+        The weights to keep, and their score.
+    """
+    share = job.options.blend
+    mixed = {
+        name: start[name].lerp(value, share) if value.is_floating_point() else value
+        for name, value in best.state.items()
+    }
+    job.network.load_state_dict(mixed)
+    if not job.held_out:
+        return Best(mixed, None, best.step)
+    scores = score(job.network, job.held_out, job.engine)
+    new = scores.mean()
+    if best.scores and new < best.scores.mean() - FAR:
+        job.network.load_state_dict(best.state)
+        return best
+    watch.metrics["dice"] = new
+    return Best(mixed, scores, best.step, new)

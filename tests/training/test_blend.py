@@ -1,0 +1,50 @@
+"""How far fine-tuning goes from what the start model knew."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from napari_medseg.training import TrainOptions
+from napari_medseg.training import blend as blending
+from napari_medseg.training.guard import HeldOut
+from napari_medseg.training.loop import Best
+
+
+@pytest.fixture
+def mix(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[Best, float]]:
+    """Blend weight 0 with weight 1, whose Dice is 0.9; the mixture scores ``mixed``. Returns what is kept."""
+
+    def blend(mixed: float, held_out: tuple[Any, ...] = (1,)) -> tuple[Best, float]:
+        network = torch.nn.Linear(1, 1, bias=False)
+        monkeypatch.setattr(blending, "score", lambda *_: HeldOut((0.0, mixed)))
+        job: Any = SimpleNamespace(network=network, options=TrainOptions(), held_out=held_out, engine=None)
+        best = Best({"weight": torch.ones(1, 1)}, HeldOut((0.0, 0.9)) if held_out else None, 7, 0.9)
+        kept = blending.blend(job, {"weight": torch.zeros(1, 1)}, best, SimpleNamespace(metrics={}))  # type: ignore[arg-type]
+        return kept, float(network.weight.item())
+
+    return blend
+
+
+def test_the_result_lies_between_start_and_trained(mix: Callable[..., tuple[Best, float]]) -> None:
+    kept, weight = mix(0.88)
+    assert weight == pytest.approx(TrainOptions().blend)
+    assert kept.scores is not None
+    assert kept.scores.mean() == 0.88
+
+
+def test_a_start_that_knows_nothing_of_such_images_is_not_mixed_in(mix: Callable[..., tuple[Best, float]]) -> None:
+    kept, weight = mix(0.5)
+    assert weight == 1
+    assert kept.scores is not None
+    assert kept.scores.mean() == 0.9
+
+
+def test_without_held_out_slices_the_start_is_mixed_in(mix: Callable[..., tuple[Best, float]]) -> None:
+    kept, weight = mix(0.0, held_out=())
+    assert weight == pytest.approx(TrainOptions().blend)
+    assert kept.scores is None
