@@ -19,12 +19,13 @@ from napari_medseg.training.loop import Best
 def mix(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[Best, float]]:
     """Blend weight 0 with weight 1, whose Dice is 0.9; the mixture scores ``mixed``. Returns what is kept."""
 
-    def blend(mixed: float, held_out: tuple[Any, ...] = (1,)) -> tuple[Best, float]:
+    def blend(mixed: float, held_out: tuple[Any, ...] = (1,), least: float = 0) -> tuple[Best, float]:
         network = torch.nn.Linear(1, 1, bias=False)
         monkeypatch.setattr(blending, "score", lambda *_: HeldOut((0.0, mixed)))
         job: Any = SimpleNamespace(network=network, options=TrainOptions(), held_out=held_out, engine=None)
+        watch: Any = SimpleNamespace(metrics={})
         best = Best({"weight": torch.ones(1, 1)}, HeldOut((0.0, 0.9)) if held_out else None, 7, 0.9)
-        kept = blending.blend(job, {"weight": torch.zeros(1, 1)}, best, SimpleNamespace(metrics={}))  # type: ignore[arg-type]
+        kept = blending.blend(job, {"weight": torch.zeros(1, 1)}, best, watch, lambda s: s.mean() >= least)
         return kept, float(network.weight.item())
 
     return blend
@@ -48,3 +49,9 @@ def test_without_held_out_slices_the_start_is_mixed_in(mix: Callable[..., tuple[
     kept, weight = mix(0.0, held_out=())
     assert weight == pytest.approx(TrainOptions().blend)
     assert kept.scores is None
+
+
+def test_mixing_never_costs_the_promotion(mix: Callable[..., tuple[Best, float]]) -> None:
+    """T6."""
+    assert mix(0.85, least=0.88)[1] == 1
+    assert mix(0.89, least=0.88)[1] < 1

@@ -8,11 +8,11 @@ Source: Wortsman et al., "Robust fine-tuning of zero-shot models" (CVPR 2022).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from torch import Tensor
 
-from .guard import score
+from .guard import HeldOut, score
 from .loop import Best
 from .step import Job
 from .watch import Watch
@@ -21,7 +21,13 @@ FAR = 0.1
 """So much lower a held-out Dice than that of the trained weights alone is too high a price for remembering."""
 
 
-def blend(job: Job, start: Mapping[str, Tensor], best: Best, watch: Watch) -> Best:
+def blend(
+    job: Job,
+    start: Mapping[str, Tensor],
+    best: Best,
+    watch: Watch,
+    passes: Callable[[HeldOut], bool] = lambda scores: True,
+) -> Best:
     """Mix the best weights with those of the start model; the best alone where the mixture is far worse.
 
     That is so where the start model knows little of such images, and nothing need be remembered.
@@ -34,6 +40,8 @@ def blend(job: Job, start: Mapping[str, Tensor], best: Best, watch: Watch) -> Be
         Weights before the training.
     best
         Weights after it, and their score.
+    passes
+        Whether a model with these scores may take the old one's place: a mixture never loses that.
 
     Returns
     -------
@@ -50,7 +58,8 @@ def blend(job: Job, start: Mapping[str, Tensor], best: Best, watch: Watch) -> Be
         return Best(mixed, None, best.step)
     scores = score(job.network, job.held_out, job.engine)
     new = scores.mean()
-    if best.scores and new < best.scores.mean() - FAR:
+    far = best.scores is not None and new < best.scores.mean() - FAR
+    if far or (best.scores is not None and passes(best.scores) and not passes(scores)):
         job.network.load_state_dict(best.state)
         return best
     watch.metrics["dice"] = new

@@ -95,9 +95,13 @@ def carry_out(run: TrainingRun, report: Reporter, started: float = -1.0) -> Trai
             return Verdict(old, new, why)
 
         before = {name: value.clone() for name, value in job.network.state_dict().items()}
-        best = fit(job, budget, watch, lambda scores: judge(scores).promoted)
+
+        def passes(scores: HeldOut) -> bool:
+            return judge(scores).promoted
+
+        best = fit(job, budget, watch, passes)
         if len(start.known) == engine.outputs and options.blend < 1:
-            best = blend(job, before, best, watch)
+            best = blend(job, before, best, watch, passes)
         return keep(run, start, job, best, judge(best.scores), watch)
 
 
