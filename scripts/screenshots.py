@@ -112,7 +112,7 @@ def drive(arguments: argparse.Namespace) -> None:
         images, truth = make_sample(work)
     names = open_series(driver, images)
     true_at = {names.index(name): truth.slice(i) for i, name in enumerate(truth.names) if name in names}
-    driver.viewer.dims.set_current_step(0, sorted(true_at)[len(true_at) // 3])
+    driver.viewer.dims.set_current_step(0, sorted(true_at)[len(true_at) // 10])
     segment = driver.dock("Segment")
     driver.picture("segment-ready")
     driver.run(segment, "segment", lambda: segment.panel.bar.value() > 0.4 * max(segment.panel.bar.maximum(), 1))
@@ -153,7 +153,7 @@ def correct(driver: Driver, labels: object, true_at: dict[int, object], count: i
     from napari_medseg.editing.corrections import corrections_of
 
     known = sorted(true_at)
-    chosen = [known[round(i * (len(known) - 1) / (count - 1))] for i in range(count)]
+    chosen = [known[int((i + 0.5) / count * len(known))] for i in range(count)]
     for z in chosen:
         driver.viewer.dims.set_current_step(0, z)
         paint(labels, z, true_at[z])
