@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -56,16 +55,13 @@ def test_help_lists_choices_and_bounds(run: Run) -> None:
     assert "At least 0, at most 0.5" in shown
 
 
-def test_help_is_quick_and_loads_neither_torch_nor_pydantic() -> None:
+def test_help_loads_neither_torch_nor_pydantic() -> None:
     code = (
         "import sys; from napari_medseg.cli import main; main(['--help']);"
         "print(*{'torch', 'numpy', 'pydantic', 'napari'} & {*sys.modules}, file=sys.stderr)"
     )
-    begin = time.monotonic()
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stderr.strip() == ""
-    # Generous: the machine may be busy; alone it takes 0.15 s.
-    assert time.monotonic() - begin < 5
 
 
 def test_help_of_segment_and_train_loads_no_torch() -> None:
