@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 import torch
 
-from napari_medseg.core import Cancelled, ClassInfo, InputError, ModelCard, Reporter, Score
+from napari_medseg.core import ClassInfo, InputError, ModelCard, Reporter
 from napari_medseg.inference.device import pick_device
-from napari_medseg.models import add_model, library_home
+from napari_medseg.models import library_home
 
 from .blend import blend
 from .classes import are_sides, check_painted, find_absent, find_classes, merge_classes
 from .engine import Engine, choose_batch, start_engine
 from .gather import gather
 from .guard import HeldOut, Verdict, score
-from .loop import Best, fit
-from .run import TrainingRun, write_text
+from .loop import fit
+from .result import TrainingResult, keep
+from .run import TrainingRun
 from .samples import Samples, sample_size
 from .schedule import Budget
 from .split import hold_out
@@ -32,32 +30,8 @@ from .step import Job
 from .truth import LabelledSlice, Painted, prepare
 from .watch import Watch
 
-RESULT_FILE = "result.json"
-
 SECONDS = {"cpu": 60.0, "cuda": 20.0, "mps": 30.0}
 """Time for a run that was given neither time nor steps, by device."""
-
-
-@dataclass(frozen=True)
-class TrainingResult:
-    """What came out of a run.
-
-    Attributes
-    ----------
-    card
-        Of the new model in the library.
-    verdict
-        Old against new on the held-out labels.
-    message
-        The outcome in words.
-    notes
-        Everything else that was said on the way.
-    """
-
-    card: ModelCard
-    verdict: Verdict
-    message: str
-    notes: tuple[str, ...]
 
 
 def carry_out(run: TrainingRun, report: Reporter, started: float = -1.0) -> TrainingResult:
@@ -206,56 +180,3 @@ def limit(slices: list[LabelledSlice], job: Job, budget: Budget, watch: Watch) -
         return slices
     watch.say(f"Of {len(slices)} held-out slices, {most} are measured, so that measuring leaves time for training.")
     return [slices[int((i + 0.5) * len(slices) / most)] for i in range(most)]
-
-
-def keep(run: TrainingRun, start: Start, job: Job, best: Best, verdict: Verdict, watch: Watch) -> TrainingResult:
-    """Add the new model to the library, beside the old ones, and say how it compares."""
-    parent = start.parent
-    remarks = [str(verdict)]
-    if watch.stopped:
-        remarks.append("Stopped early.")
-    for k in best.scores.empty if best.scores else ():
-        remarks.append(f"'{job.classes[k - 1].name}' is not found at all in the held-out slices.")
-    if not verdict.promoted:
-        remarks.append(f"Worse than its start: kept aside as {run.name}-rejected.")
-    scores = []
-    if best.scores:
-        on = f"{len(job.held_out)} held-out slices"
-        scores = [Score(metric="dice", value=round(best.scores.mean(), 4), on=on)]
-        scores += [
-            Score(metric=f"dice {c.name}", value=round(d, 4), on=on)
-            for c, d in zip(job.classes, best.scores.dice[1:], strict=True) if not math.isnan(d)
-        ]  # fmt: skip
-        if not math.isnan(verdict.old):
-            scores.append(Score(metric="dice of its start", value=round(verdict.old, 4), on=on))
-    sources = sorted({pair.image.name for pair in run.pairs})
-    data = f"{len(job.samples.slices)} slices of {', '.join(sources[:3])}{' and others' if len(sources) > 3 else ''}"
-    card = start.card.model_copy(update={
-        "name": run.name if verdict.promoted else f"{run.name}-rejected",
-        "title": "",
-        "sides": job.sides,
-        "description": " ".join(remarks),
-        "trained_on": data,
-        "scores": tuple(s for s in scores if not math.isnan(s.value)),
-        "parent": run.start if parent is None else parent.reference,
-        "parent_sha256": parent.sha256 if parent else "",
-        "sha256": "",
-    })  # fmt: skip
-    card = add_model(job.network.to("cpu", memory_format=torch.contiguous_format).eval(), card)  # type: ignore[call-overload]
-    message = f"{card.reference}: {' '.join(remarks)}"
-    result = TrainingResult(card, verdict, message, tuple(watch.notes))
-    write_result(run, result, best.step)
-    with suppress(Cancelled):  # the work is done
-        watch.end()
-    return result
-
-
-def write_result(run: TrainingRun, result: TrainingResult, step: int) -> None:
-    """Write ``result.json`` beside ``run.json``."""
-    assert run.folder is not None
-    old, new = (None if math.isnan(d) else d for d in (result.verdict.old, result.verdict.new))
-    content = {
-        "model": result.card.reference, "promoted": result.verdict.promoted, "old_dice": old, "new_dice": new,
-        "best_step": step, "message": result.message, "notes": list(result.notes),
-    }  # fmt: skip
-    write_text(run.folder / RESULT_FILE, json.dumps(content, indent=2))
