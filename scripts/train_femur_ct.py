@@ -1,6 +1,7 @@
 """Train the built-in model ``femur-ct`` on synthetic CT only, and put it where the package ships it.
 
     python scripts/train_femur_ct.py [--people 320] [--minutes 40] [--seed 0] [--output FOLDER]
+    python scripts/train_femur_ct.py --memory [--output FOLDER]     # renews only what the model remembers
 
 Draws made-up people with exact outlines of both femora (`napari_medseg.phantoms`), trains from random weights with the
 same `train` that users call, scores the result on people it has not seen, and writes the model with its card.
@@ -18,18 +19,24 @@ from pathlib import Path
 import numpy as np
 import tifffile
 
-from napari_medseg.core import Progress, Score
+from napari_medseg.core import Image, Labels, Progress, Score
+from napari_medseg.core.geometry import Geometry
 from napari_medseg.evaluation import evaluate
 from napari_medseg.inference import segment
 from napari_medseg.models import find_model, load_model
-from napari_medseg.models.weights import save_network
+from napari_medseg.models.weights import read_card, save_network
 from napari_medseg.phantoms import FEMURS, femur_sample, femur_slices
 from napari_medseg.training import TrainingRun, train
+from napari_medseg.training.memory import Memory, write_memory
 from napari_medseg.training.options import TrainOptions
 from napari_medseg.training.run import Pair
+from napari_medseg.training.truth import LabelledSlice, paint, prepare
 
 UNSEEN = 900_000
 """First seed of the people that measure."""
+
+LEGS = (*np.linspace(-0.1, 0.2, 14), *np.linspace(0.22, 0.83, 18), *np.linspace(0.85, 1.12, 16))
+"""Levels of the slices that are remembered, most at hip and knee; 0 and 1 are the ends of the femur."""
 
 SHIPPED = Path(__file__).parents[1] / "src" / "napari_medseg" / "models" / "starters" / "femur-ct"
 
@@ -48,6 +55,22 @@ def draw_person(folder: Path, seed: int, slices: int = 8) -> Pair:
     tifffile.imwrite(pair.image, image, photometric="minisblack")
     tifffile.imwrite(pair.labels, labels, photometric="minisblack")
     return pair
+
+
+def remember(folder: Path) -> int:
+    """Write what the model remembers: two slices each of some people it learnt from, evenly from hip to shin."""
+    card = read_card(folder)
+    index = {0: 0} | {c.value: i for i, c in enumerate(FEMURS, 1)}
+    slices: list[LabelledSlice] = []
+    for seed in range(len(LEGS) // 2):
+        own = [float(level) for level in LEGS[seed :: len(LEGS) // 2]]
+        # The range of values is measured over a whole leg, as when a series is segmented.
+        image, labels, _ = femur_slices(seed, [*own, *np.linspace(0, 1, 6).tolist()])
+        names = tuple(f"made-up person {seed}, slice {z}" for z in range(len(image)))
+        stack = Image(image, "ZYX", Geometry.unknown(3), names)
+        truth = Labels(labels, FEMURS, Geometry.unknown(3))
+        slices += prepare(paint(stack, truth, range(len(own))), card, index, print)
+    return write_memory(folder, Memory(tuple(slices)), card)
 
 
 def tell(progress: Progress) -> None:
@@ -76,7 +99,11 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=40)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=Path, default=SHIPPED)
+    parser.add_argument("--memory", action="store_true", help="renew only what the model remembers")
     arguments = parser.parse_args()
+    if arguments.memory:
+        print(remember(arguments.output), "slices remembered")
+        return
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         with ProcessPoolExecutor() as pool:
@@ -106,6 +133,7 @@ def main() -> None:
         "pixel_size": None,
     })  # fmt: skip
     card = save_network(arguments.output, card, trained.network, half=True)
+    remember(arguments.output)
     print(card.model_dump_json(indent=2))
 
 

@@ -57,3 +57,9 @@ def test_wheel_holds_the_built_in_models(wheels: dict[str, Path]) -> None:
     weights = [i for i in zipfile.ZipFile(wheels["tree"]).infolist() if i.filename.endswith("model.safetensors")]
     assert weights
     assert sum(i.file_size for i in weights) <= 15e6
+
+
+def test_wheel_holds_what_the_built_in_model_remembers(wheels: dict[str, Path]) -> None:
+    for wheel in wheels.values():
+        (memory,) = [i for i in zipfile.ZipFile(wheel).infolist() if i.filename.endswith("femur-ct/memory.zip")]
+        assert memory.file_size <= 2e6

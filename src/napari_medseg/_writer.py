@@ -11,6 +11,7 @@ from typing import Any
 from . import io
 from ._layers import LayerDataTuple, labels_from_layer
 from .core import Labels, OutputError
+from .editing.journal import note_saved
 
 
 def write_file(path: str, data: Any, meta: Mapping[str, Any]) -> list[str]:
@@ -22,6 +23,7 @@ def write_file(path: str, data: Any, meta: Mapping[str, Any]) -> list[str]:
     if not any(target.name.lower().endswith(s) for f in io.FORMATS if f.write for s in f.suffixes):
         target = target.with_name(f"{target.name}.tif")
     io.write(target, _labels(data, meta), overwrite=True)
+    note_saved(data)
     return [str(target)]
 
 
@@ -44,6 +46,7 @@ def write_folder(path: str, data: Any, meta: Mapping[str, Any]) -> list[str]:
         if target.suffix:
             target.rmdir()
         raise
+    note_saved(data)
     return [str(target)]
 
 

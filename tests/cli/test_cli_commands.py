@@ -194,6 +194,13 @@ def test_models_are_listed_shown_and_not_removed_when_shipped(run: Run) -> None:
         assert name in run("models", "show", name).out
         assert json.loads(run("models", "show", name, "--json").out)["name"] == name.partition("@")[0]
         assert run("models", "remove", name).code == 2
+    assert "48 labelled slices it learnt from" in run("models", "show", "femur-ct").out
+
+
+def test_a_memory_is_exported_only_when_asked(run: Run, tmp_path: Path) -> None:
+    for name, extra in (("without", ()), ("with", ("--with-memory",))):
+        assert run("models", "export", "femur-ct", tmp_path / name, *extra).code == 0
+        assert (tmp_path / name / "memory.zip").exists() == bool(extra)
 
 
 @pytest.fixture
@@ -226,6 +233,14 @@ def test_train_passes_pairs_classes_and_only_given_settings(run: Run, trained: d
         "group": "p[0-9]+",
         "unlabelled": 0,
     }
+
+
+def test_train_recalls_what_a_model_remembers_from_its_first_ancestor(run: Run, trained: dict[str, Any]) -> None:
+    assert run("train", "--data", "a", "b", "--recall", "femur-ct", "--max-steps", "5").code == 0
+    made = trained["data"]
+    assert (made.recall, made.start, made.name) == ("femur-ct", "femur-ct@1", "femur-ct")
+    assert run("train", "--data", "a", "b", "--recall", "femur-ct", "--model", "unet:resnet18").code == 0
+    assert trained["data"].start == "unet:resnet18"
 
 
 @pytest.mark.parametrize("masks", ["empty", "nowhere", "taller", "strangers"])

@@ -360,3 +360,59 @@ def test_image_is_never_replaced_by_its_own_mask(run: Run, series: Path, tmp_pat
         result = run(*arguments, *extra)
         assert (result.code, "folder of the input" in result.err) == (2, True), result.err
     assert {p.name: p.read_bytes() for p in series.iterdir()} == {"0.png": before["0.png"]}
+
+
+def test_suggestions_are_told_by_name_and_reported(run: Run, series: Path, tmp_path: Path) -> None:
+    faint = bright_square(3)
+    faint[faint > 128] = 130
+    Picture.fromarray(faint).save(series / "3.png")
+    out, report = tmp_path / "masks", tmp_path / "report.json"
+    result = run("segment", series, "--model", "any", "--output", out, "--suggest", 2, "--report", report)
+    assert result.code == 0, result.err
+    record = json.loads(report.read_text())
+    assert record["look_at"][0] == "3.png"
+    assert f"Look next at {'; '.join(record['look_at'])}, most doubtful first" in result.out
+    resumed = run("segment", series, "--model", "any", "--output", out, "--resume", "--suggest", 1)
+    assert resumed.code == 0, "suggestions do not change the masks"
+
+
+def test_slices_that_have_a_mask_already_are_not_suggested(run: Run, series: Path, tmp_path: Path) -> None:
+    painted, report = tmp_path / "painted", tmp_path / "report.json"
+    painted.mkdir()
+    for name in ("0_mask.png", "3_mask.png"):
+        Picture.fromarray(bright_square(0)).save(painted / name)
+    flags = ["--suggest", 9, "--labelled", painted, "--report", report]
+    assert run("segment", series, "--model", "any", "--output", tmp_path / "masks", *flags).code == 0
+    assert sorted(json.loads(report.read_text())["look_at"]) == ["1.png", "2.png", "4.png", "5.png"]
+    (painted / "0_mask.png").rename(painted / "9.png")
+    (painted / "3_mask.png").unlink()
+    result = run("segment", series, "--model", "any", "--output", tmp_path / "more", *flags, "--overwrite")
+    assert result.code == 2
+    assert "has the name of a slice" in result.err
+
+
+def test_cancelled_run_suggests_of_what_is_finished(
+    run: Run, series: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """G2."""
+    segment_until(2, monkeypatch)
+    report = tmp_path / "report.json"
+    flags = ["--suggest", 9, "--report", report]
+    assert run("segment", series, "--model", "any", "--output", tmp_path / "masks", *flags).code == 130
+    assert sorted(json.loads(report.read_text())["look_at"]) == ["0.png", "1.png", "2.png"]
+
+
+def test_images_of_a_set_are_suggested_by_name(run: Run, images: Path, tmp_path: Path) -> None:
+    pixels = np.asarray(Picture.open(images / "knee.png")).copy()
+    pixels[pixels > 128] = 129
+    Picture.fromarray(pixels).save(images / "knee.png")
+    result = run("segment", images, "--model", "any", "--output", tmp_path / "masks", "--suggest", 1)
+    assert "Look next at knee.png, most doubtful first" in result.out
+
+
+def test_large_single_image_tells_where_to_look(run: Run, tmp_path: Path) -> None:
+    pixels = np.full((400, 500), 40, np.uint8)
+    pixels[192:256, 320:384] = 128
+    Picture.fromarray(pixels).save(tmp_path / "slide.png")
+    flags = ["--model", "any", "--output", tmp_path / "masks", "--suggest", 2]
+    assert "Look next at rows 192-255, columns 320-383; rows " in run("segment", tmp_path / "slide.png", *flags).out

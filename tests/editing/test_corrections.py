@@ -130,6 +130,78 @@ def test_undo_after_a_result_brings_no_stale_pixels_back() -> None:
     assert layer.data[3].any()  # the stroke in another slice could be undone and redone
 
 
+@pytest.mark.parametrize("scripted", [False, True])
+def test_result_in_one_slice_leaves_a_stroke_through_others_undoable(scripted: bool) -> None:
+    """G7."""
+    _, layer, corrections = opened()
+    if scripted:
+        layer.data_setitem((np.array([0, 1, 2]), np.array([5, 5, 5]), np.array([5, 5, 5])), [2, 3, 4])
+    else:
+        layer.n_edit_dimensions = 3
+        layer.brush_size = 5
+        stroke(layer, (1, 5, 5), label=2)
+    painted = layer.data.copy()
+    corrections.write(1, np.ones(SHAPE[1:], np.uint8))
+    shown = layer.data[1].copy()
+    layer.undo()
+    assert not layer.data[[0, 2, 3]].any()
+    assert (layer.data[1] == shown).all()
+    assert corrections.edited_slices() == (1,)
+    layer.redo()
+    assert (layer.data[[0, 2, 3]] == painted[[0, 2, 3]]).all()
+    assert (layer.data[1] == shown).all()
+
+
+def test_undo_in_a_hidden_layer_before_a_result_is_not_missed() -> None:
+    """G5, G7: napari tells of it only when the layer is shown again."""
+    _, layer, corrections = opened()
+    stroke(layer, (0, 5, 5))
+    stroke(layer, (2, 5, 5))
+    layer.visible = False
+    layer.undo()
+    told: list[object] = []
+    corrections.touched.connect(told.append)
+    corrections.write(3, np.ones(SHAPE[1:], np.uint8))
+    assert [list(boxes) for boxes in told] == [[2]]
+
+
+def test_listeners_find_the_pixels_of_scripted_edits_and_fills_in_the_layer() -> None:
+    """napari itself tells of them first and writes then."""
+    _, layer, corrections = opened()
+    seen: list[int] = []
+    corrections.changed.connect(lambda: seen.append(int(corrections.edited(0).sum())))
+    layer.data_setitem((np.array([0]), np.array([4]), np.array([6])), 3)
+    layer.fill((0, 0, 0), 2)
+    assert seen == [1, SHAPE[1] * SHAPE[2]]
+
+
+def test_suggested_and_held_out_slices_are_kept_and_told() -> None:
+    _, layer, corrections = opened()
+    told: list[int] = []
+    corrections.changed.connect(lambda: told.append(1))
+    corrections.set_suggested([2, 0])
+    corrections.set_held_out([3])
+    assert (corrections.suggested, corrections.held_out, len(told)) == ((2, 0), {3}, 2)
+    layer.data = layer.data.copy()
+    assert corrections.suggested == (2, 0)
+    layer.data = np.zeros((2, 8, 8), np.uint8)
+    assert (corrections.suggested, corrections.held_out) == ((), frozenset())
+
+
+def test_restored_pixels_are_the_users_and_newer_ones_win() -> None:
+    """G6."""
+    _, layer, corrections = opened()
+    stroke(layer, (1, 5, 5), label=4)
+    newer = corrections.edited(1)
+    mine = np.zeros(SHAPE[1:], bool)
+    mine[:8, :8] = True
+    corrections.restore(1, np.where(mine, 2, 9).astype(np.uint8), mine)
+    assert (layer.data[1] == np.where(newer, 4, np.where(mine, 2, 0))).all()
+    assert (corrections.edited(1) == (mine | newer)).all()
+    corrections.write(1, np.full(SHAPE[1:], 7, np.uint8))
+    assert (layer.data[1] == np.where(newer, 4, np.where(mine, 2, 7))).all()
+
+
 def test_strokes_before_the_first_look_count() -> None:
     viewer = ViewerModel()
     layer = viewer.add_labels(np.zeros(SHAPE, np.uint8))

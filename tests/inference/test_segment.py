@@ -249,3 +249,77 @@ def test_network_in_training_stays_in_training(make_image: MakeImage, make_model
     model.network.train()
     segment(make_image(stack), model)
     assert model.network.training
+
+
+def faint(stack: Stack, *places: int) -> Stack:
+    """The stack with slices whose square is hardly told from the ground."""
+    data = stack.copy()
+    for z in places:
+        data[z][data[z] > 50] = 52
+    return data
+
+
+def test_suggestions_are_the_slices_of_most_doubt(make_image: MakeImage, make_model: MakeModel, stack: Stack) -> None:
+    image, model = make_image(faint(stack, 8)), make_model()
+    assert segment(image, model).look_at == ()
+    labels = segment(image, model, suggest=3)
+    assert labels.look_at[0] == 8
+    assert len(labels.look_at) == 3
+    assert segment(image, model, suggest=3).look_at == labels.look_at
+    np.testing.assert_array_equal(labels.data, segment(image, model).data)
+
+
+def test_labelled_slices_are_not_suggested(make_image: MakeImage, make_model: MakeModel, stack: Stack) -> None:
+    labels = segment(make_image(faint(stack, 8)), make_model(), suggest=12, labelled=[8])
+    assert sorted(labels.look_at) == [*range(8), 9, 10, 11]
+
+
+def test_every_finished_slice_reports_its_doubt(make_image: MakeImage, make_model: MakeModel, stack: Stack) -> None:
+    """What a cancelled run has told is enough for suggestions."""
+    reports: list[Progress] = []
+    segment(make_image(stack), make_model(), suggest=1, report=reports.append, batch=5)
+    finished = [r.metrics for r in reports if r.result is not None]
+    assert all({"border", "patch", "found"} <= metrics.keys() for metrics in finished)
+    assert ["before" in metrics for metrics in finished] == [False] * 2 + [True] * 10
+    reports.clear()
+    segment(make_image(stack), make_model(), report=reports.append)
+    assert not any(r.metrics for r in reports)
+
+
+def test_only_slices_with_a_result_are_suggested(
+    make_image: MakeImage, make_model: MakeModel, stack: Stack, unreadable: Callable[..., Any]
+) -> None:
+    """S3: missing and unreadable slices, and those that were not asked for."""
+    image = make_image(unreadable(stack, {4}), missing=frozenset({6}))
+    labels = segment(image, make_model(), suggest=99, slices="2:9")
+    assert sorted(labels.look_at) == [2, 3, 5, 7, 8]
+
+
+@pytest.mark.parametrize("slices", ["", "3:4"])
+def test_one_slice_can_be_suggested(make_image: MakeImage, make_model: MakeModel, stack: Stack, slices: str) -> None:
+    """S7."""
+    image = make_image(stack if slices else stack[0])
+    assert segment(image, make_model(), suggest=6, slices=slices).look_at == (3 if slices else 0,)
+
+
+def test_class_found_nowhere_is_said(make_image: MakeImage, make_model: MakeModel, stack: Stack) -> None:
+    image, model = make_image(np.minimum(stack, 60)), make_model(count=2)
+    labels = segment(image, model, suggest=2)
+    assert [f.message for f in labels.findings] == ["Found in none of the 12 slices: class 2."]
+    assert len(labels.look_at) == 2
+    assert not segment(image, model).findings
+    nothing = segment(make_image(np.minimum(stack, 20)), model, suggest=2)
+    assert "class 1, class 2" in nothing.findings[0].message
+    assert len(nothing.look_at) == 2
+
+
+def test_suggestions_cost_no_pass_through_the_network(
+    make_image: MakeImage, make_model: MakeModel, stack: Stack
+) -> None:
+    def passes(suggest: int) -> int:
+        model, seen = make_model(), []
+        model.network.register_forward_hook(lambda *args: seen.append(1))
+        segment(make_image(stack), model, suggest=suggest, precision="fp32", batch=1)
+        return len(seen)
+
+    assert passes(5) == passes(0)

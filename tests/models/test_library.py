@@ -26,6 +26,7 @@ from napari_medseg.models import (
     remove_model,
     save_network,
 )
+from napari_medseg.models.library import lineage, versions
 
 Tiny = tuple[ModelCard, Any]
 
@@ -177,6 +178,41 @@ def test_export_as_folder_and_zip_comes_back(shipped: Path, tmp_path: Path) -> N
         assert weights.read_bytes() == (shipped / "model.safetensors").read_bytes()
         assert load_model(card.reference).card == card
     assert len([*(tmp_path / "out").iterdir()]) == 2
+
+
+def test_a_memory_leaves_the_library_only_when_asked_and_comes_back(shipped: Path, tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="remembers nothing"):
+        export_model("starter", tmp_path / "nothing", with_memory=True)
+    (shipped / "memory.zip").write_bytes(b"slices")
+    assert not (export_model("starter", tmp_path / "without") / "memory.zip").exists()
+    folder = export_model("starter", tmp_path / "with", with_memory=True)
+    archive = export_model("starter", tmp_path / "with.zip", with_memory=True)
+    for source, name in ((folder, "from-folder"), (archive, "from-zip")):
+        found = find_model(import_model(source, name).reference)
+        assert (found / "memory.zip").read_bytes() == b"slices"
+    with pytest.raises(OutputError, match="ONNX"):
+        export_model("starter", tmp_path / "m.onnx", "onnx", with_memory=True)
+
+
+def test_what_belongs_beside_a_model_is_there_with_it(tiny: Tiny) -> None:
+    card = add_model(tiny[1], tiny[0], lambda folder: (folder / "memory.zip").write_bytes(b"slices"))
+    assert (find_model(card.reference) / "memory.zip").read_bytes() == b"slices"
+
+
+def test_a_lineage_goes_back_to_the_first_ancestor_that_is_still_there(tiny: Tiny) -> None:
+    card, network = tiny
+    first = add_model(network, card.model_copy(update={"parent": "unet:tu-resnet10t"}))
+    line = [first]
+    for _ in range(3):
+        last = {"parent": line[-1].reference, "parent_sha256": line[-1].sha256}
+        line.append(add_model(network, card.model_copy(update=last)))
+    assert lineage(line[-1]) == tuple(line)
+    assert versions("tiny") == tuple(line)
+    assert versions("nobody") == ()
+    remove_model("tiny@2")
+    assert lineage(line[-1]) == tuple(line[2:])
+    other = line[-1].model_copy(update={"parent_sha256": "0" * 64})
+    assert lineage(other) == (other,), "a model of that name, but not the one it was trained from"
 
 
 def test_export_never_overwrites_and_knows_its_formats(tmp_path: Path) -> None:

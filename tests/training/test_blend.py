@@ -22,7 +22,10 @@ def mix(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[Best, float]]:
     def blend(mixed: float, held_out: tuple[Any, ...] = (1,), least: float = 0) -> tuple[Best, float]:
         network = torch.nn.Linear(1, 1, bias=False)
         monkeypatch.setattr(blending, "score", lambda *_: HeldOut((0.0, mixed)))
-        job: Any = SimpleNamespace(network=network, options=TrainOptions(), held_out=held_out, engine=None)
+        samples = SimpleNamespace(slices=[None] * 6)
+        job: Any = SimpleNamespace(
+            network=network, options=TrainOptions(), held_out=held_out, engine=None, samples=samples
+        )
         watch: Any = SimpleNamespace(metrics={})
         best = Best({"weight": torch.ones(1, 1)}, HeldOut((0.0, 0.9)) if held_out else None, 7, 0.9)
         kept = blending.blend(job, {"weight": torch.zeros(1, 1)}, best, watch, lambda s: s.mean() >= least)
@@ -33,7 +36,7 @@ def mix(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[Best, float]]:
 
 def test_the_result_lies_between_start_and_trained(mix: Callable[..., tuple[Best, float]]) -> None:
     kept, weight = mix(0.88)
-    assert weight == pytest.approx(TrainOptions().blend)
+    assert weight == pytest.approx(0.6)
     assert kept.scores is not None
     assert kept.scores.mean() == 0.88
 
@@ -47,7 +50,7 @@ def test_a_start_that_knows_nothing_of_such_images_is_not_mixed_in(mix: Callable
 
 def test_without_held_out_slices_the_start_is_mixed_in(mix: Callable[..., tuple[Best, float]]) -> None:
     kept, weight = mix(0.0, held_out=())
-    assert weight == pytest.approx(TrainOptions().blend)
+    assert weight == pytest.approx(0.6)
     assert kept.scores is None
 
 
@@ -55,3 +58,10 @@ def test_mixing_never_costs_the_promotion(mix: Callable[..., tuple[Best, float]]
     """T6."""
     assert mix(0.85, least=0.88)[1] == 1
     assert mix(0.89, least=0.88)[1] < 1
+
+
+def test_the_fewer_the_slices_the_more_of_the_start_stays() -> None:
+    shares = [blending.choose_share(n) for n in (1, 3, 6, 16, 200)]
+    assert shares == sorted(shares)
+    assert shares[1] < 0.5 < shares[2]
+    assert 0 < shares[0] < shares[-1] < 1

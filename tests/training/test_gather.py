@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from napari_medseg.core import ClassInfo, InputError, ModelCard
-from napari_medseg.training import Pair
+from napari_medseg.training import Pair, TrainOptions
 from napari_medseg.training.gather import gather
 from napari_medseg.training.schedule import Budget
 from napari_medseg.training.truth import Painted, prepare
@@ -23,7 +23,7 @@ CARD = ModelCard(name="n", classes=(ClassInfo.numbered(1), ClassInfo.numbered(2)
 
 
 def read(folders: Folders, listener: Listener) -> list[Painted]:
-    return gather([Pair(image=folders[0], labels=folders[1])], "", Watch(listener, Budget(None, 1)))
+    return gather([Pair(image=folders[0], labels=folders[1])], TrainOptions(), Watch(listener, Budget(None, 1)))
 
 
 def rename(folders: Folders, *names: str) -> Folders:
@@ -74,7 +74,7 @@ def test_a_slice_whose_pixels_turn_out_damaged_is_left_out_and_named(
     folders = write_series(4)
     painted = read(folders, listener)
     _spoil(folders[0] / "2.png")
-    ready = prepare(painted, CARD, {0: 0, 1: 1, 2: 2}, None, Watch(listener, Budget(None, 1)).say)
+    ready = prepare(painted, CARD, {0: 0, 1: 1, 2: 2}, Watch(listener, Budget(None, 1)).say)
     assert [one.name for one in ready] == ["0.png", "1.png", "3.png"]
     assert "2.png is left out" in listener.said
 

@@ -11,11 +11,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from napari_medseg.core import ClassInfo, Progress
+from napari_medseg.core import ClassInfo, Image, ModelCard, Progress
+from napari_medseg.core.geometry import Geometry
 from napari_medseg.training import LOSSES, TrainOptions, loop
 from napari_medseg.training.engine import Engine
 from napari_medseg.training.guard import HeldOut, Verdict
 from napari_medseg.training.loop import Best, fit
+from napari_medseg.training.preview import Asked, Previews
 from napari_medseg.training.samples import Samples
 from napari_medseg.training.schedule import Budget
 from napari_medseg.training.step import Job
@@ -51,18 +53,22 @@ def fit_scripted(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[Best, S
         held_out: int = 50,
         report: Callable[[Progress], None] = lambda progress: None,
         passes: Callable[[HeldOut], bool] = lambda scores: True,
+        previews: Previews | None = None,
+        **settings: Any,
     ) -> tuple[Best, Script, Job]:
         script = Script(dice)
+        torch.manual_seed(0)
         monkeypatch.setattr(loop, "score", script)
         target = np.zeros((32, 32), np.int16)
         target[8:20, 8:20] = 1
         one = LabelledSlice("a", target[None].astype(np.float16), target)
         job = Job(
             nn.Conv2d(1, 2, 1), False, Samples([one], (32, 32), 0), [one] * held_out, [ClassInfo.numbered(1)],
-            Engine(torch.device("cpu"), "fp32", 2, 32), TrainOptions(max_steps=STEPS, augmentation="none"), 1, False,
+            Engine(torch.device("cpu"), "fp32", 2, 32), TrainOptions(max_steps=STEPS, augmentation="none", **settings),
+            1, False,
         )  # fmt: skip
         budget = Budget(None, STEPS)
-        return fit(job, budget, Watch(report, budget, clock=iter(range(10**6)).__next__), passes), script, job
+        return fit(job, budget, Watch(report, budget, clock=iter(range(10**6)).__next__), passes, previews), script, job
 
     return run
 
@@ -143,3 +149,41 @@ def test_where_all_are_worse_than_the_start_the_best_of_them_is_kept_and_not_pro
 def test_nothing_held_out_keeps_the_last(fit_scripted: Callable[..., Any]) -> None:
     best, script, _ = fit_scripted(0.5, held_out=0)
     assert (best.step, best.scores, script.weights) == (STEPS, None, [])
+
+
+def test_patience_ends_a_run_that_gets_no_better(
+    fit_scripted: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With patience, every step of these 16 is validated."""
+    listener = Listener()
+    best, script, job = fit_scripted(0.5, 0.9, 0.6, 0.7, 0.8, report=listener, patience=3)
+    assert "not risen for 3 validations: stopped at step 5" in listener.said
+    assert (best.step, best.record, len(script.weights)) == (2, 0.9, 5)
+    assert same(job.network.state_dict(), script.weights[1])
+    listener = Listener()
+    assert len(fit_scripted(0.5, report=listener)[1].weights) == 8
+    assert "stopped" not in listener.said
+
+
+def test_a_plateau_of_the_held_out_dice_makes_smaller_steps(fit_scripted: Callable[..., Any]) -> None:
+    def rates(**settings: Any) -> list[float]:
+        listener = Listener()
+        fit_scripted(0.5, report=listener, **settings)
+        return [p.metrics["learning_rate"] for p in listener.heard if "learning_rate" in p.metrics]
+
+    largest = max(rates(scheduler="constant"))
+    assert rates(scheduler="constant")[-1] == largest
+    assert rates(scheduler="plateau")[-1] < 0.2 * largest
+
+
+def test_looking_on_changes_nothing(fit_scripted: Callable[..., Any]) -> None:
+    """With steps alone the same seed gives the same weights, whether or not the slice in view is shown meanwhile."""
+    image = Image(np.arange(32 * 32, dtype=np.uint8).reshape(32, 32), "YX", Geometry.unknown(2))
+    looks = iter(range(0, 10**6, 10))
+    previews = Previews(
+        lambda: Asked((0,), image, 0), ModelCard(name="a", classes=(ClassInfo.numbered(1),)), looks.__next__
+    )
+    listener = Listener()
+    shown = fit_scripted(0.5, report=listener, previews=previews)[2].network.state_dict()
+    assert any(p.result is not None for p in listener.heard)
+    assert same(shown, fit_scripted(0.5)[2].network.state_dict())

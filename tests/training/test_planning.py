@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +32,7 @@ def mask(*values: int) -> np.ndarray:
 
 @pytest.mark.parametrize(("count", "held"), [(2, []), (3, [1]), (6, [3]), (10, [3, 7])])
 def test_inner_slices_are_held_out(paint_slices: Paint, count: int, held: list[int]) -> None:
-    training, measuring, note = hold_out(paint_slices(*[mask(1)] * count), 0.2, None)
+    training, measuring, note = hold_out(paint_slices(*[mask(1)] * count), 0.2)
     assert [one.z for one in measuring] == held
     assert len(training) + len(measuring) == count
     assert bool(note) == (count < 3)
@@ -40,20 +41,20 @@ def test_inner_slices_are_held_out(paint_slices: Paint, count: int, held: list[i
 def test_a_slice_alone_with_its_class_is_not_held_out(paint_slices: Paint) -> None:
     """T9."""
     painted = paint_slices(*[mask(1), mask(1), mask(1, 2), mask(1), mask(1)])
-    _, measuring, _ = hold_out(painted, 0.2, None)
+    _, measuring, _ = hold_out(painted, 0.2)
     assert [one.z for one in measuring] != [2]
     assert len(measuring) == 1
 
 
 def test_groups_are_held_out_whole(paint_slices: Paint) -> None:
     painted = paint_slices(*[mask(1)] * 6, groups=("a", "a", "b", "b", "c", "c"))
-    training, measuring, _ = hold_out(painted, 0.2, None)
+    training, measuring, _ = hold_out(painted, 0.2)
     assert {one.group for one in training}.isdisjoint({one.group for one in measuring})
     assert len(measuring) == 2
 
 
 def test_background_slices_do_not_measure(paint_slices: Paint) -> None:
-    _, measuring, _ = hold_out(paint_slices(mask(1), mask(), mask(), mask(1), mask(1)), 0.2, None)
+    _, measuring, _ = hold_out(paint_slices(mask(1), mask(), mask(), mask(1), mask(1)), 0.2)
     assert [one.z for one in measuring] == [3]
 
 
@@ -88,7 +89,7 @@ def test_the_only_class_is_found_under_another_value() -> None:
 
 def test_a_class_called_background_is_background(paint_slices: Paint) -> None:
     painted = paint_slices(mask(1, 2))
-    found = find_classes(painted, name_classes(["1=Background", "2=bone"]), unlabelled=0)
+    found = find_classes(painted, name_classes(["1=Background", "2=bone"]))
     classes, index, _ = merge_classes((), found)
     assert [c.name for c in classes] == ["bone"]
     assert (index[1], index[2]) == (0, 1)
@@ -99,19 +100,18 @@ def test_masks_that_teach_nothing_are_refused(
     paint_slices: Paint, values: tuple[int, ...], unlabelled: int | None
 ) -> None:
     """T1."""
-    painted = paint_slices(mask(*values))
-    classes, index, _ = merge_classes((), find_classes(painted, (), unlabelled))
+    painted = [replace(one, unlabelled=unlabelled) for one in paint_slices(mask(*values))]
+    classes, index, _ = merge_classes((), find_classes(painted, ()))
     with pytest.raises(InputError, match="painted"):
-        check_painted(painted, classes, index, unlabelled)
+        check_painted(painted, classes, index)
 
 
 def test_sides_are_told_by_names_or_places(paint_slices: Paint) -> None:
-    plain, index = (ClassInfo.numbered(1), ClassInfo.numbered(2)), {0: 0, 1: 1, 2: 2}
-    beside = paint_slices(mask(1, 2), mask(1, 2))
-    assert "left of" in are_sides(beside, plain, index, None)
-    assert not are_sides(paint_slices(mask(1, 2), mask(2, 1)), plain, index, None)
-    assert "names a side" in are_sides(paint_slices(mask(1, 2), mask(2, 1)), (LEFT, RIGHT), index, None)
-    assert not are_sides(paint_slices(mask(0, 1), mask(0, 1)), plain[:1], index, None)
+    plain = (ClassInfo.numbered(1), ClassInfo.numbered(2))
+    assert "left of" in are_sides(plain, [{1: 0.2, 2: 0.7}] * 2)
+    assert not are_sides(plain, [{1: 0.2, 2: 0.7}, {1: 0.7, 2: 0.2}])
+    assert "names a side" in are_sides((LEFT, RIGHT), [{1: 0.2, 2: 0.7}, {1: 0.7, 2: 0.2}])
+    assert not are_sides(plain[:1], [{1: 0.6}] * 2)
 
 
 def test_a_run_is_saved_and_read_again(tmp_path: Path) -> None:
@@ -162,8 +162,8 @@ def test_a_value_has_one_name_and_a_name_one_value(paint_slices: Paint) -> None:
     with pytest.raises(InputError, match="Value 3 is named twice: 'vein' and 'artery'"):
         name_classes(["3=vein", "3=artery"])
     with pytest.raises(InputError, match="1 and 2 are both named 'bone'"):
-        find_classes(paint_slices(mask(1, 2)), name_classes(["1=bone", "2=bone"]), None)
-    assert find_classes(paint_slices(mask(1, 2)), name_classes(["1=background", "2=background"]), None)
+        find_classes(paint_slices(mask(1, 2)), name_classes(["1=bone", "2=bone"]))
+    assert find_classes(paint_slices(mask(1, 2)), name_classes(["1=background", "2=background"]))
 
 
 def test_a_name_of_the_start_is_not_given_to_another_value() -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
+import pytest
 
 from napari_medseg.training.losses import IGNORE
 from napari_medseg.training.samples import Samples, sample_size
@@ -63,6 +66,47 @@ def test_same_seed_same_samples() -> None:
 
 def test_small_slices_are_given_whole_and_large_ones_in_crops() -> None:
     small, large = labelled(np.zeros((100, 400))), labelled(np.zeros((1000, 300)))
-    assert sample_size([small], 0, 256, 32) == (128, 448)
-    assert sample_size([small, large], 0, 256, 32) == (256, 256)
-    assert sample_size([small], 64, 256, 32) == (64, 64)
+    assert sample_size([small], 0, (128, 256), 32) == (128, 448)
+    assert sample_size([small, large], 0, (128, 256), 32) == (256, 256)
+    assert sample_size([small], 64, (128, 256), 32) == (64, 64)
+
+
+@pytest.mark.parametrize(("object_size", "side"), [(20, 128), (60, 160), (300, 256)])
+def test_crops_are_two_or_three_objects_wide(object_size: int, side: int) -> None:
+    target = np.zeros((1000, 1000))
+    target[100 : 100 + object_size, 100:110] = 1
+    target[700:710, 600 : 600 + object_size] = 2
+    target[5, 5] = 1  # a speck
+    assert sample_size([labelled(target)], 0, (128, 256), 32) == (side, side)
+
+
+def test_strokes_say_nothing_about_the_size_of_objects() -> None:
+    target = np.full((1000, 1000), IGNORE)
+    target[100:110, 100:110] = 1
+    assert sample_size([labelled(target)], 0, (128, 256), 32) == (256, 256)
+
+
+def test_a_share_of_the_samples_is_replayed() -> None:
+    """What was learnt earlier comes in the share that is asked for, whatever its number of slices."""
+    today, before = labelled(np.full((40, 40), 1)), [labelled(np.full((40, 40), 2))] * 9
+    drawn = Samples([today], (64, 64), 0, before, 0.3).draw(400)[1].amax(dim=(1, 2))
+    assert (drawn == 2).float().mean().item() == pytest.approx(0.3, abs=0.06)
+    assert (Samples([today], (64, 64), 0, before, 0.0).draw(50)[1].amax(dim=(1, 2)) == 1).all()
+
+
+@pytest.mark.parametrize("side", [40, 100], ids=["whole", "crops"])
+def test_what_was_painted_last_comes_twice_as_often_at_first(side: int) -> None:
+    slices = [replace(labelled(np.full((side, side), k + 1)), newest=k == 0) for k in range(4)]
+    samples = Samples([replace(one, target=np.where(one.target, 1, 0).astype(np.int16)) for one in slices], (64, 64), 0)
+    shares = [
+        (samples.draw(600, early=early)[0].amax(dim=(1, 2, 3)) == 1).float().mean().item() for early in (True, False)
+    ]
+    assert shares == [pytest.approx(2 / 5, abs=0.07), pytest.approx(1 / 4, abs=0.07)]
+
+
+def test_going_on_draws_what_would_have_come_next() -> None:
+    slices = [labelled(np.random.default_rng(i).integers(0, 3, (80, 80))) for i in range(4)]
+    first, second = (Samples(slices[:2], (32, 32), 5, slices[2:], 0.5) for _ in range(2))
+    first.draw(7)
+    second.restore(first.state())
+    assert (first.draw(9)[0] == second.draw(9)[0]).all()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,12 @@ import pytest
 from napari.components import ViewerModel
 from qtpy.QtCore import QThreadPool
 
-from napari_medseg.core import ClassInfo, Image, Labels, ModelCard, Progress, Reporter
-from napari_medseg.widgets import model_picker, segment
+from napari_medseg.core import Cancelled, ClassInfo, Image, Labels, ModelCard, Progress, Reporter, Score
+from napari_medseg.editing.corrections import corrections_of
+from napari_medseg.inference.options import SegmentOptions
+from napari_medseg.widgets import fine_tune, model_picker, segment
+from napari_medseg.widgets.result_layer import result_layer
+from napari_medseg.widgets.snapshot import Order
 
 GREY = ModelCard(name="grey-bone", modality="CT", classes=(ClassInfo.numbered(1, "bone"),))
 RGB = ModelCard(name="rgb-gland", channels=3, classes=(ClassInfo.numbered(1, "gland"),))
@@ -50,10 +55,14 @@ def make_stack(viewer: ViewerModel) -> Callable[..., Any]:
 
 @dataclass
 class Brake:
-    """Work that segments by threshold and waits before slice ``at`` until released; fails at slice ``fail``."""
+    """Work that segments by threshold and waits before slice ``at`` until released; fails at slice ``fail``.
+
+    With ``doubtful`` slices, most doubtful first, it reports its doubt about every slice.
+    """
 
     at: int | None = None
     fail: int | None = None
+    doubtful: tuple[int, ...] = ()
     slices: list[int] = field(default_factory=list)
     free: threading.Event = field(default_factory=threading.Event)
 
@@ -71,12 +80,73 @@ class Brake:
             data[z if image.is_stack else ...] = labels = (image.slice(z) > 100).astype(np.uint8)
             self.slices.append(z)
             region = (z,) if image.is_stack else ()
-            report(Progress("Segmenting", done, len(chosen), message="CPU, fp32", region=region, result=labels))
+            report(Progress("Segmenting", done, len(chosen), "CPU, fp32", self._doubt(z), region, labels))
         return Labels(data, card.classes, image.geometry)
+
+    def _doubt(self, z: int) -> dict[str, float]:
+        if not self.doubtful:
+            return {}
+        doubt = 1 - 0.1 * self.doubtful.index(z) if z in self.doubtful else 0.1
+        return {"border": doubt, "patch": doubt}
 
 
 @pytest.fixture
 def brake(monkeypatch: pytest.MonkeyPatch) -> Brake:
     made = Brake()
     monkeypatch.setattr(segment, "_segment", made)
+    return made
+
+
+@pytest.fixture
+def corrected(viewer: ViewerModel, cards: list[ModelCard], make_stack: Callable[..., Any]) -> Any:
+    """Labels a model made, two slices corrected, one accepted."""
+    image = make_stack()
+    labels = result_layer(viewer, image, cards[0], SegmentOptions())
+    for z in range(6):
+        corrections_of(labels).write(z, (image.data[z] > 100).astype(np.uint8))
+    y, x = np.mgrid[:3, :4]
+    for z in (1, 4):
+        labels.data_setitem((np.full(y.size, z), y.ravel(), x.ravel()), 1)
+    corrections_of(labels).accept(2)
+    return labels
+
+
+class Trainer:
+    """Stands for a training: reports curves, waits, returns a new version; ``made`` says what else its card holds."""
+
+    def __init__(self, cards: list[ModelCard]) -> None:
+        self.cards = cards
+        self.free = threading.Event()
+        self.error: Exception | None = None
+        self.seen: tuple[Any, ...] = ()
+        self.preview: Any = None
+        self.held_out: tuple[tuple[int, int], ...] = ()
+        self.made: dict[str, Any] = {}
+
+    def __call__(self, order: Order, preview: Any, report: Reporter) -> Any:
+        self.seen = (order,)
+        self.preview = preview
+        if self.error is not None:
+            raise self.error
+        scores = (Score(metric="dice", value=0.93, on="2 held-out slices"),
+                  Score(metric="dice of its start", value=0.81, on="2 held-out slices"))  # fmt: skip
+        for step in range(1, 5):
+            metrics = {"loss": 1 / step, "step": step, "dice": 0.8 + step / 50, "old_dice": 0.81}
+            report(Progress("Training", step, 60, metrics=metrics))
+        try:
+            while not self.free.wait(0.01):
+                report(Progress("Training", 4, 60))
+        except Cancelled:
+            pass  # the best so far is kept
+        update = {"name": order.name, "version": 2, "scores": scores, "parent": order.start, **self.made}
+        new = order.card.model_copy(update=update)
+        self.cards.append(new)
+        # What the dock reads of a TrainingResult, whose module takes seconds to load.
+        return SimpleNamespace(card=new, held_out=self.held_out)
+
+
+@pytest.fixture
+def trainer(cards: list[ModelCard], monkeypatch: pytest.MonkeyPatch) -> Trainer:
+    made = Trainer(cards)
+    monkeypatch.setattr(fine_tune, "_train", made)
     return made

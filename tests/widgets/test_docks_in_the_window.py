@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -98,18 +99,24 @@ def test_fine_tune_dock_in_every_state(
     monkeypatch: pytest.MonkeyPatch,
     look: Callable[[QWidget, str], None],
 ) -> None:
-    from napari_medseg.core import ComputeError, Progress
+    from napari_medseg.core import ComputeError, Progress, Score
     from napari_medseg.inference.options import SegmentOptions
     from napari_medseg.widgets import fine_tune
     from napari_medseg.widgets.result_layer import result_layer
 
-    def train(snapshots: Any, card: ModelCard, name: str, options: Any, report: Any) -> ModelCard:
-        if name == "fails":
+    def train(order: Any, preview: Any, report: Any) -> Any:
+        if order.name == "fails":
             raise ComputeError("The loss is no number from the first step.", "Try precision fp32.")
         for step in range(1, 21):
             metrics = {"loss": 1 / step, "step": step, "dice": 0.9 - 0.3 / step, "old_dice": 0.7}
             report(Progress("Training", step, 20, message="CPU, bf16", metrics=metrics))
-        return card.model_copy(update={"name": name})
+        report(Progress("Training", 20, 20, region=(1, 0, 0), result=np.eye(32, dtype=int)))
+        aside = "-rejected" if order.name == "worse" else ""
+        scores = [
+            Score(metric=m, value=v, on="2 held-out slices") for m, v in (("dice", 0.9), ("dice of its start", 0.95))
+        ]
+        card = order.card.model_copy(update={"name": order.name + aside, "scores": tuple(scores if aside else ())})
+        return SimpleNamespace(card=card, held_out=())
 
     monkeypatch.setattr(fine_tune, "_train", train)
     viewer = make_napari_viewer(show=True)
@@ -133,3 +140,17 @@ def test_fine_tune_dock_in_every_state(
         dock.panel.run.click()
     viewer.theme = "light"
     look(dock, "failed-light")
+    dock.name.setText("worse")
+    dock.setFixedWidth(300)
+    dock.learn.strokes.click()
+    strokes = viewer.layers[-1]
+    strokes.data_setitem((np.full(4, 2), np.full(4, 3), np.arange(4)), 1)
+    qtbot.waitUntil(lambda: len(dock.pairs.value()) == 2)
+    look(dock, "ready-mixed-narrow")
+    shown = []
+    viewer.layers.events.inserted.connect(lambda event: shown.append(event.value.name))
+    with qtbot.waitSignal(dock.panel.job.finished):
+        dock.panel.run.click()
+    assert shown == ["preview of worse"]
+    assert len(viewer.layers) == 3
+    look(dock, "rejected-narrow")

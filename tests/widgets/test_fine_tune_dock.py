@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import threading
 import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -14,19 +13,18 @@ from napari.components import ViewerModel
 from qtpy.QtCore import Qt, QThreadPool
 from qtpy.QtWidgets import QPushButton
 
-from napari_medseg.core import Cancelled, InputError, ModelCard, Progress, Reporter, Score, silent
+from napari_medseg.core import Cancelled, InputError, ModelCard, Score, silent
 from napari_medseg.editing.corrections import corrections_of
 from napari_medseg.inference.options import SegmentOptions
 from napari_medseg.io import read, read_labels
 from napari_medseg.training import TrainingRun, TrainOptions
-from napari_medseg.widgets import fine_tune
 from napari_medseg.widgets.curves import Curves
 from napari_medseg.widgets.fine_tune import FineTuneWidget
 from napari_medseg.widgets.model_picker import ModelPicker
 from napari_medseg.widgets.pairs_list import ChosenPair
 from napari_medseg.widgets.result_layer import result_layer
-from napari_medseg.widgets.snapshot import save_run, take_snapshots
-from napari_medseg.widgets.truth import copy_truth, find_truth
+from napari_medseg.widgets.snapshot import Order, save_run, take_snapshots
+from napari_medseg.widgets.truth import choose_strokes, copy_truth, find_truth
 from napari_medseg.widgets.verdict import describe_result
 
 
@@ -35,52 +33,8 @@ def paint(layer: Any, z: int, value: int = 1, rows: int = 3) -> None:
     layer.data_setitem((np.full(y.size, z), y.ravel(), x.ravel()), value)
 
 
-@pytest.fixture
-def corrected(viewer: ViewerModel, cards: list[ModelCard], make_stack: Callable[..., Any]) -> Any:
-    """Labels a model made, two slices corrected, one accepted."""
-    image = make_stack()
-    labels = result_layer(viewer, image, cards[0], SegmentOptions())
-    for z in range(6):
-        corrections_of(labels).write(z, (image.data[z] > 100).astype(np.uint8))
-    paint(labels, 1)
-    paint(labels, 4)
-    corrections_of(labels).accept(2)
-    return labels
-
-
-class Trainer:
-    """Stands for `train`: reports curves, waits, returns a new version."""
-
-    def __init__(self, cards: list[ModelCard]) -> None:
-        self.cards = cards
-        self.free = threading.Event()
-        self.error: Exception | None = None
-        self.seen: tuple[Any, ...] = ()
-
-    def __call__(self, snapshots: Any, card: ModelCard, name: str, options: Any, report: Reporter) -> ModelCard:
-        self.seen = (snapshots, card, name, options)
-        if self.error is not None:
-            raise self.error
-        scores = (Score(metric="dice", value=0.93, on="2 held-out slices"),
-                  Score(metric="dice of its start", value=0.81, on="2 held-out slices"))  # fmt: skip
-        for step in range(1, 5):
-            metrics = {"loss": 1 / step, "step": step, "dice": 0.8 + step / 50, "old_dice": 0.81}
-            report(Progress("Training", step, 60, metrics=metrics))
-        try:
-            while not self.free.wait(0.01):
-                report(Progress("Training", 4, 60))
-        except Cancelled:
-            pass  # the best so far is kept
-        new = card.model_copy(update={"name": name, "version": 2, "scores": scores})
-        self.cards.append(new)
-        return new
-
-
-@pytest.fixture
-def trainer(cards: list[ModelCard], monkeypatch: pytest.MonkeyPatch) -> Trainer:
-    made = Trainer(cards)
-    monkeypatch.setattr(fine_tune, "_train", made)
-    return made
+def make_order(pairs: list[ChosenPair], card: ModelCard) -> Order:
+    return Order(tuple(take_snapshots(pairs)), card, card.reference, "mine", TrainOptions())
 
 
 @pytest.fixture
@@ -104,16 +58,19 @@ def test_truth_of_labels_by_hand_is_every_painted_slice(viewer: ViewerModel) -> 
     layer = viewer.add_labels(data)
     assert find_truth(layer).slices == (3,)
     paint(layer, 0)
-    assert find_truth(layer).describe() == "2 painted slices"
+    assert find_truth(layer).describe() == "2 painted slices; without a label is background"
 
 
 def test_strokes_leave_the_rest_unlabelled(corrected: Any, viewer: ViewerModel) -> None:
-    planes = copy_truth(corrected, (1, 2), strokes=True, unlabelled=255)
+    choose_strokes(corrected, True)
+    planes, unlabelled = copy_truth(corrected, find_truth(corrected))
+    assert unlabelled == 255
     assert (planes[0, :3, :4] == 1).all()
     assert (planes[0] == 255).sum() == 24 * 24 - 12
     assert not (planes[1] == 255).any(), "an accepted slice is right everywhere"
     by_hand = viewer.add_labels(np.pad(np.ones((1, 2, 2), np.uint8), ((0, 0), (0, 6), (0, 6))))
-    strokes = copy_truth(by_hand, (0,), strokes=True, unlabelled=255)
+    choose_strokes(by_hand, True)
+    strokes, _ = copy_truth(by_hand, find_truth(by_hand))
     assert sorted(np.unique(strokes)) == [1, 255]
 
 
@@ -157,13 +114,13 @@ def test_labels_of_another_size_find_no_image(qtbot: Any, corrected: Any, dock: 
     dock.viewer.add_labels(np.ones((7, 7), np.uint8), name="odd")
     qtbot.waitUntil(lambda: len(dock.pairs.rows) == 2)
     row = dock.pairs.rows[1]
-    assert row.summary.text() == "no image of this size is open"
+    assert row.summary.text() == "no open image lies under it"
     assert not row.check.isEnabled()
     assert len(dock.pairs.value()) == 1
 
 
 def test_fine_tuning_draws_curves_and_offers_the_better(
-    qtbot: Any, corrected: Any, dock: FineTuneWidget, trainer: Trainer
+    qtbot: Any, corrected: Any, dock: FineTuneWidget, trainer: Any
 ) -> None:
     other = ModelPicker()
     qtbot.addWidget(other)
@@ -180,7 +137,7 @@ def test_fine_tuning_draws_curves_and_offers_the_better(
     assert "stays in the library" in dock.panel.status.text()
 
 
-def test_stop_keeps_the_best(qtbot: Any, corrected: Any, dock: FineTuneWidget, trainer: Trainer) -> None:
+def test_stop_keeps_the_best(qtbot: Any, corrected: Any, dock: FineTuneWidget, trainer: Any) -> None:
     """T4."""
     dock.panel.run.click()
     qtbot.waitUntil(lambda: dock.curves.latest("dice") is not None)
@@ -190,7 +147,7 @@ def test_stop_keeps_the_best(qtbot: Any, corrected: Any, dock: FineTuneWidget, t
     assert dock.after.isVisibleTo(dock)
 
 
-def test_error_is_one_sentence(qtbot: Any, corrected: Any, dock: FineTuneWidget, trainer: Trainer) -> None:
+def test_error_is_one_sentence(qtbot: Any, corrected: Any, dock: FineTuneWidget, trainer: Any) -> None:
     """G8, T1."""
     trainer.error = InputError("Only 'bone' is painted.", "Paint some background.")
     with qtbot.waitSignal(dock.panel.job.failed):
@@ -205,13 +162,13 @@ def test_wrong_name_is_refused_before_the_start(corrected: Any, dock: FineTuneWi
     assert not dock.panel.run.isEnabled()
 
 
-def test_training_uses_the_snapshot(qtbot: Any, corrected: Any, dock: FineTuneWidget, trainer: Trainer) -> None:
+def test_training_uses_the_snapshot(qtbot: Any, corrected: Any, dock: FineTuneWidget, trainer: Any) -> None:
     """T7: what is painted after the click does not count."""
     dock.panel.run.click()
     qtbot.waitUntil(lambda: bool(trainer.seen))
-    before = trainer.seen[0][0].labels.data.copy()
+    before = trainer.seen[0].snapshots[0].labels.data.copy()
     paint(corrected, 1, value=0, rows=20)
-    np.testing.assert_array_equal(trainer.seen[0][0].labels.data, before)
+    np.testing.assert_array_equal(trainer.seen[0].snapshots[0].labels.data, before)
     with qtbot.waitSignal(dock.panel.job.finished):
         trainer.free.set()
 
@@ -223,10 +180,9 @@ def test_saved_run_repeats_the_same_pixels(
     image = viewer.layers[0]
     image.data = (image.data > 100).astype(dtype) if dtype is bool else image.data.astype(dtype)
     pair = ChosenPair(image, corrected, find_truth(corrected))
-    snapshots, unlabelled = take_snapshots([pair], strokes=False)
-    run = save_run(snapshots, cards[0], "mine", TrainOptions(unlabelled=unlabelled), silent)
-    assert unlabelled is None
+    run = save_run(make_order([pair], cards[0]), silent)
     saved = run.pairs[0]
+    assert saved.unlabelled is None
     pixels, labels = read(saved.image), read_labels(saved.labels)
     assert pixels.geometry.pixel_size == pytest.approx(0.8)
     assert saved.slices == (0, 1, 2)
@@ -242,8 +198,9 @@ def test_saved_run_keeps_the_neighbours_a_model_sees(
     viewer: ViewerModel, corrected: Any, cards: list[ModelCard]
 ) -> None:
     pair = ChosenPair(viewer.layers[0], corrected, find_truth(corrected))
-    snapshots, _ = take_snapshots([pair], strokes=False)
-    run = save_run(snapshots, cards[0].model_copy(update={"neighbours": 1}), "mine", TrainOptions(), silent)
+    order = make_order([pair], cards[0].model_copy(update={"neighbours": 1}))
+    run = save_run(order, silent)
+    assert [order.snapshots[0].in_layer(z, 1) for z in run.pairs[0].slices] == [1, 2, 4]
     assert len(read(run.pairs[0].image)) == 6
     assert run.pairs[0].slices == (1, 2, 4)
 
@@ -252,9 +209,9 @@ def test_colour_snapshot_of_a_single_image(viewer: ViewerModel, cards: list[Mode
     pixels = np.random.default_rng(1).integers(0, 255, (40, 30, 3), dtype=np.uint8)
     image = viewer.add_image(pixels, rgb=True, name="HE: slide 1/2")
     labels = viewer.add_labels((pixels[..., 0] > 100).astype(np.uint8))
-    pair = ChosenPair(image, labels, find_truth(labels))
-    snapshots, unlabelled = take_snapshots([pair], strokes=True)
-    run = save_run(snapshots, cards[1], "mine", TrainOptions(unlabelled=unlabelled), silent)
+    choose_strokes(labels, True)
+    run = save_run(make_order([ChosenPair(image, labels, find_truth(labels))], cards[1]), silent)
+    assert run.pairs[0].unlabelled == 255
     np.testing.assert_array_equal(read(run.pairs[0].image).slice(0), pixels)
     assert sorted(np.unique(read_labels(run.pairs[0].labels).slice(0))) == [1, 255]
 
@@ -287,7 +244,7 @@ def test_result_is_one_sentence_with_both_figures(
 
 
 def test_how_a_run_ended_stays_told_until_something_changes(
-    qtbot: Any, corrected: Any, dock: FineTuneWidget, trainer: Trainer
+    qtbot: Any, corrected: Any, dock: FineTuneWidget, trainer: Any
 ) -> None:
     trainer.error = Cancelled()
     with qtbot.waitSignal(dock.panel.job.cancelled):
@@ -300,7 +257,7 @@ def test_how_a_run_ended_stays_told_until_something_changes(
 
 
 def test_click_with_nothing_ticked_any_more_says_what_is_missing(
-    qtbot: Any, corrected: Any, dock: FineTuneWidget, trainer: Trainer
+    qtbot: Any, corrected: Any, dock: FineTuneWidget, trainer: Any
 ) -> None:
     trainer.free.set()
     with qtbot.waitSignal(dock.panel.job.finished):
@@ -308,7 +265,7 @@ def test_click_with_nothing_ticked_any_more_says_what_is_missing(
     dock.pairs.rows[0].check.click()
     dock.panel.run.click()
     assert not dock.panel.job.running
-    assert dock.panel.status.text().startswith("Paint over a mistake")
+    assert dock.panel.status.text().startswith("Tick the labels to learn from")
 
 
 def test_old_model_is_a_dashed_level_line(qtbot: Any) -> None:
@@ -330,9 +287,7 @@ def test_old_model_is_a_dashed_level_line(qtbot: Any) -> None:
     assert not curves.dice.isHidden()
 
 
-def test_closing_while_training_leaves_no_thread(
-    qtbot: Any, viewer: ViewerModel, corrected: Any, trainer: Trainer
-) -> None:
+def test_closing_while_training_leaves_no_thread(qtbot: Any, viewer: ViewerModel, corrected: Any, trainer: Any) -> None:
     """G3."""
     dock = FineTuneWidget(viewer)
     dock.panel.run.click()
@@ -359,6 +314,7 @@ def test_ten_times_open_and_close_leaves_nothing(
     qtbot: Any, viewer: ViewerModel, corrected: Any, cards: list[ModelCard]
 ) -> None:
     """G11: no widget, no listener."""
+    FineTuneWidget(viewer).close()  # the viewer's session, which stays, begins with the first dock
     events = (viewer.layers.events.inserted, viewer.dims.events.current_step, viewer.events.theme)
     before = [len(event.callbacks) for event in events], len(corrections_of(corrected).changed)
     gone = []

@@ -19,6 +19,7 @@ from napari_medseg.training.options import TrainOptions
 from napari_medseg.widgets.fine_tune import FineTuneWidget
 from napari_medseg.widgets.result_layer import result_layer
 from napari_medseg.widgets.segment import SegmentWidget
+from napari_medseg.widgets.truth import choose_strokes
 
 CARD = ModelCard(
     name="tiny",
@@ -107,10 +108,9 @@ def test_strokes_in_a_result_teach_a_new_version(
     corrections_of(labels).write(1, np.eye(40, dtype=np.uint8))
     stroke(labels, 1, 3, 1)
     labels.data_setitem((np.ones(10, int), np.arange(20, 30), np.arange(20, 30)), 0)
-    tune.strokes.click()
-    assert learn(qtbot, tune) == (
-        "my-tiny v1 is ready. No slice was held out to measure it: look at its result before you trust it."
-    )
+    choose_strokes(labels, True)
+    tune.pairs.refresh()
+    assert learn(qtbot, tune).startswith("my-tiny v1 is ")
     tune.keep.click()
     assert "my-tiny v2" in learn(qtbot, tune)
     assert load_model("my-tiny@2").card.parent == "tiny@1"
@@ -143,8 +143,7 @@ def test_too_little_paint_is_one_sentence_or_learnt_from(
     stroke(viewer.add_labels(np.zeros((3, 40, 40), np.uint8), scale=(3, 0.8, 0.8)), 1, 5, 1, columns=pixels)
     qtbot.waitUntil(tune.panel.run.isEnabled)
     tune.model.set_value("tiny")
-    if strokes:
-        tune.strokes.click()
+    choose_strokes(viewer.layers[-1], strokes)
     text = learn(qtbot, tune)
     if strokes:
         assert text.startswith("Only 'bone' is painted, so nothing shows what is not 'bone'.")
@@ -169,3 +168,24 @@ def test_stop_keeps_the_best(qtbot: Any, tune: FineTuneWidget, tiny: ModelCard, 
     assert tune.result is not None
     assert tune.after.isVisibleTo(tune)
     assert "Stopped early" in load_model(tune.result.reference).card.description
+
+
+def test_slice_in_view_is_segmented_while_the_real_training_runs(
+    qtbot: Any, tune: FineTuneWidget, tiny: ModelCard, make_stack: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from napari_medseg.training import preview
+
+    monkeypatch.setattr(preview, "EVERY", 0.0)
+    tune.options.set_value(TrainOptions(max_steps=100_000, batch=1, device="cpu"))
+    labels = result_layer(tune.viewer, make_stack(slices=3, side=40), tiny, SegmentOptions())
+    stroke(labels, 1, 3, 1)
+    qtbot.waitUntil(tune.panel.run.isEnabled)
+    tune.panel.run.click()
+    qtbot.waitUntil(lambda: tune.preview.layer is not None, timeout=LONG)
+    shown = tune.preview.layer
+    assert shown.data.shape == (1, 40, 40)
+    assert set(np.unique(shown.data)) <= {0, 1}
+    tune.panel.cancel.click()
+    qtbot.waitUntil(lambda: not tune.panel.job.running, timeout=LONG)
+    assert shown not in tune.viewer.layers
+    assert [layer.name for layer in tune.viewer.layers] == ["femur ct", "femur ct labels"]

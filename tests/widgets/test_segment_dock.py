@@ -140,9 +140,12 @@ def test_cancel_keeps_finished_slices(
     with qtbot.waitSignal(dock.panel.job.cancelled, timeout=1000):
         dock.findChild(QPushButton, "cancel").click()
     labels = dock.viewer.layers[-1]
-    assert labels.data[:at].any(axis=(1, 2)).all()
-    assert not labels.data[at:].any()
-    assert labels.metadata[METADATA]["missing"] == list(range(at, 6))
+    if at:
+        assert labels.data[:at].any(axis=(1, 2)).all()
+        assert not labels.data[at:].any()
+        assert labels.metadata[METADATA]["missing"] == list(range(at, 6))
+    else:
+        assert len(dock.viewer.layers) == 1, "a layer that holds nothing goes with its run"
     assert f"Stopped: {at} of 6 slices done" in dock.panel.status.text()
     assert dock.panel.run.isEnabled()
 
@@ -336,6 +339,7 @@ def test_fifty_times_open_and_close_leaves_nothing(
 ) -> None:
     """G11: no widget, no listener."""
     make_stack()
+    SegmentWidget(viewer).close()  # the viewer's session, which stays, begins with the first dock
     events = (viewer.layers.events.inserted, viewer.layers.events.removed, viewer.events.theme)
     before = [len(event.callbacks) for event in events]
     gone = []
@@ -348,3 +352,74 @@ def test_fifty_times_open_and_close_leaves_nothing(
     gc.collect()
     qtbot.waitUntil(lambda: all(link() is None for link in gone), timeout=2000)
     assert [len(event.callbacks) for event in events] == before
+
+
+def test_slices_to_look_at_next_are_marked_and_told(
+    qtbot: Any, dock: SegmentWidget, make_stack: Callable[..., Any], brake: Any
+) -> None:
+    make_stack(slices=20)
+    brake.doubtful = (4, 12)
+    labels = run(qtbot, dock)
+    assert corrections_of(labels).suggested[:2] == (4, 12)
+    assert len(corrections_of(labels).suggested) == 6
+    assert "Look next at slices 4, 12, " in dock.panel.status.text()
+
+
+def test_corrected_and_accepted_slices_are_not_suggested(
+    qtbot: Any, dock: SegmentWidget, make_stack: Callable[..., Any], brake: Any
+) -> None:
+    make_stack(slices=20)
+    brake.doubtful = (4, 12)
+    labels = run(qtbot, dock)
+    labels.data_setitem((np.array([4]), np.array([3]), np.array([4])), 1)
+    corrections_of(labels).accept(12)
+    run(qtbot, dock)
+    assert not {4, 12} & {*corrections_of(labels).suggested}
+    assert len(corrections_of(labels).suggested) == 6
+
+
+def test_run_of_some_slices_suggests_of_these_and_keeps_the_other_suggestions(
+    qtbot: Any, dock: SegmentWidget, make_stack: Callable[..., Any], brake: Any
+) -> None:
+    make_stack(slices=40)
+    brake.doubtful = (30,)
+    labels = run(qtbot, dock)
+    whole = corrections_of(labels).suggested
+    dock.scope.this.click()
+    run(qtbot, dock)
+    assert corrections_of(labels).suggested == whole
+    dock.scope.range.click()
+    dock.scope.first.setValue(0)
+    dock.scope.last.setValue(2)
+    run(qtbot, dock)
+    suggested = corrections_of(labels).suggested
+    assert {*suggested[:3]} == {0, 1, 2}
+    assert suggested[3] == 30
+    assert len(suggested) == 6
+
+
+def test_stopped_run_suggests_of_what_is_finished(
+    qtbot: Any, dock: SegmentWidget, make_stack: Callable[..., Any], brake: Any
+) -> None:
+    """G2."""
+    brake.at = 5
+    brake.doubtful = (3,)
+    make_stack()
+    dock.panel.run.click()
+    qtbot.waitUntil(lambda: len(brake.slices) == 5)
+    with qtbot.waitSignal(dock.panel.job.cancelled):
+        dock.findChild(QPushButton, "cancel").click()
+    labels = dock.viewer.layers[-1]
+    assert corrections_of(labels).suggested[0] == 3
+    assert 5 not in corrections_of(labels).suggested
+    assert "Look next at slices 3, " in dock.panel.status.text()
+
+
+def test_no_suggestions_when_none_are_wanted(
+    qtbot: Any, dock: SegmentWidget, make_stack: Callable[..., Any], brake: Any
+) -> None:
+    make_stack()
+    dock.options.set_value(dock.options.value().model_copy(update={"suggest": 0}))
+    labels = run(qtbot, dock)
+    assert corrections_of(labels).suggested == ()
+    assert "Look next" not in dock.panel.status.text()

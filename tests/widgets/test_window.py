@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from napari_medseg.core import ModelCard, Progress, Reporter
 from napari_medseg.editing.corrections import corrections_of
 from napari_medseg.widgets import fine_tune
 from napari_medseg.widgets.empty_state import open_dock
+from napari_medseg.widgets.snapshot import Order
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
@@ -73,11 +75,11 @@ def test_button_beside_the_model_shows_it_in_the_models_dock(
     assert shown.value().name == "rgb-gland"
 
 
-def train_at_once(cards: list[ModelCard]) -> Callable[..., ModelCard]:
-    def train(snapshots: Any, card: ModelCard, name: str, options: Any, report: Reporter) -> ModelCard:
-        new = card.model_copy(update={"name": name})
+def train_at_once(cards: list[ModelCard]) -> Callable[..., Any]:
+    def train(order: Order, preview: object, report: Reporter) -> Any:
+        new = order.card.model_copy(update={"name": order.name})
         cards.append(new)
-        return new
+        return SimpleNamespace(card=new, held_out=())
 
     return train
 
@@ -97,6 +99,7 @@ def test_use_it_after_the_image_is_gone_or_while_segment_is_busy_says_so(
     segment, tune = (open_dock(viewer, name) for name in ("Segment", "Fine-tune"))
     brake.at = 1
     segment.panel.run.click()
+    tune.pairs.rows[0].check.click()
     qtbot.waitUntil(tune.panel.run.isEnabled)
     for words in ("The Segment dock is busy", "its image was closed"):
         with qtbot.waitSignal(tune.panel.job.finished):

@@ -35,8 +35,8 @@ from napari_medseg.io.sidecar import Sidecar, sidecar_path
 from .targets import write_text
 
 LEDGER = "segment.json"
-# Where and in what portions the work runs does not change the labels it gives.
-_FREE = {"device", "batch", "slices"}
+# Where and in what portions the work runs, and what is asked besides, does not change the labels it gives.
+_FREE = {"device", "batch", "slices", "suggest"}
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from cyclopts import App, Parameter
 
 from napari_medseg import models as library
 from napari_medseg.core import ModelCard
+from napari_medseg.training.memory import count_memory
 
 from .targets import check_target
 
@@ -63,7 +64,8 @@ def show(
     napari-medseg models show femur-ct
     ```
     """
-    card = library.read_card(library.find_model(name))
+    folder = library.find_model(name)
+    card = library.read_card(folder)
     if json:
         print(card.model_dump_json(indent=2))
         return 0
@@ -79,6 +81,7 @@ def show(
         "trained on": card.trained_on,
         "scores": "; ".join(f"{s.metric} {s.value:.4f} on {s.on}" for s in card.scores),
         "parent": card.parent,
+        "memory": f"{slices} labelled slices it learnt from" if (slices := count_memory(folder)) else "",
         "licence": card.licence,
         "sha256": card.sha256,
     }
@@ -117,6 +120,14 @@ def export_to(
     /,
     *,
     format: Annotated[Literal["folder", "zip", "onnx"], Parameter(help="What to write.")] = "folder",
+    with_memory: Annotated[
+        bool,
+        Parameter(
+            help="Also the labelled slices that it remembers: pictures of those it was trained on.",
+            negative=(),
+            show_default=False,
+        ),
+    ] = False,
 ) -> int:
     """Write a model out of the library, as a folder that other tools open too.
 
@@ -124,10 +135,11 @@ def export_to(
 
     ```
     napari-medseg models export femur-ct femur-model/
+    napari-medseg models export my-femur my-femur.zip --with-memory
     ```
     """
     check_target(output)
-    print(f"Wrote {library.export_model(name, output, format)}")
+    print(f"Wrote {library.export_model(name, output, format, with_memory=with_memory)}")
     return 0
 
 

@@ -31,6 +31,7 @@ class Record:
     cancelled: bool = False
     slices: int = 0
     missing: list[str] = field(default_factory=list)
+    look_at: list[str] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
 
     _start: float = field(default_factory=time.monotonic, repr=False)

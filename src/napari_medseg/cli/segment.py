@@ -24,6 +24,7 @@ from napari_medseg.io.writing import check_holds
 from napari_medseg.models import Model, load_model
 
 from .flags import with_options
+from .lookout import Lookout
 from .masks import MaskFile, MaskFolder
 from .progress import shown_progress
 from .record import Record
@@ -39,6 +40,9 @@ class Extras:
 
     probabilities: Annotated[Path | None, Parameter(help="Write the classes' probabilities to this .npz file.")] = None
     report: Annotated[Path | None, Parameter(help="Write model, options, time and findings to this JSON file.")] = None
+    labelled: Annotated[
+        Path | None, Parameter(help="A folder of masks that are right already: --suggest leaves those slices out.")
+    ] = None
     overwrite: Annotated[bool, Parameter(help="Replace existing results.", negative=(), show_default=False)] = False
     resume: Annotated[
         bool,
@@ -87,6 +91,7 @@ class Job:
     options: SegmentOptions
     extras: Extras
     record: Record
+    lookout: Lookout
 
 
 @with_options(SegmentOptions)
@@ -114,9 +119,10 @@ def segment(
     _check(source, output, extras, several)
     loaded = load_model(model)
     record = Record(str(source), str(output), loaded.card.reference, loaded.card.sha256, options)
-    job = Job(source, output, loaded, options, extras, record)
+    lookout = Lookout(options.suggest)
+    job = Job(source, output, loaded, options, extras, record, lookout)
     with shown_progress() as report:
-        code = (_set if several else _series)(job, record.watching(report))
+        code = (_set if several else _series)(job, record.watching(lookout.watching(report)))
     record.cancelled = code == CANCELLED
     if extras.report is not None:
         record.write(extras.report)
@@ -157,6 +163,8 @@ def _is_folder(output: Path) -> bool:
 def _series(job: Job, report: Reporter) -> int:
     """Segment one image or series; what is finished when the run ends early is kept."""
     image, card, extras = job.extras.read(job.source), job.model.card, job.extras
+    names = image.names or tuple(str(z) for z in range(len(image)))
+    job.lookout.leave_out(extras.labelled, names)
     chances = ProbabilityStack(image, card) if extras.probabilities else None
     chosen = _chosen(job, len(image))
     target: MaskFolder | MaskFile
@@ -174,11 +182,13 @@ def _series(job: Job, report: Reporter) -> int:
             options = job.options.model_copy(update={"slices": f"{part.start}:{part.stop}"})
             labels = segment_image(image, job.model, options, report=target.filling(report), probabilities=chances)
             findings |= dict.fromkeys(labels.findings)
+            job.lookout.note_squares(labels)
     except (Cancelled, KeyboardInterrupt):
         code = CANCELLED
     finally:
         if target.done():
             job.record.add(target.finish(), tuple(findings) or image.findings)
+            job.record.look_at = job.lookout.look_at(names)
     if code == CANCELLED and not target.done():
         raise Cancelled("nothing was finished")
     if chances is not None and extras.probabilities is not None:
@@ -238,6 +248,7 @@ def _set(job: Job, report: Reporter) -> int:
     counts = Counter(stem_of(file).lower() for file in files)
     if twice := [stem_of(file) for file in files if counts[stem_of(file).lower()] > 1]:
         raise InputError(f"Several images in {job.source} are called {twice[0]}.", "Their masks need different names.")
+    job.lookout.leave_out(job.extras.labelled, [file.name for file in files])
     for number, file in enumerate(files):
         try:
             image = job.extras.read(file)
@@ -249,11 +260,14 @@ def _set(job: Job, report: Reporter) -> int:
                 raise Cancelled("nothing was finished") from None
             for left in files[number:]:
                 job.record.lose(left.name)
+            job.record.look_at = job.lookout.look_at([])
             return CANCELLED
         else:
             target = job.output / f"{stem_of(file)}{'.tif' if image.is_stack else '.png'}"
             io.write(target, labels, overwrite=job.extras.overwrite)
             job.record.add(labels, labels.findings)
+            job.lookout.finish_image(file.name)
+    job.record.look_at = job.lookout.look_at([])
     if not job.record.slices:
         raise InputError(
             f"None of the {len(files)} images in {job.source} can be read.", job.record.findings[0].message
@@ -281,3 +295,5 @@ def _tell(record: Record) -> None:
         print(f"napari-medseg: Cancelled; what was finished is in {record.output}.", file=sys.stderr)
     device = f" ({record.device})" if record.device else ""
     print(f"Segmented {counted(record.slices, 'slice')}{device} into {record.output}")
+    if record.look_at:
+        print(f"Look next at {'; '.join(record.look_at)}, most doubtful first")

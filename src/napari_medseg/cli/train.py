@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 from napari_medseg.core import InputError
-from napari_medseg.training import TrainingRun, TrainOptions
+from napari_medseg.training import TrainingRun, TrainOptions, plan_run
 from napari_medseg.training import train as train_model
+from napari_medseg.training.run import recalling
 
 from .flags import with_options
 from .progress import shown_progress
@@ -40,12 +41,21 @@ class Plan:
         str,
         Parameter(
             help="What to start from: a library model, a folder, or architecture:encoder for random weights "
-            "(unet:resnet18), with +imagenet to download the encoder's (default: femur-ct).",
+            "(unet:resnet18), with +imagenet to download the encoder's; quick needs no model and seconds, quick:MODEL "
+            "adds what MODEL's network sees (default: femur-ct).",
             show_default=False,
         ),
     ] = ""
     name: Annotated[
         str, Parameter(help="Of the new model; without it the start's name with a new version.", show_default=False)
+    ] = ""
+    recall: Annotated[
+        str,
+        Parameter(
+            help="Train anew on everything this model remembers, beside --data; starts from the first model it was "
+            "trained from unless --model is given.",
+            show_default=False,
+        ),
     ] = ""
     classes: Annotated[
         tuple[str, ...],
@@ -61,10 +71,17 @@ class Plan:
 @with_options(TrainOptions)
 def train(
     run: Annotated[
-        Path | None, Parameter(name="RUN.json", help="Repeat a saved run; flags given here replace its own.")
+        Path | None,
+        Parameter(
+            name="RUN.json",
+            help="Repeat a saved run, or go on with an interrupted one; flags given here replace its own.",
+        ),
     ] = None,
     /,
     *,
+    resume: Annotated[
+        bool, Parameter(help="Go on from the last checkpoint of a run that was interrupted; else start it anew.")
+    ] = True,
     plan: Annotated[Plan, Parameter(name="*")] = Plan(),
     options: TrainOptions,
 ) -> int:
@@ -78,6 +95,8 @@ def train(
     ```
     napari-medseg train --data images/ masks/ --model femur-ct --name my-femur --max-minutes 5
     napari-medseg train --data images/ masks/ --model unet:resnet18 --name organs --classes 1=liver 2=kidney
+    napari-medseg train --data images/ masks/ --recall my-femur@4 --name my-femur
+    napari-medseg train RUN_FOLDER   # after a crash: goes on where it was
     ```
     """
     settings = options.model_dump(exclude_unset=True)
@@ -85,23 +104,31 @@ def train(
         if run is not None:
             if plan != Plan():
                 raise InputError(
-                    f"{run} says already what to train on.", "Leave out --data, --model, --name and --classes."
+                    f"{run} says already what to train on.",
+                    "Leave out --data, --model, --name, --recall and --classes.",
                 )
-            card = train_model(TrainingRun.load(run), report=report, **settings)
+            saved = TrainingRun.load(run)
+            if not resume:
+                from napari_medseg.training.checkpoint import discard
+
+                discard(saved)
+            card = train_model(saved, report=report, **settings)
         else:
             if not plan.data:
                 raise InputError(
                     "There is nothing to train on.", "Give --data IMAGES MASKS, or the RUN.json of an earlier run."
                 )
             start = {"model": plan.model} if plan.model else {}
-            card = train_model(
-                plan.data,
-                **start,
-                name=plan.name,
-                classes=plan.classes,
-                validation_data=plan.validation_data,
-                report=report,
-                **settings,
-            )
-    print(f"{card.reference}: {card.description}".rstrip(": "))
+            settled: dict[str, Any] = {
+                **start, "name": plan.name, "classes": plan.classes, "validation_data": plan.validation_data,
+            }  # fmt: skip
+            if plan.recall:
+                new = recalling(plan_run(plan.data, **settled), plan.recall, plan.model)
+                card = train_model(new, report=report, **settings)
+            else:
+                card = train_model(plan.data, **settled, report=report, **settings)
+    from napari_medseg.training.launch import first_here
+
+    if first_here():
+        print(f"{card.reference}: {card.description}".rstrip(": "))
     return 0

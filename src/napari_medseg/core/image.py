@@ -118,6 +118,10 @@ class Labels:
         Those of the image it belongs to.
     missing
         Slices that hold no result (unreadable or not computed); zero there does not mean background.
+    look_at
+        Slices most worth a look, best first, where the run that made them was asked for some.
+    look_in
+        Of a large single image, the squares (rows, columns) most worth a look, best first.
     """
 
     data: Any
@@ -127,6 +131,8 @@ class Labels:
     source: Path | None = None
     findings: tuple[Finding, ...] = ()
     missing: frozenset[int] = field(default_factory=frozenset)
+    look_at: tuple[int, ...] = ()
+    look_in: tuple[tuple[slice, slice], ...] = ()
 
     def __post_init__(self) -> None:
         if self.data.ndim != self.geometry.ndim:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable
 from typing import Any
 from weakref import WeakKeyDictionary, ref
 
@@ -12,8 +12,24 @@ from psygnal import Signal
 
 from napari_medseg.core import InputError
 
+from .history import (
+    ALL,
+    Box,
+    Items,
+    apply_alone,
+    boxes_of,
+    forget_all,
+    forget_slice,
+    history_length,
+    is_shown,
+    moved_items,
+    read_edits,
+    read_histories,
+    slice_of,
+    stroke_is_open,
+)
+
 Mask = npt.NDArray[np.bool_]
-Items = Sequence[Sequence[Any]]
 
 
 class Corrections:
@@ -30,18 +46,24 @@ class Corrections:
     """
 
     changed = Signal()
-    """Emitted when corrections or accepted slices may have changed."""
+    """Emitted when corrections or accepted, suggested or held-out slices may have changed."""
+
+    touched = Signal(object)
+    """What to keep safe, told before ``changed``: by slice the rows and columns of an edit, or None where the program
+    wrote or the user accepted; None alone when the array was replaced."""
 
     def __init__(self, layer: Any) -> None:
         self._layer = ref(layer)
         self._baselines: dict[int, npt.NDArray[Any]] = {}
         self._kept: dict[int, Mask] = {}
         self._accepted: set[int] = set()
+        self._suggested: tuple[int, ...] = ()
+        self._held_out: frozenset[int] = frozenset()
         self._waiting: dict[int, npt.NDArray[Any]] = {}
         self._shape = tuple(layer.data.shape)
-        done, undone = _histories(layer)
+        done, undone = read_histories(layer)
         self._take_baselines(layer, done, undone)
-        self._history = _history_length(layer)
+        self._history = history_length(layer)
         layer.events.paint.connect(self._on_paint)
         layer.events.set_data.connect(self._on_set_data)
         layer.events.data.connect(self._on_data)
@@ -52,16 +74,29 @@ class Corrections:
         return frozenset(self._accepted)
 
     @property
+    def suggested(self) -> tuple[int, ...]:
+        """Slices most worth a look, best first."""
+        return self._suggested
+
+    @property
+    def held_out(self) -> frozenset[int]:
+        """Slices that the last training only measured itself on."""
+        return self._held_out
+
+    @property
     def waiting(self) -> frozenset[int]:
         """Slices that `write` holds back until the open stroke ends."""
         return frozenset(self._waiting)
 
-    def edited(self, z: int = 0) -> Mask:
-        """Pixels of slice ``z`` that are the user's, shape (Y, X)."""
-        layer = self._living()
-        now = _slice_of(layer, z)
-        edited = now != self._baselines[z] if z in self._baselines else np.zeros(now.shape, bool)
-        return edited | self._kept[z] if z in self._kept else edited
+    def edited(self, z: int = 0, box: Box = ALL) -> Mask:
+        """Pixels of slice ``z`` (or of some of its rows and columns) that are the user's, shape (Y, X)."""
+        now = slice_of(self._living(), z, box)
+        edited = now != self._baselines[z][box] if z in self._baselines else np.zeros(now.shape, bool)
+        return edited | self._kept[z][box] if z in self._kept else edited
+
+    def before(self, z: int = 0) -> npt.NDArray[Any]:
+        """Pixels of slice ``z`` as the program left them, shape (Y, X); do not write into them."""
+        return self._baselines[z] if z in self._baselines else slice_of(self._living(), z)
 
     def edited_slices(self) -> tuple[int, ...]:
         """Slices with at least one pixel of the user's, ascending."""
@@ -70,13 +105,49 @@ class Corrections:
     def accept(self, z: int = 0, accepted: bool = True) -> None:
         """Declare slice ``z`` right as it is, or take that back. Nothing is written into an accepted slice."""
         (self._accepted.add if accepted else self._accepted.discard)(z)
+        self.touched.emit({z: None})
+        self.changed.emit()
+
+    def set_suggested(self, slices: Iterable[int]) -> None:
+        """Say which slices are most worth a look, best first."""
+        self._suggested = tuple(slices)
+        self.changed.emit()
+
+    def set_held_out(self, slices: Iterable[int]) -> None:
+        """Say which slices the last training only measured itself on."""
+        self._held_out = frozenset(slices)
+        self.changed.emit()
+
+    def restore(self, z: int, labels: npt.NDArray[Any], mine: Mask, *, whole: bool = False) -> None:
+        """Put back what the user painted in slice ``z`` in an earlier session; pixels painted since then stay.
+
+        Parameters
+        ----------
+        z
+            Slice; its strokes cannot be undone any more.
+        labels, mine
+            Class values and which of them are the user's, shape (Y, X).
+        whole
+            Put the program's pixels back too, not only the user's.
+        """
+        layer = self._living()
+        newer = self.edited(z)
+        pixels = np.where((mine | whole) & ~newer, labels.astype(layer.data.dtype), slice_of(layer, z))
+        layer.data[z if layer.data.ndim == 3 else ...] = pixels
+        self._kept[z] = newer | mine
+        self._baselines[z] = pixels
+        forget_slice(layer, z)
+        self._history = history_length(layer)
+        if is_shown(layer, z):
+            layer.refresh(extent=False, thumbnail=False, highlight=False)
+        self.touched.emit({z: (slice(0, pixels.shape[0]), slice(0, pixels.shape[1]))})
         self.changed.emit()
 
     def write(self, z: int, labels: npt.NDArray[Any]) -> bool:
         """Write a result into slice ``z``, except into pixels that are the user's.
 
         While a stroke is open the result waits; it is written with that stroke's end or a later `flush`. What the user
-        did to this slice stays, but can no longer be undone: older undo items would bring stale pixels back.
+        did to this slice stays, but can no longer be undone there: older undo items would bring stale pixels back.
 
         Parameters
         ----------
@@ -115,15 +186,24 @@ class Corrections:
         layer = self._layer()
         if layer is None:
             self._waiting.clear()
-        elif self._waiting and not _stroke_is_open(layer):
+        elif self._waiting and not stroke_is_open(layer):
+            self.look()
             waiting, self._waiting = self._waiting, {}
             for z, labels in waiting.items():
                 if z not in self._accepted:
                     self._write(layer, z, labels)
-            self._history = _history_length(layer)
-            if any(_is_shown(layer, z) for z in waiting):
+            self._history = history_length(layer)
+            if any(is_shown(layer, z) for z in waiting):
                 layer.refresh(extent=False, thumbnail=False, highlight=False)
         return not self._waiting
+
+    def look(self) -> None:
+        """Notice undo and redo, which a hidden layer does not tell of."""
+        layer = self._layer()
+        if layer is not None and self._history != (length := history_length(layer)):
+            moved, self._history = moved_items(layer, self._history), length
+            self.touched.emit(boxes_of(moved, layer.data.ndim))
+            self.changed.emit()
 
     def discard_waiting(self) -> None:
         """Forget the results that wait, as when their job was cancelled or their layer removed from the viewer."""
@@ -148,28 +228,30 @@ class Corrections:
     def _write(self, layer: Any, z: int, labels: npt.NDArray[Any]) -> None:
         result = labels.astype(layer.data.dtype)
         mine = self.edited(z)
-        if mine.any():
+        painted = bool(mine.any())
+        if painted:
             self._kept[z] = mine
             self._baselines[z] = result
-            result = np.where(mine, _slice_of(layer, z), result)
+            result = np.where(mine, slice_of(layer, z), result)
         else:
             self._baselines.pop(z, None)
         layer.data[z if layer.data.ndim == 3 else ...] = result
-        _drop_history(layer, z)
+        forget_slice(layer, z)
+        if painted:
+            self.touched.emit({z: None})
 
     def _on_paint(self, event: Any) -> None:
         layer = self._living()
         self._take_baselines(layer, [event.value])
-        self._history = _history_length(layer)
+        apply_alone(layer, event.value)
+        self._history = history_length(layer)
+        self.touched.emit(boxes_of([event.value], layer.data.ndim))
         self.flush()
         self.changed.emit()
 
     def _on_set_data(self, event: Any = None) -> None:
         # Also fires when another slice is shown; undo and redo are told from that by the history.
-        layer = self._layer()
-        if layer is not None and self._history != (length := _history_length(layer)):
-            self._history = length
-            self.changed.emit()
+        self.look()
 
     def _on_data(self, event: Any = None) -> None:
         """The array was replaced: undo items would put old pixels into it; corrections stay if the shape did."""
@@ -179,17 +261,19 @@ class Corrections:
             self._kept.clear()
             self._accepted.clear()
             self._waiting.clear()
+            self._suggested, self._held_out = (), frozenset()
             self._shape = tuple(layer.data.shape)
-        _drop_history(layer, None)
-        self._history = _history_length(layer)
+        forget_all(layer)
+        self._history = history_length(layer)
+        self.touched.emit(None)
         self.changed.emit()
 
     def _take_baselines(self, layer: Any, done: Items, undone: Items = ()) -> None:
         """Keep the pixels of slices touched for the first time, as they were before the items that are done."""
-        edits = [edit for item in done for atom in item for edit in _edits(atom, layer.data.ndim)]
-        ahead = [edit for item in undone for atom in item for edit in _edits(atom, layer.data.ndim)]
+        edits = [edit for item in done for atom in item for edit in read_edits(atom, layer.data.ndim)]
+        ahead = [edit for item in undone for atom in item for edit in read_edits(atom, layer.data.ndim)]
         first = {z for z, *_ in edits + ahead} - self._baselines.keys()
-        self._baselines.update({z: _slice_of(layer, z).copy() for z in first})
+        self._baselines.update({z: slice_of(layer, z).copy() for z in first})
         for z, where, old in reversed(edits):
             if z in first:
                 self._baselines[z][where] = old
@@ -203,72 +287,3 @@ def corrections_of(layer: Any) -> Corrections:
     if layer not in _KNOWN:
         _KNOWN[layer] = Corrections(layer)
     return _KNOWN[layer]
-
-
-def _slice_of(layer: Any, z: int) -> npt.NDArray[Any]:
-    return np.asarray(layer.data[z] if layer.data.ndim == 3 else layer.data)
-
-
-def _edits(atom: Any, ndim: int) -> Iterator[tuple[int, Any, npt.NDArray[Any]]]:
-    """The slices of one history atom: slice, index of the changed pixels in it, their values before.
-
-    An atom is napari's ``(slice_key, mask or None, old_values, new_value)`` or, from ``data_setitem``,
-    ``(indices, old_values, new_values)``.
-    """
-    if not hasattr(atom, "slice_key"):
-        indices = [np.asarray(i).ravel() for i in atom[0]]
-        old = np.broadcast_to(np.asarray(atom[1]).ravel(), indices[0].shape)
-        if ndim == 2:
-            yield 0, tuple(indices), old
-            return
-        for z in np.unique(indices[0]):
-            chosen = indices[0] == z
-            yield int(z), tuple(i[chosen] for i in indices[1:]), old[chosen]
-        return
-    rows, columns = atom.slice_key[-2:]
-    planes = range(atom.slice_key[0].start, atom.slice_key[0].stop) if ndim == 3 else range(1)
-    shape = (len(planes), rows.stop - rows.start, columns.stop - columns.start)
-    mask = np.ones(shape, bool) if atom.mask is None else atom.mask.reshape(shape)
-    olds = np.zeros(shape, np.asarray(atom.old_values).dtype)
-    olds[mask] = np.asarray(atom.old_values).ravel()
-    for plane, z in enumerate(planes):
-        y, x = np.nonzero(mask[plane])
-        yield z, (y + rows.start, x + columns.start), olds[plane][y, x]
-
-
-# napari 0.9 has no public way to see its undo history, an open stroke or the slice a layer shows: all of that is here.
-
-
-def _histories(layer: Any) -> tuple[Items, Items]:
-    """Undo and redo items, oldest first; an item is the list of atoms of one stroke."""
-    return list(layer._undo_history), list(layer._redo_history)
-
-
-def _history_length(layer: Any) -> tuple[int, int]:
-    return len(layer._undo_history), len(layer._redo_history)
-
-
-def _stroke_is_open(layer: Any) -> bool:
-    return bool(layer._block_history)
-
-
-def _drop_history(layer: Any, z: int | None) -> None:
-    """Forget the undo and redo items that touch slice ``z``, or all of them."""
-    for history in (layer._undo_history, layer._redo_history):
-        kept = [i for i in history if z is not None and not any(_touches(atom, z, layer.data.ndim) for atom in i)]
-        history.clear()
-        history.extend(kept)
-
-
-def _touches(atom: Any, z: int, ndim: int) -> bool:
-    if ndim == 2:
-        return True
-    if hasattr(atom, "slice_key"):
-        return bool(atom.slice_key[0].start <= z < atom.slice_key[0].stop)
-    return bool(np.any(np.asarray(atom[0][0]) == z))
-
-
-def _is_shown(layer: Any, z: int) -> bool:
-    if layer.data.ndim == 2 or 0 in layer._slice_input.displayed:
-        return True
-    return int(np.round(layer._data_slice.point[0])) == z

@@ -93,6 +93,14 @@ class SegmentOptions(Options):
         title="Fill holes",
         description="Background that one class encloses completely in a slice becomes that class.",
     )
+    suggest: int = Field(
+        default=0,
+        ge=0,
+        le=1000,
+        title="Suggestions (slices)",
+        description="Number of slices to look at next: where the network was unsure or its result does not go with "
+        "the slices beside; 0 suggests none.",
+    )
 
     @field_validator("device")
     @classmethod

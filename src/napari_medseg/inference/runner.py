@@ -12,6 +12,7 @@ import torch
 
 from napari_medseg.core import ComputeError, ModelCard, ModelError
 from napari_medseg.models import size_multiple
+from napari_medseg.models.build import QUICK, needs_whole
 
 from .device import AGREEMENT, DTYPES, Precision, device_title, pick_device, pick_precision, thread_count, timed
 from .openvino import WORTH_SECONDS, compile_network, is_installed
@@ -68,7 +69,8 @@ class Predictor:
         self._card, self._network, self._options, self._beat = card, network.eval(), options, beat
         self._shape = shape
         self._multiple = size_multiple(card)
-        whole = not options.tile and max(shape) <= WHOLE_UP_TO * card.tile
+        self._uncut = needs_whole(card)
+        whole = self._uncut or (not options.tile and max(shape) <= WHOLE_UP_TO * card.tile)
         self._first_tile = round_up(max(shape) if whole else options.tile or card.tile, self._multiple)
         batch = 0 if options.batch == "auto" else options.batch
         self._plan = Plan(pick_device(options.device), self._first_tile, batch)
@@ -143,7 +145,9 @@ class Predictor:
         padded = pad(probe[np.newaxis], layout.padded)
         middle = layout.windows[len(layout.windows) // 2]
         patch = torch.from_numpy(np.ascontiguousarray(padded[..., *middle]))
-        if self._options.precision == "auto":
+        if self._card.architecture == QUICK:
+            precision = Precision("fp32", seconds=CPU_BATCH_SECONDS)  # nothing to choose: no pass is spent on it
+        elif self._options.precision == "auto":
             key = (self._card.sha256, str(device), str(layout.patch), self._options.tta) if self._card.sha256 else ()
             precision = pick_precision(device, lambda name: self._forward(patch, name), key)
             if precision.name == "fp32" and device.type == "cpu":
@@ -179,7 +183,7 @@ class Predictor:
         for_memory = "memory" in failure
         if for_memory and self._loaded and batch > 1:
             self._plan = Plan(device, tile, batch // 2)
-        elif for_memory and self._loaded and patch // 2 >= max(SMALLEST_TILE, self._multiple):
+        elif for_memory and self._loaded and not self._uncut and patch // 2 >= max(SMALLEST_TILE, self._multiple):
             self._plan = Plan(device, round_up(patch // 2, self._multiple), 1)
         elif not on_cpu:
             self._plan = Plan(torch.device("cpu"), self._first_tile, 0)
@@ -234,7 +238,7 @@ class Predictor:
         """Logits (N, K, Y, X), float32, averaged over the flips; in the orientation of ``patches``."""
         device = self._plan.device
         batch = patches.to(device).contiguous(memory_format=torch.channels_last)
-        flips = _FLIPS[: 1 if self._options.tta == "none" else 2 if self._card.sides else 4]
+        flips = _FLIPS[: 1 if self._options.tta == "none" or self._uncut else 2 if self._card.sides else 4]
         total: torch.Tensor | None = None
         dtype = DTYPES.get(precision, torch.float32)
         run = self._compiled if precision == "openvino" else self._network

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +44,7 @@ def segment(
     *,
     report: Reporter = silent,
     probabilities: ProbabilityTaker | None = None,
+    labelled: Collection[int] = (),
     **settings: Any,
 ) -> Labels:
     """Segment an image slice by slice.
@@ -61,6 +63,8 @@ def segment(
     probabilities
         Called with the index of each finished slice and float16 probabilities (classes, Y, X), such as a
         `ProbabilityStack`.
+    labelled
+        Slices that are right already (painted or checked): never suggested for a look, nor those beside them.
     **settings
         Single fields of `SegmentOptions`, in place of those in ``options``.
 
@@ -68,7 +72,8 @@ def segment(
     -------
     Labels
         Values are those of the card's classes; uint8, or wider where a class value needs it. ``missing`` holds the
-        slices without a result: missing in the image, unreadable, or outside of the chosen slices.
+        slices without a result: missing in the image, unreadable, or outside of the chosen slices. ``look_at`` holds as
+        many slices as `SegmentOptions.suggest` asks for, ``look_in`` as many squares of a large single image.
 
     Raises
     ------
@@ -108,7 +113,7 @@ def segment(
     finally:
         network.train(was_training)
     flat = () if value_range[0] < value_range[1] else (_constant(image),)
-    return _labels(run, chosen, flat)
+    return _labels(run, chosen, flat, labelled)
 
 
 def _merge(options: SegmentOptions | None, settings: dict[str, Any]) -> SegmentOptions:
@@ -123,7 +128,10 @@ def _constant(image: Image) -> Finding:
     return Finding("CONSTANT_IMAGE", f"{name} has the same value everywhere; its labels mean nothing.")
 
 
-def _labels(run: StackRun, chosen: range, findings: tuple[Finding, ...]) -> Labels:
+def _labels(run: StackRun, chosen: range, findings: tuple[Finding, ...], labelled: Collection[int]) -> Labels:
+    # Here and not above: scoring knows readers of all kinds, which take a while to load.
+    from napari_medseg.evaluation.suggest import suggest_slices
+
     image = run.image
     computed = set(chosen) - run.unreadable.keys() - image.missing
     if not computed:
@@ -135,6 +143,18 @@ def _labels(run: StackRun, chosen: range, findings: tuple[Finding, ...]) -> Labe
         geometry=image.geometry,
         names=image.names,
         source=image.source,
-        findings=(*image.findings, *findings, *run.findings),
+        findings=(*image.findings, *findings, *run.findings, *_not_found(run, computed)),
         missing=frozenset(range(len(image))) - computed,
+        look_at=suggest_slices(run.figures, run.options.suggest, labelled),
+        look_in=run.squares,
     )
+
+
+def _not_found(run: StackRun, computed: Collection[int]) -> list[Finding]:
+    """A class that is nowhere in a stack, told to those who ask what to look at: no slice can point to it."""
+    if not run.options.suggest or len(computed) < 2:
+        return []
+    names = [c.name for c in run.card.classes if not any((run.data[z] == c.value).any() for z in computed)]
+    if not names:
+        return []
+    return [Finding("CLASS_NOT_FOUND", f"Found in none of the {len(computed)} slices: {', '.join(names)}.")]

@@ -14,7 +14,9 @@ import numpy.typing as npt
 import torch
 
 from napari_medseg.core import Finding, Image, InputError, ModelCard, Progress, Reporter
+from napari_medseg.evaluation.suggest import measure_fit
 
+from .doubt import find_squares, measure_doubt
 from .normalise import Pixels, SliceReader
 from .options import SegmentOptions
 from .runner import Predictor
@@ -37,6 +39,10 @@ class StackRun:
         Class values, shape of the image; zeros where nothing was computed.
     unreadable
         Slices that could not be read, with the reason.
+    figures
+        Of each finished slice, what `suggest_slices` goes by; empty unless suggestions are asked for.
+    squares
+        Of a single image, rows and columns of the squares of most doubt.
     """
 
     image: Image
@@ -48,6 +54,8 @@ class StackRun:
     probabilities: ProbabilityTaker | None
     data: npt.NDArray[Any] = field(init=False)
     unreadable: dict[int, str] = field(default_factory=dict)
+    figures: dict[int, dict[str, float]] = field(default_factory=dict)
+    squares: tuple[tuple[slice, slice], ...] = ()
 
     def __post_init__(self) -> None:
         values = (0, *(c.value for c in self.card.classes))
@@ -96,19 +104,27 @@ class StackRun:
         with torch.inference_mode():
             if tuple(logits.shape[-2:]) != plane:
                 logits = torch.nn.functional.interpolate(logits, plane, mode="bilinear", align_corners=False)
-            classes = best_class(logits).cpu().numpy()
+            best = best_class(logits)
+            doubts = measure_doubt(logits, best) if self.options.suggest else [{} for _ in batch]
+            if self.options.suggest and not self.image.is_stack:
+                self.squares = find_squares(logits, self.options.suggest)
+            classes = best.cpu().numpy()
             shares = None
             if self.probabilities is not None:
                 shares = logits.softmax(1)[:, 1:].half().cpu().numpy()
         for i, (z, _) in enumerate(batch):
             labels = tidy(self._values[classes[i]], self.options.smallest, self.options.fill_holes)
             self.data[z if self.image.is_stack else ...] = labels
+            if self.options.suggest:
+                # The two slices finished before: beyond one that is missing the next nearest is the neighbour.
+                earlier = [self.data[before] for before in list(self.figures)[:-3:-1]]
+                self.figures[z] = doubts[i] | measure_fit(labels, earlier, self._values[1:].tolist())
             if shares is not None and self.probabilities is not None:
                 self.probabilities(z, shares[i])
             self._done += 1
             region = (z,) if self.image.is_stack else ()
-            text = self.predictor.message
-            self.report(Progress(STAGE, self._done, self._total, message=text, region=region, result=labels))
+            text, metrics = self.predictor.message, self.figures.get(z, {})
+            self.report(Progress(STAGE, self._done, self._total, text, metrics, region, labels))
 
     @property
     def findings(self) -> tuple[Finding, ...]:

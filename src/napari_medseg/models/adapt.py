@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from napari_medseg.core import ClassInfo, ModelCard, ModelError
 
-from .build import build_network, unwrap
+from .build import QUICK, build_network, unwrap
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -51,6 +51,10 @@ def adapt_network(
     """
     new_card = _adapted_card(card, tuple(classes), channels)
     rows = match_classes(card.classes, new_card.classes)
+    if card.architecture == QUICK:
+        from .quick import adapt_quick
+
+        return new_card, adapt_quick(network, new_card, rows)
     new: Any = build_network(new_card)
     old_state, wanted = unwrap(network).state_dict(), new.state_dict()
     head = _head_prefix(new)

@@ -29,6 +29,9 @@ ARCHITECTURES = (
 )  # fmt: skip
 """What ``architecture`` may be; known here so that a form can list it without loading torch."""
 
+QUICK = "quick"
+"""Architecture of models without a network of their own, see `napari_medseg.models.quick`."""
+
 # Half of smp's own widths: a training step on a CPU is a third shorter, with the same Dice on the sample tasks.
 LIGHT_DECODER = (128, 64, 32, 16, 16)
 
@@ -94,6 +97,10 @@ def build_network(card: ModelCard, *, encoder_weights: str | None = None) -> nn.
     ModelError
         If a name is unknown, the combination cannot be built, or the download fails.
     """
+    if card.architecture == QUICK:
+        from .quick import build_quick
+
+        return build_quick(card)
     smp = import_smp()
     check_names(card.architecture, card.encoder)
     refused = [key for key in card.network if _REFUSED.fullmatch(key)]
@@ -148,6 +155,8 @@ def size_multiple(card: ModelCard) -> int:
     Unet would take any size, but loses less at the margins when padded like the others. DPT halves its encoder's grid
     once more, PAN three times.
     """
+    if card.architecture == QUICK:
+        return 1
     network = json.dumps(card.network, sort_keys=True, default=str)
     return _size_multiple(card.architecture.lower(), card.encoder, card.in_channels, network)
 
@@ -171,9 +180,21 @@ def _size_multiple(architecture: str, encoder: str, in_channels: int, network: s
 
 
 def is_start(reference: str) -> bool:
-    """Whether a reference names a fresh network (``unet:resnet18``, ``unet:resnet18+imagenet``), not a stored model."""
+    """Whether a reference names a fresh start (``unet:resnet18``, ``unet:resnet18+imagenet``, ``quick``)."""
+    if is_quick_start(reference):
+        return True
     architecture, colon, encoder = reference.partition(":")
     return bool(colon and encoder) and architecture.lower() in ARCHITECTURES
+
+
+def is_quick_start(reference: str) -> bool:
+    """Whether a reference names a Quick model yet to be fitted: ``quick``, or ``quick:MODEL`` with MODEL's features."""
+    return re.fullmatch(r"quick(:.+)?", reference) is not None
+
+
+def needs_whole(card: ModelCard) -> bool:
+    """Whether a model must see slices whole and as they lie: where a pixel is tells it what it is."""
+    return card.architecture == QUICK and bool(card.network.get("position"))
 
 
 def start_card(
@@ -202,7 +223,7 @@ def start_card(
         If the spec is not of that form, or names what does not exist.
     """
     base, _, weights = spec.partition("+")
-    if not is_start(base) or (weights and weights != "imagenet"):
+    if not is_start(base) or is_quick_start(base) or (weights and weights != "imagenet"):
         raise ModelError(
             f"{spec!r} is not of the form architecture:encoder.",
             "For example unet:resnet18, or unet:resnet18+imagenet to download the encoder's weights.",

@@ -7,7 +7,8 @@ import shutil
 import uuid
 import warnings
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,30 +16,41 @@ from typing import Any
 
 from napari_medseg.core import ModelError, OutputError
 
-from .build import size_multiple
-from .weights import CARD, CONFIG, WEIGHTS, load_network
+from .build import QUICK, size_multiple
+from .weights import CARD, CONFIG, MEMORY, WEIGHTS, load_network, read_card
 
 FORMATS = ("folder", "zip", "onnx")
 
 
-def export_to(folder: Path, out: Path, kind: str) -> Path:
+def export_to(folder: Path, out: Path, kind: str, *, with_memory: bool = False) -> Path:
     """Write the model in ``folder`` to ``out``, see `napari_medseg.models.library.export_model`."""
     if kind == "folder" and out.suffix.lower() == ".zip":
         kind = "zip"
-    writers: dict[str, Callable[[Path, Path], None]] = {
-        "folder": _write_folder, "zip": _write_zip, "onnx": _write_onnx,
-    }  # fmt: skip
+    files = [folder / name for name in (CONFIG, WEIGHTS, CARD, *([MEMORY] if with_memory else []))]
+    writers: dict[str, Callable[[Path], None]] = {
+        "folder": partial(_write_folder, files),
+        "zip": partial(_write_zip, files),
+        "onnx": partial(_write_onnx, folder),
+    }
     if kind not in writers:
         raise OutputError(f"There is no export format {kind!r}.", f"Formats: {', '.join(FORMATS)}.")
     if kind == "onnx":
         _require_onnx()
+    if with_memory and (kind == "onnx" or not files[-1].is_file()):
+        why = "An ONNX file has no room for a memory" if kind == "onnx" else "This model remembers nothing"
+        raise OutputError(f"{why}.", "Export it without memory.")
     if out.exists():
         raise OutputError(f"{out} exists already.", "Choose another name or remove it first.")
+    if kind == "onnx" and read_card(folder).architecture == QUICK:
+        raise ModelError(
+            f"{read_card(folder).reference} is a Quick model, which has no network that ONNX could hold.",
+            "Export it as a folder or zip, or train a network.",
+        )
     card, _ = load_network(folder)  # a damaged model is not passed on
     part = out.with_name(f".{out.name}.{uuid.uuid4().hex[:8]}.part")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        writers[kind](folder, part)
+        writers[kind](part)
         part.rename(out)
     except OSError as error:
         raise OutputError(f"{card.reference} cannot be written to {out}: {error.strerror or error}.") from error
@@ -50,18 +62,18 @@ def export_to(folder: Path, out: Path, kind: str) -> Path:
     return out
 
 
-def _write_folder(folder: Path, part: Path) -> None:
+def _write_folder(files: Sequence[Path], part: Path) -> None:
     part.mkdir()
-    for name in (CONFIG, WEIGHTS, CARD):
-        if (folder / name).is_file():
-            shutil.copyfile(folder / name, part / name)
+    for path in files:
+        if path.is_file():
+            shutil.copyfile(path, part / path.name)
 
 
-def _write_zip(folder: Path, part: Path) -> None:
+def _write_zip(files: Sequence[Path], part: Path) -> None:
     with zipfile.ZipFile(part, "w") as archive:
-        for name in (CONFIG, WEIGHTS, CARD):
-            if (folder / name).is_file():
-                archive.write(folder / name, name)
+        for path in files:
+            if path.is_file():
+                archive.write(path, path.name)
 
 
 def _require_onnx() -> None:

@@ -13,11 +13,13 @@ from functools import partial
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import IO, TYPE_CHECKING, Any
 
+from pydantic import ValidationError
+
 from napari_medseg.core import ClassInfo, ModelCard, ModelError
 
 from .build import check_names, is_start
-from .library import add_model, import_folder
-from .weights import CARD, CONFIG, WEIGHTS, fill_network, model_name
+from .library import add_model, adopt_model, copy_memory
+from .weights import CARD, CONFIG, MEMORY, WEIGHTS, fill_network, load_network, model_name, read_card
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -50,6 +52,25 @@ def import_file(path: Path, name: str, network: str) -> ModelCard:
     state = read_weights(path)
     card = card_of(state, name or model_name(path.name.partition(".")[0]), network, path.name)
     return add_model(fill_network(card, state, path.name), card)
+
+
+def import_folder(folder: Path, name: str = "") -> ModelCard:
+    """Check a model's folder and add it to the library, see `import_model`."""
+    described = read_card(folder).sha256
+    card, network = load_network(folder)
+    card = renamed(card, name)
+    # Weights that a card vouches for stay byte for byte; smp's own may have lost or gained outputs on the way in.
+    if described and (folder / CONFIG).is_file():
+        return adopt_model(folder, card)
+    return add_model(network, card, partial(copy_memory, folder))
+
+
+def renamed(card: ModelCard, name: str) -> ModelCard:
+    """The same card under another name, if one is given."""
+    try:
+        return ModelCard.model_validate({**dict(card), "name": name or card.name})
+    except ValidationError as error:
+        raise ModelError(f"{error.errors()[0]['msg'].removeprefix('Value error, ').capitalize()}.") from error
 
 
 @dataclass(frozen=True)
@@ -116,7 +137,7 @@ def _unpack(archive: str, members: list[_Member], folder: Path) -> None:
                 f"{archive} is refused: {member.name!r} would unpack to {member.size / 2**20:.0f} MiB, which no model "
                 "needs."
             )
-        if member.plain and posix.name in (CARD, CONFIG, WEIGHTS):
+        if member.plain and posix.name in (CARD, CONFIG, MEMORY, WEIGHTS):
             if posix.name in found:
                 raise ModelError(f"{archive} holds more than one {posix.name}.", "Import one model at a time.")
             found[posix.name] = member
@@ -205,8 +226,6 @@ def _bare(content: Any, name: str) -> dict[str, Tensor]:
 
 def card_of(state: dict[str, Tensor], name: str, network: str, source: str) -> ModelCard:
     """Card for bare weights: architecture and encoder as told, channels and classes as the weights have them."""
-    from pydantic import ValidationError
-
     if not is_start(network) or "+" in network:
         raise ModelError(
             f"{source} holds weights alone, which do not tell what network they belong to.",

@@ -16,7 +16,7 @@ import platformdirs
 from napari_medseg.core import Finding, ModelCard, ModelError, OutputError
 
 from .hub import download_model
-from .weights import CONFIG, WEIGHTS, load_network, read_card, write_card, write_model
+from .weights import CONFIG, MEMORY, WEIGHTS, read_card, write_card, write_model
 
 if TYPE_CHECKING:
     from torch import nn
@@ -95,18 +95,30 @@ def _unknown(reference: str) -> ModelError:
     return ModelError(f"There is no model {reference!r}.", f"{broken}Models here: {names}.")
 
 
-def add_model(network: nn.Module, card: ModelCard) -> ModelCard:
+def add_model(network: nn.Module, card: ModelCard, beside: Callable[[Path], object] = lambda _: None) -> ModelCard:
     """Add a model to the library as the next free version of ``card.name``.
 
     Safe beside other writers, in this and in other processes: a version is taken by renaming a finished folder, which
     fails for all but one.
+
+    Parameters
+    ----------
+    network, card
+        The model.
+    beside
+        Writes what else belongs into its folder.
 
     Returns
     -------
     ModelCard
         With its version and the hash of the weights.
     """
-    return _add(card, lambda folder: write_model(folder, card, network))
+
+    def write(folder: Path) -> ModelCard:
+        beside(folder)
+        return write_model(folder, card, network)
+
+    return _add(card, write)
 
 
 def adopt_model(folder: Path, card: ModelCard) -> ModelCard:
@@ -115,9 +127,16 @@ def adopt_model(folder: Path, card: ModelCard) -> ModelCard:
     def copy(part: Path) -> ModelCard:
         for name in (CONFIG, WEIGHTS):
             shutil.copyfile(folder / name, part / name)
+        copy_memory(folder, part)
         return card
 
     return _add(card, copy)
+
+
+def copy_memory(folder: Path, part: Path) -> None:
+    """Copy what a model remembers into another folder."""
+    if (folder / MEMORY).is_file():
+        shutil.copyfile(folder / MEMORY, part / MEMORY)
 
 
 def _add(card: ModelCard, write: Callable[[Path], ModelCard]) -> ModelCard:
@@ -142,6 +161,19 @@ def _add(card: ModelCard, write: Callable[[Path], ModelCard]) -> ModelCard:
         ) from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def versions(name: str) -> tuple[ModelCard, ...]:
+    """Cards of all versions of a model, the oldest first; none if there is no such model."""
+    return tuple(entry.card for entry in _named(name))
+
+
+def lineage(card: ModelCard) -> tuple[ModelCard, ...]:
+    """The models that one was trained from, the first of them first, itself last; as far as their weights are there."""
+    line = [card]
+    while found := [e.card for e in _named(line[0].parent) if e.card.sha256 == line[0].parent_sha256]:
+        line.insert(0, found[0])
+    return tuple(line)
 
 
 def remove_model(reference: str) -> tuple[ModelCard, ...]:
@@ -186,7 +218,7 @@ def import_model(path: str | Path, name: str = "", *, network: str = "") -> Mode
     ModelError
         If it is no model, is damaged, could run code, or does not fit the architecture.
     """
-    from .foreign import import_file
+    from .foreign import import_file, import_folder
 
     if str(path).startswith("hf:"):
         return import_folder(find_model(str(path)), name)
@@ -196,26 +228,9 @@ def import_model(path: str | Path, name: str = "", *, network: str = "") -> Mode
     return import_file(path, name, network)
 
 
-def import_folder(folder: Path, name: str = "") -> ModelCard:
-    """Check a model's folder and add it to the library, see `import_model`."""
-    described = read_card(folder).sha256
-    card, network = load_network(folder)
-    card = renamed(card, name)
-    # Weights that a card vouches for stay byte for byte; smp's own may have lost or gained outputs on the way in.
-    return adopt_model(folder, card) if described and (folder / CONFIG).is_file() else add_model(network, card)
-
-
-def renamed(card: ModelCard, name: str) -> ModelCard:
-    """The same card under another name, if one is given."""
-    from pydantic import ValidationError
-
-    try:
-        return ModelCard.model_validate({**dict(card), "name": name or card.name})
-    except ValidationError as error:
-        raise ModelError(f"{error.errors()[0]['msg'].removeprefix('Value error, ').capitalize()}.") from error
-
-
-def export_model(name: str | Path, out: str | Path, format: Literal["folder", "zip", "onnx"] = "folder") -> Path:
+def export_model(
+    name: str | Path, out: str | Path, format: Literal["folder", "zip", "onnx"] = "folder", *, with_memory: bool = False
+) -> Path:
     """Write a model for other people or programs.
 
     Parameters
@@ -226,10 +241,12 @@ def export_model(name: str | Path, out: str | Path, format: Literal["folder", "z
         The new folder or file; a ``.zip`` makes a zip file of the folder.
     format
         ``"folder"`` opens anywhere with ``segmentation_models_pytorch.from_pretrained``.
+    with_memory
+        Whether the labelled slices that it remembers go along; they are pictures of those it was trained on.
     """
     from .export import export_to
 
-    return export_to(find_model(name), Path(out).expanduser(), format)
+    return export_to(find_model(name), Path(out).expanduser(), format, with_memory=with_memory)
 
 
 def _named(reference: str) -> list[_Entry]:

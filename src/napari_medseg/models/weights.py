@@ -20,14 +20,15 @@ from pydantic import ValidationError
 from napari_medseg.core import ClassInfo, ModelCard, ModelError, OutputError
 
 from .adapt import adapt_network
-from .build import ARCHITECTURES, build_network, unwrap
+from .build import ARCHITECTURES, QUICK, build_network, unwrap
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-__all__ = ["CARD", "CONFIG", "WEIGHTS", "adapt_network", "load_network", "read_card", "save_network"]
+__all__ = ["CARD", "CONFIG", "MEMORY", "WEIGHTS", "adapt_network", "load_network", "read_card", "save_network"]
 
 CARD, CONFIG, WEIGHTS = "card.json", "config.json", "model.safetensors"
+MEMORY = "memory.zip"  # labelled slices that a model learnt from; napari_medseg.training.memory writes and reads it
 
 
 def save_network(folder: str | Path, card: ModelCard, network: nn.Module, *, half: bool = False) -> ModelCard:
@@ -261,6 +262,11 @@ def fill_network(card: ModelCard, state: dict[str, Tensor], source: str) -> nn.M
             "The architecture, the encoder, the channels and the classes must be those the weights were trained with.",
         )
     network.load_state_dict(state)
+    if card.architecture == QUICK:
+        from .quick import QuickNetwork
+
+        if isinstance(network, QuickNetwork) and (problem := network.find_problem()):
+            raise ModelError(f"The weights in {source} are damaged: {problem}.", "Copy or download the model again.")
     return network.eval()
 
 

@@ -21,6 +21,20 @@ FAR = 0.1
 """So much lower a held-out Dice than that of the trained weights alone is too high a price for remembering."""
 
 
+EVEN = 4
+"""Slices from which on what is learnt from them counts more than what was known before."""
+
+
+def choose_share(slices: int) -> float:
+    """Share of the trained weights after training on so many slices: 0.43 after 3, 0.6 after 6, 0.8 after 16.
+
+    The fewer, the less do they show of a body. On a made-up leg, three slices of which one shows the shin alone taught
+    that the knee's end is no femur: the Dice of the others fell from 0.925 to 0.898 at 0.6 and to 0.82 at 1, and stayed
+    (0.920) at 0.4.
+    """
+    return slices / (slices + EVEN)
+
+
 def blend(
     job: Job,
     start: Mapping[str, Tensor],
@@ -48,19 +62,20 @@ def blend(
     Best
         The weights to keep, and their score.
     """
-    share = job.options.blend
+    share = job.options.blend or choose_share(len(job.samples.slices))
     mixed = {
-        name: start[name].lerp(value, share) if value.is_floating_point() else value
+        # Where memory ran out on the way, the start's weights are still on the first device.
+        name: start[name].to(value.device).lerp(value, share) if value.is_floating_point() else value
         for name, value in best.state.items()
     }
     job.network.load_state_dict(mixed)
     if not job.held_out:
         return Best(mixed, None, best.step)
     scores = score(job.network, job.held_out, job.engine)
-    new = scores.mean()
-    far = best.scores is not None and new < best.scores.mean() - FAR
+    new = scores.balance()
+    far = best.scores is not None and new < best.scores.balance() - FAR
     if far or (best.scores is not None and passes(best.scores) and not passes(scores)):
         job.network.load_state_dict(best.state)
         return best
-    watch.metrics["dice"] = new
+    watch.metrics["dice"] = scores.shown()
     return Best(mixed, scores, best.step, new)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -14,19 +14,17 @@ from .truth import BACKGROUND, Painted
 _SIDE = re.compile(r"(?<![a-z])(left|right|links|rechts)(?![a-z])", re.IGNORECASE)
 
 
-def find_classes(
-    painted: Sequence[Painted], names: Sequence[ClassInfo], unlabelled: int | None
-) -> tuple[ClassInfo, ...]:
+def find_classes(painted: Sequence[Painted], names: Sequence[ClassInfo]) -> tuple[ClassInfo, ...]:
     """Classes that occur in the masks, in the order of their values; names from ``names``, else from the masks.
 
     Raises
     ------
     InputError
-        Two of them have the same name.
+        Two of them have the same name, or two masks call the same value differently.
     """
-    named = {c.value: c for one in painted for c in one.classes} | {c.value: c for c in names}
-    values = {int(v) for one in painted for v in np.unique(one.values)} - {0, unlabelled}
-    found = [named.get(value) or ClassInfo.numbered(value) for value in sorted(v for v in values if v is not None)]
+    named = _name_values(painted, {c.value: c for c in names})
+    values = {value for one in painted for value in one.shown} - {0}
+    found = [named.get(value) or ClassInfo.numbered(value) for value in sorted(values)]
     first: dict[str, int] = {}
     for c in found:
         if first.setdefault(c.name, c.value) != c.value and c.name.lower() != BACKGROUND:
@@ -35,6 +33,29 @@ def find_classes(
                 "Give each class a name of its own.",
             )
     return tuple(found)
+
+
+def _name_values(painted: Sequence[Painted], given: dict[int, ClassInfo]) -> dict[int, ClassInfo]:
+    """The class of each value; a name somebody gave stands above the one that a value has by itself."""
+    named: dict[int, ClassInfo] = {}
+    for one in painted:
+        for c in (c for c in one.classes if c.value in one.shown and c.value not in given):
+            other = named.setdefault(c.value, c)
+            if other.name == c.name or c.name == ClassInfo.numbered(c.value).name:
+                continue
+            if other.name != ClassInfo.numbered(c.value).name:
+                raise InputError(
+                    f"The value {c.value} is named '{other.name}' in one mask and '{c.name}' in that of {one.name}.",
+                    "Give a class the same value and name in all masks.",
+                )
+            named[c.value] = c
+    return named | given
+
+
+def background_values(painted: Sequence[Painted], names: Sequence[ClassInfo]) -> frozenset[int]:
+    """Values that mean background: 0, and those of a class of that name."""
+    named = _name_values(painted, {c.value: c for c in names})
+    return frozenset({0} | {value for value, c in named.items() if c.name.lower() == BACKGROUND})
 
 
 def find_absent(painted: Sequence[Painted], names: Sequence[ClassInfo], unlabelled: int | None) -> list[str]:
@@ -92,9 +113,7 @@ def merge_classes(
     return tuple(classes), index, notes
 
 
-def check_painted(
-    painted: Sequence[Painted], classes: Sequence[ClassInfo], index: dict[int, int], unlabelled: int | None
-) -> None:
+def check_painted(painted: Sequence[Painted], classes: Sequence[ClassInfo], index: dict[int, int]) -> None:
     """Refuse masks from which nothing can be learnt.
 
     Raises
@@ -102,7 +121,7 @@ def check_painted(
     InputError
         Nothing is painted, or everything that is painted is one and the same class.
     """
-    seen = {index[int(v)] for one in painted for v in np.unique(one.values) if int(v) != unlabelled}
+    seen = {index[value] for one in painted for value in one.shown}
     if not seen - {0}:
         raise InputError("No class is painted in the labelled slices.", "Paint at least one class in one slice.")
     if len(seen) == 1:
@@ -113,19 +132,17 @@ def check_painted(
         )
 
 
-def are_sides(
-    painted: Sequence[Painted], classes: Sequence[ClassInfo], index: dict[int, int], unlabelled: int | None
-) -> str:
+def are_sides(classes: Sequence[ClassInfo], places: Iterable[Mapping[int, float]]) -> str:
     """Why images must not be mirrored; empty when they may be.
 
+    ``places`` has, for each slice, where the classes in it lie: their index, and mean column as a share of the width.
     Not mirroring costs a little variety, mirroring a left side into a right one ruins the model: so one sign is enough.
     """
     if named := [c.name for c in classes if _SIDE.search(c.name)]:
         return f"'{named[0]}' names a side"
     columns: dict[int, list[float]] = {}
     order: dict[tuple[int, int], set[bool]] = {}
-    for one in painted:
-        found = {index[v]: x for v, x in one.where(unlabelled).items() if index[v]}
+    for found in places:
         for k, x in found.items():
             columns.setdefault(k, []).append(x)
             for other, x_other in found.items():

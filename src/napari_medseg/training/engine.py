@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,9 @@ from .options import TrainOptions
 
 WHOLE = 1024
 """Sides up to this go through the network whole when held-out slices are scored."""
+
+SMALLEST = 256
+"""Smallest windows that are tried when memory runs out."""
 
 
 @dataclass(frozen=True)
@@ -59,9 +62,22 @@ class Engine:
 
     @torch.no_grad()
     def predict(self, network: nn.Module, pixels: npt.NDArray[np.float16], known: Sequence[int]) -> Tensor:
-        """Class indices (Y, X) of one slice (C, Y, X), among the outputs ``known``."""
+        """Class indices (Y, X) of one slice (C, Y, X), among the outputs ``known``.
+
+        With less memory than that takes, by smaller windows.
+        """
+        side = WHOLE
+        while True:
+            try:
+                return self._predict(network, pixels, known, side)
+            except (RuntimeError, MemoryError) as error:
+                side = side // 2
+                if not ran_out_of_memory(error) or side < SMALLEST:
+                    raise
+
+    def _predict(self, network: nn.Module, pixels: npt.NDArray[np.float16], known: Sequence[int], side: int) -> Tensor:
         shape = pixels.shape[-2:]
-        layout = lay_out((shape[0], shape[1]), WHOLE, 0.1, self.multiple)
+        layout = lay_out((shape[0], shape[1]), side, 0.1, self.multiple)
         padded = torch.from_numpy(pad(pixels.astype(np.float32), layout.padded))[None]
         result = torch.zeros(layout.padded, dtype=torch.long, device=self.device)
         outputs = torch.tensor(list(known), device=self.device)
@@ -70,17 +86,50 @@ class Engine:
             result[rows, columns] = outputs[logits[0, outputs].argmax(0)]
         return result[: shape[0], : shape[1]]
 
+    def on_cpu(self) -> Engine | None:
+        """The same work on the CPU, in the number format that is best there; None if it is there already."""
+        if self.device.type == "cpu":
+            return None
+        device = torch.device("cpu")
+        torch.set_num_threads(cpu_count())
+        return replace(self, device=device, precision=fast_precision(device) or "fp32")
 
-def start_engine(options: TrainOptions, card: ModelCard) -> Engine:
-    """Pick device and number format."""
+    def place(self, network: nn.Module) -> nn.Module:
+        """The network on this device, laid out as convolutions like it."""
+        placed: nn.Module = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return placed
+
+
+def start_engine(options: TrainOptions, card: ModelCard, local: int = 0) -> Engine:
+    """Pick device and number format.
+
+    Parameters
+    ----------
+    local
+        Which of the processes on this computer this is, where several train together.
+    """
     device = pick_device(options.device)
     if device.type == "cpu":
-        torch.set_num_threads(cpu_count())
+        torch.set_num_threads(max(1, cpu_count() // options.devices))
+    elif options.devices > 1:
+        device = torch.device(device.type, local)
     # Measured on five tasks: half-size formats train to the same Dice wherever the hardware has them.
     precision = options.precision if options.precision != "auto" else fast_precision(device) or "fp32"
     if device.type == "mps":
         precision = "fp32"
     return Engine(device, precision, card.out_channels, size_multiple(card))
+
+
+def load(engine: Engine, network: nn.Module, say: Callable[[str], None]) -> tuple[Engine, nn.Module]:
+    """The network on the engine's device, or on the CPU where that has no memory for it."""
+    try:
+        return engine, engine.place(network)
+    except RuntimeError as error:
+        cpu = engine.on_cpu() if ran_out_of_memory(error) else None
+        if cpu is None:
+            raise
+    say(f"{engine.device.type.upper()} has no memory for the network: trains on the CPU.")
+    return cpu, cpu.place(network)
 
 
 def ran_out_of_memory(error: BaseException) -> bool:

@@ -1,9 +1,9 @@
 """Losses that see labelled pixels only.
 
 Each takes ``logits`` of shape (N, K, H, W), float, and ``target`` of shape (N, H, W), int64 class indices or `IGNORE`,
-and returns a scalar tensor. Unlabelled pixels are multiplied by zero before anything is summed, so neither the value
-nor any gradient depends on them. Torch enters through the tensors alone: this module is part of the options and must
-stay cheap to import.
+and returns a scalar tensor. Logits of unlabelled pixels are replaced by zeros and multiplied by zero before anything is
+summed, so neither the value nor any gradient depends on them, not even where they are no numbers. Torch enters through
+the tensors alone: this module is part of the options and must stay cheap to import.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ def on_labelled(*parts: tuple[float, Loss]) -> Loss:
 
     def loss(logits: Tensor, target: Tensor) -> Tensor:
         classes = logits.shape[1]
+        logits = logits.masked_fill((target == IGNORE)[:, None], 0)
         log_chance = logits.transpose(0, 1).reshape(classes, -1).log_softmax(0)
         flat = target.flatten()
         truth = log_chance.new_zeros(log_chance.shape)
@@ -92,7 +93,7 @@ def binary_cross_entropy(log_chance: Tensor, truth: Tensor) -> Tensor:
     labelled = truth.sum(0)
     classes = len(truth)
     total = (log_chance * truth).sum()
-    for k in range(classes):
+    for k in range(classes) if classes > 1 else ():
         # log(1 - p) as the log-sum of the other classes: exact where p is nearly 1.
         others = log_chance[[j for j in range(classes) if j != k]].logsumexp(0)
         total = total + (others * (labelled - truth[k])).sum()

@@ -10,8 +10,11 @@ from pydantic import Field, field_validator
 from napari_medseg.core import Choice, Options
 from napari_medseg.inference.options import list_devices
 
+from .channels import KINDS
 from .losses import LOSSES
+from .optimisers import OPTIMISERS
 from .presets import AUGMENTATIONS
+from .schedule import SCHEDULERS
 
 
 class TrainOptions(Options):
@@ -71,12 +74,89 @@ class TrainOptions(Options):
         ge=0,
         le=0.1,
     )
-    blend: float = Field(
-        0.6,
-        title="Share of the new",
-        description="How far fine-tuning goes from the start model (0) to the trained weights (1); less forgets less",
+    optimizer: Annotated[str, Choice(OPTIMISERS)] = Field(
+        "adamw", title="Optimiser", description="How steps follow from gradients; adamw suits short runs"
+    )
+    scheduler: Annotated[str, Choice(SCHEDULERS)] = Field(
+        "cosine",
+        title="Scheduler",
+        description="How the learning rate falls over the run's time or steps; plateau: where the held-out Dice stalls",
+    )
+    weight_decay: float = Field(1e-4, title="Weight decay", description="Pull of the weights towards zero", ge=0, le=1)
+    encoder_rate: float | None = Field(
+        None,
+        title="Encoder's rate",
+        description="Share of the learning rate that the encoder gets; 0 freezes it; empty takes 0.1 of a trained "
+        "model and 1 of a new one",
+        ge=0,
+        le=1,
+    )
+    layer_decay: float = Field(
+        1.0,
+        title="Layer decay",
+        description="The encoder in five parts: each learns at this share of the next deeper one's rate; 1 all alike",
         gt=0,
         le=1,
+    )
+    patience: int = Field(
+        0,
+        title="Patience",
+        description="Stop early after so many validations without a better held-out Dice; 0 never",
+        ge=0,
+        le=1000,
+    )
+    checkpoint_minutes: float = Field(
+        1.0,
+        title="Checkpoint",
+        description="Minutes between two states on disk, from which an interrupted run goes on; 0 writes none",
+        ge=0,
+        le=10_000,
+    )
+    devices: int = Field(
+        1,
+        title="Devices",
+        description="GPUs of each computer that train together (processes, on a CPU); needs napari-medseg[multi-gpu]",
+        ge=1,
+        le=1024,
+    )
+    nodes: int = Field(
+        1,
+        title="Computers",
+        description="Computers that train together; each is started by torchrun or Slurm",
+        ge=1,
+        le=1024,
+    )
+    blend: float = Field(
+        0.0,
+        title="Share of the new",
+        description="How far fine-tuning goes from the start model to the trained weights (1); less forgets less; "
+        "0 chooses by the number of slices",
+        ge=0,
+        le=1,
+    )
+    rival: bool = Field(
+        True,
+        title="Compare with Quick",
+        description="Also fit a Quick model on the same slices, in at most a tenth of the time, and say how it does",
+    )
+    replay: float = Field(
+        0.3,
+        title="Replay",
+        description="Share of the samples that come from what the start model remembers of its own training",
+        ge=0,
+        le=0.9,
+    )
+    remember: bool = Field(
+        True,
+        title="Remember",
+        description="Keep the labelled slices with the model, so that later training forgets nothing; exports leave "
+        "them out",
+    )
+    channels: Annotated[str, Choice(KINDS)] = Field(
+        "auto",
+        title="Channels",
+        description="What several channels are: sequences, of which one may be missing, or the colours of a photo or "
+        "of a stained slide; auto looks at the pixels",
     )
     sides: Annotated[str, Choice(("auto", "yes", "no"))] = Field(
         "auto",

@@ -9,24 +9,35 @@ from dataclasses import dataclass
 class Augmentation:
     """Ranges of one preset; 0 (or the pair 1, 1) switches that part off.
 
+    Factors are drawn evenly on a logarithmic scale: a half is as likely as the double.
+
     Attributes
     ----------
     mirror
         Probability of a mirror image; never left-right when classes are sides.
     turn
-        Largest rotation in degrees, both ways. Colour images, which have no up, are also turned by 90 degrees.
+        Largest rotation in degrees, both ways.
     scale
         Smallest and largest magnification.
     shift
         Largest shift as a share of the sample's side.
     elastic
         Largest bending as a share of the sample's side.
-    upside_down
-        Whether grey images may be mirrored top to bottom too.
+    any_up
+        Whether scans too may be turned by 90 degrees and mirrored top to bottom, as pictures always are: those have
+        no up.
     brightness, contrast, gamma
         Largest shift in standard deviations, and largest factors (1 + contrast, 1 + gamma, or their inverse).
     colour
-        The same as brightness, for each channel by itself.
+        The same as brightness, for each channel of sequences and pictures by itself.
+    stain
+        Largest factor (1 + stain, or its inverse) on the amount of each dye of a stained slide, and four times the
+        largest amount added or taken away, in optical density.
+    hue
+        Largest turn of the hue of pictures in degrees, both ways.
+    channel_drop, channel_copy
+        Probability that one sequence is missing, and that one or all are copies of another: some archives fill up
+        cases so.
     noise
         Largest standard deviation of added noise, in standard deviations of the image.
     blur, coarse
@@ -40,28 +51,39 @@ class Augmentation:
     scale: tuple[float, float] = (1.0, 1.0)
     shift: float = 0.0
     elastic: float = 0.0
-    upside_down: bool = False
+    any_up: bool = False
     brightness: float = 0.0
     contrast: float = 0.0
     gamma: float = 0.0
     colour: float = 0.0
+    stain: float = 0.0
+    hue: float = 0.0
+    channel_drop: float = 0.0
+    channel_copy: float = 0.0
     noise: float = 0.0
     blur: float = 0.0
     coarse: float = 0.0
     dropout: int = 0
 
+    @property
+    def moves(self) -> bool:
+        """Whether pixels change their place."""
+        return bool(self.mirror or self.turn or self.scale != (1.0, 1.0) or self.shift or self.elastic or self.any_up)
+
 
 AUGMENTATIONS: dict[str, Augmentation] = {
     "none": Augmentation(),
     "light": Augmentation(
-        mirror=0.5, turn=5, scale=(0.9, 1.1), shift=0.05, brightness=0.1, contrast=0.1, gamma=0.1, colour=0.05
+        mirror=0.5, turn=5, scale=(0.9, 1.1), shift=0.05, brightness=0.1, contrast=0.1, gamma=0.1, colour=0.05,
+        stain=0.05, hue=3,
     ),
     "medium": Augmentation(
         mirror=0.5, turn=15, scale=(0.7, 1.4), shift=0.1, brightness=0.2, contrast=0.25, gamma=0.3, colour=0.1,
-        noise=0.1, blur=0.1, coarse=0.1,
+        stain=0.15, hue=8, channel_drop=0.1, channel_copy=0.1, noise=0.1, blur=0.1, coarse=0.1,
     ),
     "heavy": Augmentation(
-        mirror=0.5, turn=30, scale=(0.7, 1.4), shift=0.15, elastic=0.04, upside_down=True, brightness=0.4, contrast=0.4,
-        gamma=0.5, colour=0.2, noise=0.3, blur=0.2, coarse=0.2, dropout=3,
+        mirror=0.5, turn=30, scale=(0.7, 1.4), shift=0.15, elastic=0.04, any_up=True, brightness=0.4, contrast=0.4,
+        gamma=0.5, colour=0.2, stain=0.3, hue=15, channel_drop=0.2, channel_copy=0.2, noise=0.3, blur=0.2, coarse=0.2,
+        dropout=3,
     ),
 }  # fmt: skip

@@ -6,6 +6,8 @@ import json
 import math
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
 import torch
 
@@ -14,6 +16,7 @@ from napari_medseg.models import add_model
 
 from .guard import Verdict
 from .loop import Best
+from .memory import Memory, write_memory
 from .run import TrainingRun, write_text
 from .start import Start
 from .step import Job
@@ -36,12 +39,15 @@ class TrainingResult:
         The outcome in words.
     notes
         Everything else that was said on the way.
+    held_out
+        What only measured, wholly or in part: index of the pair in the run, and the slice in that pair.
     """
 
     card: ModelCard
     verdict: Verdict
     message: str
     notes: tuple[str, ...]
+    held_out: tuple[tuple[int, int], ...] = ()
 
 
 def keep(run: TrainingRun, start: Start, job: Job, best: Best, verdict: Verdict, watch: Watch) -> TrainingResult:
@@ -53,10 +59,11 @@ def keep(run: TrainingRun, start: Start, job: Job, best: Best, verdict: Verdict,
     for k in best.scores.empty if best.scores else ():
         remarks.append(f"'{job.classes[k - 1].name}' is not found at all in the held-out slices.")
     if not verdict.promoted:
-        remarks.append(f"Worse than its start: kept aside as {run.name}-rejected.")
+        remarks.append(f"{verdict.reason}: kept aside as {run.name}-rejected.")
     scores = []
     if best.scores:
-        on = f"{len(job.held_out)} held-out slices"
+        today = sum(not one.remembered for one in job.held_out)
+        on = f"{today} held-out slices"
         scores = [Score(metric="dice", value=round(best.scores.mean(), 4), on=on)]
         scores += [
             Score(metric=f"dice {c.name}", value=round(d, 4), on=on)
@@ -64,6 +71,11 @@ def keep(run: TrainingRun, start: Start, job: Job, best: Best, verdict: Verdict,
         ]  # fmt: skip
         if not math.isnan(verdict.old):
             scores.append(Score(metric="dice of its start", value=round(verdict.old, 4), on=on))
+        if not math.isnan(verdict.knows):
+            before = f"{len(job.held_out) - today} slices its start remembers"
+            scores.append(Score(metric="dice", value=round(verdict.knows, 4), on=before))
+        if not math.isnan(verdict.rival):
+            scores.append(Score(metric="dice of Quick", value=round(verdict.rival, 4), on=on))
     sources = sorted({pair.image.name for pair in run.pairs})
     data = f"{len(job.samples.slices)} slices of {', '.join(sources[:3])}{' and others' if len(sources) > 3 else ''}"
     card = start.card.model_copy(update={
@@ -77,7 +89,8 @@ def keep(run: TrainingRun, start: Start, job: Job, best: Best, verdict: Verdict,
         "parent_sha256": parent.sha256 if parent else "",
         "sha256": "",
     })  # fmt: skip
-    card = add_model(job.network.to("cpu", memory_format=torch.contiguous_format).eval(), card)  # type: ignore[call-overload]
+    network = job.network.to("cpu", memory_format=torch.contiguous_format).eval()  # type: ignore[call-overload]
+    card = add_model(network, card, partial(remember, start, job))
     message = f"{card.reference}: {' '.join(remarks)}"
     result = TrainingResult(card, verdict, message, tuple(watch.notes))
     write_result(run, result, best.step)
@@ -86,12 +99,23 @@ def keep(run: TrainingRun, start: Start, job: Job, best: Best, verdict: Verdict,
     return result
 
 
+def remember(start: Start, job: Job, folder: Path) -> None:
+    """Write what the new model remembers into its folder: today's slices, and what its start remembers."""
+    if job.options.remember:
+        parts = (job.samples.slices, (*job.held_out, *job.spare))
+        today = (tuple(s for s in part if not s.remembered) for part in parts)
+        write_memory(folder, Memory(*today), start.card, start.archive)
+
+
 def write_result(run: TrainingRun, result: TrainingResult, step: int) -> None:
     """Write ``result.json`` beside ``run.json``."""
     assert run.folder is not None
-    old, new = (None if math.isnan(d) else d for d in (result.verdict.old, result.verdict.new))
+    verdict = result.verdict
+    figures = {"old_dice": verdict.old, "new_dice": verdict.new, "old_remembered": verdict.knew,
+               "new_remembered": verdict.knows, "quick_dice": verdict.rival}  # fmt: skip
     content = {
-        "model": result.card.reference, "promoted": result.verdict.promoted, "old_dice": old, "new_dice": new,
+        "model": result.card.reference, "promoted": verdict.promoted,
+        **{name: None if math.isnan(dice) else dice for name, dice in figures.items()},
         "best_step": step, "message": result.message, "notes": list(result.notes),
     }  # fmt: skip
     write_text(run.folder / RESULT_FILE, json.dumps(content, indent=2))

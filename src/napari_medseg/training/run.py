@@ -34,6 +34,13 @@ class Pair(BaseModel):
         will be segmented.
     group
         Held out together with others of this group; empty goes by `TrainOptions.group`.
+    unlabelled
+        Value of this pair's mask that never counts; None takes `TrainOptions.unlabelled`. So strokes and whole masks
+        can train together.
+    newest
+        Slices painted since the last training, which the first steps show more often.
+    part
+        Whether ``image`` is cut out of larger ones: then where a pixel lies in it says nothing.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -43,6 +50,9 @@ class Pair(BaseModel):
     slices: tuple[int, ...] | None = None
     range: tuple[float, float] | None = None
     group: str = ""
+    unlabelled: int | None = Field(default=None, ge=0)
+    newest: tuple[int, ...] = ()
+    part: bool = False
 
 
 class TrainingRun(BaseModel):
@@ -53,11 +63,14 @@ class TrainingRun(BaseModel):
     pairs, validation_pairs
         What trains, and what only measures; without the latter, a share of the former is held out.
     start
-        A library model (best with its version) or ``architecture:encoder``.
+        A library model (best with its version), ``architecture:encoder``, ``quick`` or ``quick:MODEL``.
     name
         Of the new model; empty keeps the start's.
     classes
         Names of mask values, over those the masks bring along.
+    recall
+        A model all of whose remembered slices train, beside the pairs; empty for none. With the first of its ancestors
+        as ``start``, a model is trained anew on everything that was ever painted.
     folder
         Where ``run.json`` and ``result.json`` are written; None takes a new folder in the library's home.
     """
@@ -69,6 +82,7 @@ class TrainingRun(BaseModel):
     start: str = "femur-ct"
     name: str = ""
     classes: tuple[ClassInfo, ...] = ()
+    recall: str = ""
     options: TrainOptions = TrainOptions()
     folder: Path | None = None
     version: str = Field(default=__version__, description="Of the program that made it")
@@ -139,9 +153,11 @@ def train(
     Parameters
     ----------
     data
-        Pairs of images and masks, files or folders, or a run that was prepared or saved.
+        Pairs of images and masks, files or folders, or a run that was prepared or saved. A saved run that was
+        interrupted goes on from its last checkpoint; remove that with `training.checkpoint.discard` to start anew.
     model
-        What to start from: a library model, a folder, or ``architecture:encoder`` for random weights.
+        What to start from: a library model, a folder, ``architecture:encoder`` for random weights, or ``quick`` (with
+        a model's features ``quick:MODEL``) for filters and decision trees, fitted in seconds.
     name
         Of the new model; empty keeps the start's name and makes a new version.
     report
@@ -201,6 +217,16 @@ def plan_run(
     return TrainingRun(
         pairs=pairs, validation_pairs=validation, start=str(model), name=name, classes=name_classes(classes)
     )
+
+
+def recalling(run: TrainingRun, model: str, start: str = "") -> TrainingRun:
+    """The run made one that trains on everything ``model`` remembers too, from its first ancestor or ``start``."""
+    from napari_medseg.models import find_model, read_card
+    from napari_medseg.models.library import lineage
+
+    card = read_card(find_model(model))
+    root = start or lineage(card)[0].reference
+    return run.model_copy(update={"recall": model, "start": root, "name": run.name or card.name})
 
 
 def name_classes(classes: Mapping[int, str] | Iterable[ClassInfo | str]) -> tuple[ClassInfo, ...]:

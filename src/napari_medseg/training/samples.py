@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from scipy.ndimage import find_objects, label
 
 from .losses import IGNORE
 from .truth import LabelledSlice
@@ -16,6 +19,12 @@ WHOLE = 512
 
 FOREGROUND = 0.7
 """Share of the samples centred on a class; the others on labelled background."""
+
+OBJECTS = 2.5
+"""Crops show an object and as much again around it."""
+
+SPECK = 4
+"""Pixels; smaller parts say nothing about the size of objects."""
 
 PLACES = 4096
 """Pixels remembered per slice and class as centres."""
@@ -32,10 +41,24 @@ class Samples:
         (Y, X) of the samples.
     seed
         Of the random numbers.
+    replay
+        What was learnt from earlier.
+    share
+        Of the samples that come from there.
     """
 
-    def __init__(self, slices: Sequence[LabelledSlice], size: tuple[int, int], seed: int) -> None:
+    def __init__(
+        self,
+        slices: Sequence[LabelledSlice],
+        size: tuple[int, int],
+        seed: int,
+        replay: Sequence[LabelledSlice] = (),
+        share: float = 0.3,
+    ) -> None:
         self.slices, self.size = list(slices), size
+        self._replay = Samples(replay, size, seed + 1) if replay and share else None
+        self._share = share
+        self._newest = [i for i, one in enumerate(self.slices) if one.newest]
         self.whole = all(n <= m for one in slices for n, m in zip(one.target.shape, size, strict=True))
         self._random = np.random.default_rng(seed)
         self._places = [self._remember(one) for one in self.slices]
@@ -57,25 +80,54 @@ class Samples:
         """Draw class ``k`` three times as often from now on."""
         if k in self._weight:
             self._weight[k] *= 3
+        if self._replay:
+            self._replay.favour(k)
 
-    def draw(self, n: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """``n`` samples: input (n, C, Y, X), float32, and class indices (n, Y, X), int64."""
-        parts = [self._whole() if self.whole else self._crop() for _ in range(n)]
+    def state(self) -> dict[str, Any]:
+        """What it takes to draw exactly what comes next, in another process over the same slices."""
+        return {
+            "random": self._random.bit_generator.state, "order": [*self._order], "weight": {**self._weight},
+            "replay": self._replay.state() if self._replay else None,
+        }  # fmt: skip
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self._random.bit_generator.state = state["random"]
+        self._order, self._weight = [*state["order"]], {**state["weight"]}
+        if self._replay and state["replay"]:
+            self._replay.restore(state["replay"])
+
+    def draw(self, n: int, *, early: bool = False) -> tuple[torch.Tensor, torch.Tensor]:
+        """``n`` samples: input (n, C, Y, X), float32, and class indices (n, Y, X), int64.
+
+        ``early`` in the run, what was painted last is shown twice as often.
+        """
+        parts = [self._sample(early) for _ in range(n)]
         return torch.from_numpy(np.stack([p for p, _ in parts])), torch.from_numpy(np.stack([t for _, t in parts]))
 
-    def _whole(self) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+    def _sample(self, early: bool) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+        if self._replay and self._random.random() < self._share:
+            return self._replay._sample(False)
+        # Of n slices m new ones: with this chance one of the new, else any, shows the new ones twice as often.
+        again = early and self._random.random() < len(self._newest) / (len(self.slices) + len(self._newest))
+        among = self._newest if again else None
+        return self._whole(among) if self.whole else self._crop(among)
+
+    def _whole(self, among: Sequence[int] | None = None) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
         """A slice: mostly each in turn, so that none is left out; now and then one that has a certain class."""
+        if among:
+            return self._cut(int(self._random.choice(among)), 0, 0)
         if self._weight and self._random.random() < 1 - FOREGROUND:
             return self._cut(int(self._random.choice(self._holders[self._class()])), 0, 0)
         if not self._order:
             self._order = self._random.permutation(len(self.slices)).tolist()
         return self._cut(self._order.pop(), 0, 0)
 
-    def _crop(self) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+    def _crop(self, among: Sequence[int] | None = None) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
         """A crop whose centre lies near a labelled pixel of the chosen class."""
         k = self._class() if self._weight and self._random.random() < FOREGROUND else 0
         k = k if k in self._holders else self._class()
-        i = int(self._random.choice(self._holders[k]))
+        holders = [i for i in self._holders[k] if i in among] if among else []
+        i = int(self._random.choice(holders or self._holders[k]))
         shape = self.slices[i].target.shape
         centre = divmod(int(self._random.choice(self._places[i][k])), shape[1])
         corner = []
@@ -101,19 +153,34 @@ class Samples:
         return image, labels
 
 
-def sample_size(slices: Sequence[LabelledSlice], crop: int, largest: int, multiple: int) -> tuple[int, int]:
+def object_side(slices: Sequence[LabelledSlice]) -> float:
+    """Typical larger side of what is painted, in pixels; infinite where only strokes are."""
+    sides = []
+    for one in slices:
+        if (one.target == IGNORE).any():
+            continue
+        for k in sorted(one.present - {0}):
+            boxes = find_objects(label(one.target == k)[0])
+            extents = [max(part.stop - part.start for part in box) for box in boxes]
+            sides += [extent for extent in extents if extent >= SPECK]
+    return float(np.median(sides)) if sides else math.inf
+
+
+def sample_size(slices: Sequence[LabelledSlice], crop: int, limits: tuple[int, int], multiple: int) -> tuple[int, int]:
     """(Y, X) of the samples: whole slices where they are small enough, else squares; multiples of ``multiple``.
 
     Parameters
     ----------
     crop
         Side asked for; 0 chooses.
-    largest
-        Side of the crops that are chosen where slices are too large.
+    limits
+        Smallest and largest side of the crops that are chosen where slices are too large: `OBJECTS` times as large as
+        what is painted.
     """
     shape = [max(one.target.shape[axis] for one in slices) for axis in (0, 1)]
     if crop or max(shape) > WHOLE:
-        shape = [min(side, crop or largest) for side in shape]
+        chosen = crop or int(min(max(OBJECTS * object_side(slices), limits[0]), limits[1]))
+        shape = [min(side, chosen) for side in shape]
     # Large sides are even multiples, so that they can be halved.
     steps = [multiple if side < 8 * multiple else 2 * multiple for side in shape]
     height, width = (max(multiple, -(-side // step) * step) for side, step in zip(shape, steps, strict=True))

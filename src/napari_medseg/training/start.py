@@ -12,21 +12,36 @@ from napari_medseg.core import ClassInfo, InputError, ModelCard
 from napari_medseg.inference.normalise import count_channels
 from napari_medseg.models import Model, is_start, load_model, start_card, start_network
 from napari_medseg.models.adapt import match_classes
-from napari_medseg.models.build import check_names, check_pretrained
+from napari_medseg.models.build import check_names, check_pretrained, is_quick_start
 from napari_medseg.models.weights import adapt_network
 
+from .memory import EMPTY, Archive
+from .quick import PLACE, check_quick, start_quick
 from .run import TrainingRun
 from .truth import Painted
 
 
 @dataclass(frozen=True)
 class Start:
-    """What a run starts from: card and network with the new classes, and outputs that mean something already."""
+    """What a run starts from.
+
+    Attributes
+    ----------
+    card, network
+        With the classes of the run.
+    parent
+        The model's card as it was; None for a fresh network.
+    known
+        Outputs that mean something already.
+    archive
+        What the model remembers of its training.
+    """
 
     card: ModelCard
     network: nn.Module
     parent: ModelCard | None
     known: tuple[int, ...]
+    archive: Archive = EMPTY
 
 
 def find_start(reference: str) -> Model | None:
@@ -37,6 +52,9 @@ def find_start(reference: str) -> Model | None:
     ModelError
         There is no such model, architecture or encoder.
     """
+    if is_quick_start(reference):
+        check_quick(reference)
+        return None
     plain = not {"/", "\\"} & {*reference} and not reference.startswith("hf:") and not Path(reference).exists()
     if not is_start(reference) and not (plain and ":" in reference):
         return load_model(reference)
@@ -57,8 +75,10 @@ def make_start(
 ) -> Start:
     """The network to train: the parent with the new classes and channels, or a fresh one."""
     images = list({id(one.image): one.image for one in painted}.values())
-    if parent:
-        card, network = parent.card, parent.network
+    quick = is_quick_start(run.start)
+    base = load_model(run.start.partition(":")[2]) if quick and ":" in run.start else None
+    if teacher := parent or base:
+        card, network = teacher.card, teacher.network
         # RGB files may hold nothing but grey; a grey model takes them so, a colour model as they are.
         fits = all(image.channels == card.channels for image in images)
         channels = card.channels if fits else max(count_channels(image) for image in images)
@@ -71,11 +91,16 @@ def make_start(
                 "Train grey and colour images apart.",
             )
     if parent is None:
-        fresh = start_card(run.start, name=run.name, classes=classes, channels=channels)
+        spec = "unet:resnet18" if quick else run.start
+        fresh = start_card(spec, name=run.name, classes=classes, channels=channels)
         sizes = [image.geometry.pixel_size for image in images]
         known = sorted(size for size in sizes if size is not None)
         if len(known) == len(sizes):
             fresh = fresh.model_copy(update={"pixel_size": round(known[len(known) // 2], 6)})
+        if quick:
+            whole = not any(pair.part for pair in run.pairs)
+            placed = whole and max(max(image.shape[-2:]) for image in images) <= PLACE
+            return Start(*start_quick(fresh, placed, base), None, ())
         return Start(fresh, start_network(run.start, fresh), None, ())
     rows = match_classes(card.classes, classes)
     learnt = (0, *(i for i, row in enumerate(rows, 1) if row))

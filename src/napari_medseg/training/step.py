@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -14,14 +14,16 @@ from torch.nn import functional
 from napari_medseg.core import ClassInfo, ComputeError
 
 from .augment import augment
-from .engine import Engine, ran_out_of_memory
+from .channels import GREY, Channels
+from .distributed import Team
+from .engine import Engine, choose_batch, ran_out_of_memory
 from .losses import LOSSES
+from .optimisers import make_optimiser
 from .options import TrainOptions
 from .presets import AUGMENTATIONS
 from .samples import Samples
-from .schedule import WARM_UP, WARM_UP_STEPS, rate
+from .schedule import WARM_UP, WARM_UP_STEPS, Pace, rate
 from .truth import LabelledSlice
-from .watch import Watch
 
 CLIP = 1.0
 """Largest norm of a gradient."""
@@ -29,6 +31,9 @@ CLIP = 1.0
 COARSE = 0.4
 """Share of a run from random weights that sees samples at half resolution: four times as many steps in the same time
 to learn what lies where, before the borders are learnt at full resolution."""
+
+EARLY = 0.25
+"""Share of a run in which what was painted last is shown twice as often."""
 
 LARGE = 384
 """Smaller samples are never shown at half resolution."""
@@ -47,6 +52,12 @@ class Job:
         normalisation layers keep their statistics, which a few slices would spoil.
     sides
         Whether images must not be mirrored.
+    channels
+        What the channels of the network's input are.
+    team
+        The processes that train it together.
+    spare
+        Held-out slices that there is no time to score: they do not train either.
     """
 
     network: nn.Module
@@ -58,70 +69,142 @@ class Job:
     options: TrainOptions
     batch: int
     sides: bool
+    channels: Channels = GREY
+    team: Team = field(default_factory=Team)
+    spare: Sequence[LabelledSlice] = ()
 
 
 class Stepper:
-    """Trains a job's network, one batch at a time."""
+    """Trains a job's network, one batch at a time.
+
+    Attributes
+    ----------
+    notes
+        Sentences about what had to be changed, for whoever reports them.
+    """
 
     def __init__(self, job: Job) -> None:
         self._job = job
-        self._optimiser = make_optimiser(job)
+        self._optimiser = make_optimiser(job.network, job.options, pretrained=job.pretrained)
         self._scaler = torch.amp.GradScaler(job.engine.device.type, enabled=job.engine.precision == "fp16")
-        self._random = torch.Generator().manual_seed(job.options.seed)
+        self._random = torch.Generator().manual_seed(job.options.seed + job.team.rank)
         self._halves = shows_halves(job)
         self._done = 0
+        self.notes: list[str] = []
 
-    def __call__(self, progress: float, watch: Watch) -> dict[str, float]:
+    def __call__(self, pace: Pace) -> dict[str, float]:
         """Learn from one batch and return loss and learning rate; a loss that is no number changes no weight.
 
-        With less memory than the batch takes, from smaller ones from now on.
+        With less memory than the batch takes, from smaller ones from now on, at last on the CPU. Numbers that
+        overflow in a short format are computed in fp32 from now on.
         """
         self._done += 1
-        size = rate(progress, 3 * WARM_UP if self._job.pretrained else WARM_UP)
+        size = rate(pace.progress, 3 * WARM_UP if self._job.pretrained else WARM_UP, self._job.options.scheduler)
         if self._job.pretrained:
             size = min(size, self._done / WARM_UP_STEPS)
         for group in self._optimiser.param_groups:
-            group["lr"] = group["largest"] * size
+            group["lr"] = group["largest"] * size * pace.factor
         metrics = {"learning_rate": float(self._optimiser.param_groups[-1]["lr"])}
         while True:
             try:
-                return metrics | {"loss": self._learn(*self._draw(progress))}
+                return metrics | {"loss": self._attempt(*self._draw(pace.progress))}
             except (RuntimeError, MemoryError) as error:
-                if not ran_out_of_memory(error):
-                    raise ComputeError(f"The training failed: {error}.", "Try the CPU or precision fp32.") from error
-                if self._job.batch == 1:
-                    raise ComputeError(
-                        "Memory is not enough to train with a single sample.",
-                        "Choose smaller crops or a smaller network.",
-                    ) from error
+                self._explain(error)
             # Outside of the handler: its traceback would keep the failed batch in memory.
-            self._shrink(watch)
+            self._relieve()
 
-    def _shrink(self, watch: Watch) -> None:
-        self._job.batch = max(1, self._job.batch // 2)
+    def state(self) -> dict[str, Any]:
+        """What it takes to go on exactly from here, but for the network."""
+        return {
+            "optimiser": self._optimiser.state_dict(), "scaler": self._scaler.state_dict(),
+            "random": self._random.get_state(), "done": self._done,
+        }  # fmt: skip
+
+    def restore(self, state: dict[str, Any]) -> None:
+        moments = state["optimiser"]["state"]
+        for kept in moments.values():
+            # In the layout of the weights, as they were: arithmetic over different layouts is slow.
+            kept.update({
+                name: value.contiguous(memory_format=torch.channels_last)
+                for name, value in kept.items() if isinstance(value, Tensor) and value.ndim == 4
+            })  # fmt: skip
+        self._optimiser.load_state_dict(state["optimiser"])
+        if self._scaler.is_enabled() and state["scaler"]:
+            self._scaler.load_state_dict(state["scaler"])
+        if self._job.team.rank == 0:
+            self._random.set_state(state["random"])
+        self._done = state["done"]
+
+    def _explain(self, error: RuntimeError | MemoryError) -> None:
+        """Raise what a user can understand where nothing is left that would help."""
+        alone, device = self._job.team.size == 1, self._job.engine.device.type
+        if isinstance(error, NotImplementedError) and device != "cpu" and alone:
+            self._job.batch = 1  # the device lacks an operation, whatever the batch
+        elif not ran_out_of_memory(error):
+            raise ComputeError(f"The training failed: {error}.", "Try the CPU or precision fp32.") from error
+        elif self._job.batch == 1 and not (alone and self._job.engine.on_cpu()):
+            raise ComputeError(
+                "Memory is not enough to train with a single sample.", "Choose smaller crops or a smaller network."
+            ) from error
+
+    def _relieve(self) -> None:
+        """Need less of the device from now on."""
+        job = self._job
         self._optimiser.zero_grad(set_to_none=True)
-        if self._job.engine.device.type == "cuda":
+        cpu = job.engine.on_cpu() if job.batch == 1 else None
+        if cpu:
+            self.notes.append(f"{job.engine.device.type.upper()} cannot train this: trains on on the CPU.")
+            job.engine, job.network = cpu, cpu.place(job.network)
+            job.batch = choose_batch(job.options, job.samples.size, cpu.device)
+            state = self._optimiser.state_dict()
+            self._optimiser = make_optimiser(job.network, job.options, pretrained=job.pretrained)
+            self._optimiser.load_state_dict(state)
+            self._scaler = torch.amp.GradScaler("cpu", enabled=False)
+        else:
+            job.batch = max(1, job.batch // 2)
+            self.notes.append(f"Memory is not enough for the batch: trains on with {job.batch} samples a step.")
+        if torch.cuda.is_available():
             torch.cuda.empty_cache()
-        watch.say(f"Memory is not enough for the batch: trains on with {self._job.batch} samples a step.")
 
     def _draw(self, progress: float) -> tuple[Tensor, Tensor]:
         """A varied batch on the device."""
         job = self._job
-        images, target = (t.to(job.engine.device) for t in job.samples.draw(job.batch))
-        images, target = augment(images, target, AUGMENTATIONS[job.options.augmentation], self._random, sides=job.sides)
+        images, target = (t.to(job.engine.device) for t in job.samples.draw(job.batch, early=progress < EARLY))
+        preset = AUGMENTATIONS[job.options.augmentation]
+        images, target = augment(images, target, preset, self._random, sides=job.sides, channels=job.channels)
         if self._halves and progress < COARSE:
             images, target = functional.avg_pool2d(images, 2), target[:, ::2, ::2]
         return images, target
+
+    def _attempt(self, images: Tensor, target: Tensor) -> float:
+        """Learn from a batch; in fp32 from now on, where the numbers overflow."""
+        job, precision = self._job, self._job.engine.precision
+        if precision == "fp32":
+            return self._learn(images, target)
+        # Numbers that overflow also spoil the statistics of the normalisation layers.
+        before = [] if job.pretrained else [(value, value.clone()) for value in job.network.buffers()]
+        value = self._learn(images, target)
+        if math.isfinite(value) and not (self._scaler.is_enabled() and self._scaler.get_scale() < 1):
+            return value
+        with torch.no_grad():
+            for buffer, old in before:
+                buffer.copy_(old)
+        job.engine = replace(job.engine, precision="fp32")
+        self._scaler = torch.amp.GradScaler(job.engine.device.type, enabled=False)
+        self.notes.append(f"The numbers overflow in {precision}: trains on in fp32.")
+        return self._learn(images, target)
 
     def _learn(self, images: Tensor, target: Tensor) -> float:
         job = self._job
         set_training(job.network, frozen_statistics=job.pretrained or len(images) == 1)
         loss = LOSSES[job.options.loss](job.engine.forward(job.network, images), target)
         value = float(loss.detach())
+        self._optimiser.zero_grad(set_to_none=True)
+        if math.isfinite(value):
+            self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        value = job.team.average(job.network, value)
         if not math.isfinite(value):
             return math.nan
-        self._optimiser.zero_grad(set_to_none=True)
-        self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         self._scaler.unscale_(self._optimiser)
         norm = float(nn.utils.clip_grad_norm_(job.network.parameters(), CLIP))
         if not math.isfinite(norm) and not self._scaler.is_enabled():
@@ -136,22 +219,6 @@ def shows_halves(job: Job) -> bool:
     """Whether the run begins at half resolution."""
     even = all(side % (2 * job.engine.multiple) == 0 for side in job.samples.size)
     return even and not job.pretrained and min(job.samples.size) >= LARGE
-
-
-def make_optimiser(job: Job) -> torch.optim.Optimizer:
-    """AdamW with a group for the encoder and one for the rest; biases and normalisations are not decayed."""
-    largest = job.options.learning_rate or 3e-3
-    encoder = {id(p) for name, p in job.network.named_parameters() if name.startswith("encoder.")}
-    groups: list[dict[str, Any]] = []
-    for inside, share in ((True, 0.1 if job.pretrained else 1.0), (False, 1.0)):
-        for decayed in (True, False):
-            parameters = [
-                p for p in job.network.parameters() if (id(p) in encoder) == inside and (p.ndim > 1) == decayed
-            ]
-            if parameters:
-                decay = 1e-4 if decayed else 0.0
-                groups.append({"params": parameters, "largest": largest * share, "weight_decay": decay})
-    return torch.optim.AdamW(groups, lr=largest)
 
 
 def set_training(network: nn.Module, *, frozen_statistics: bool) -> None:

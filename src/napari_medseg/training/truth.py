@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +40,12 @@ class Painted:
         Slices of one group are held out together.
     value_range
         Values of the image that become 0 and 1, where they are known already.
+    unlabelled
+        The value that does not count; None where all do.
+    newest
+        Whether it was painted since the last training.
+    pair
+        Index of its pair in the run.
     """
 
     image: Image
@@ -47,15 +55,30 @@ class Painted:
     name: str
     group: str
     value_range: tuple[float, float] | None = None
+    unlabelled: int | None = None
+    newest: bool = False
+    pair: int = -1
 
-    def where(self, unlabelled: int | None) -> dict[int, float]:
-        """Mean column of each value that counts, as a share of the width."""
-        width = self.values.shape[1]
-        found = {}
-        for value in np.unique(self.values).tolist():
-            if value != unlabelled:
-                found[value] = float((self.values == value).nonzero()[1].mean() + 0.5) / width
-        return found
+    @cached_property
+    def shown(self) -> frozenset[int]:
+        """Values that count."""
+        return frozenset(np.unique(self.values).tolist()) - {self.unlabelled}
+
+    @cached_property
+    def identity(self) -> str:
+        """Hash of the image's pixels, by which the slice is known again; empty when they cannot be read."""
+        try:
+            pixels = np.ascontiguousarray(self.image.slice(self.z))
+        except InputError:
+            return ""
+        shape = f"{pixels.shape} {pixels.dtype.str}".encode()
+        return hashlib.sha256(shape + pixels.tobytes()).hexdigest()
+
+
+def mean_column(mask: npt.NDArray[np.bool_]) -> float:
+    """Mean column of the pixels of a mask (Y, X), as a share of the width."""
+    counts = mask.sum(0)
+    return float((counts * (np.arange(len(counts)) + 0.5)).sum() / max(1, counts.sum())) / len(counts)
 
 
 @dataclass(frozen=True)
@@ -68,16 +91,29 @@ class LabelledSlice:
         Normalised input, (C, Y, X), float16.
     target
         Class indices or `IGNORE`, (Y, X), int16.
+    identity
+        Of `Painted`; empty where unknown.
+    newest
+        Whether it was painted since the last training.
+    remembered
+        Whether it comes from the memory of a model.
     """
 
     name: str
     pixels: npt.NDArray[np.float16]
     target: npt.NDArray[np.int16]
+    identity: str = ""
+    newest: bool = False
+    remembered: bool = False
 
     @property
     def present(self) -> frozenset[int]:
         """Class indices in it, 0 for background."""
         return frozenset(np.unique(self.target).tolist()) - {IGNORE}
+
+    def places(self) -> dict[int, float]:
+        """Mean column of each class in it, as a share of the width."""
+        return {k: mean_column(self.target == k) for k in sorted(self.present) if k}
 
 
 def paint(image: Image, labels: Labels, slices: Sequence[int], group: str = "") -> list[Painted]:
@@ -116,7 +152,6 @@ def prepare(
     painted: Sequence[Painted],
     card: ModelCard,
     index: dict[int, int],
-    unlabelled: int | None,
     say: Callable[[str], None],
 ) -> list[LabelledSlice]:
     """Make slices ready for the network of ``card``; those whose pixels turn out damaged are left out and said.
@@ -138,10 +173,10 @@ def prepare(
             say(f"{one.name} is left out: {error.message}")
             continue
         target = np.full(one.values.shape, IGNORE, np.int16)
-        for value in np.unique(one.values).tolist():
-            if value != unlabelled:
-                target[one.values == value] = index.get(value, IGNORE)
-        ready.append(LabelledSlice(one.name, pixels.astype(np.float16), _fit(target, pixels.shape[-2:])))
+        for value in one.shown:
+            target[one.values == value] = index.get(value, IGNORE)
+        fitted = _fit(target, pixels.shape[-2:])
+        ready.append(LabelledSlice(one.name, pixels.astype(np.float16), fitted, one.identity, one.newest))
     return ready
 
 

@@ -4,79 +4,136 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
 import torch
 
-from napari_medseg.core import ClassInfo, InputError, ModelCard, Reporter
+from napari_medseg.core import ClassInfo, InputError, ModelCard, Reporter, silent
 from napari_medseg.inference.device import pick_device
-from napari_medseg.models import library_home
+from napari_medseg.models import Model, library_home
+from napari_medseg.models.build import QUICK
 
 from .blend import blend
-from .classes import are_sides, check_painted, find_absent, find_classes, merge_classes
-from .engine import Engine, choose_batch, start_engine
-from .gather import gather
+from .channels import find_channels
+from .checkpoint import Checkpoints, check_resumable, discard, fingerprint
+from .classes import check_painted, find_absent, find_classes, merge_classes
+from .distributed import Team
+from .engine import choose_batch, load, start_engine
 from .guard import HeldOut, Verdict, score
+from .launch import assemble, first_here, settle_devices
 from .loop import fit
+from .material import Material, find_archive, make_ready, split, strangers, why_sides
+from .memory import EMPTY
+from .preview import Preview, Previews
+from .quick import fit_quick, measure_rival
 from .result import TrainingResult, keep
 from .run import TrainingRun
 from .samples import Samples, sample_size
 from .schedule import Budget
-from .split import hold_out
+from .split import NOTHING
 from .start import Start, find_start, make_start
 from .step import Job
-from .truth import LabelledSlice, Painted, prepare
+from .truth import LabelledSlice
 from .watch import Watch
 
 SECONDS = {"cpu": 60.0, "cuda": 20.0, "mps": 30.0}
 """Time for a run that was given neither time nor steps, by device."""
 
 
-def carry_out(run: TrainingRun, report: Reporter, started: float = -1.0) -> TrainingResult:
-    """Do a training run; see `train`. ``started`` is when its time began, by ``time.monotonic``."""
+def carry_out(
+    run: TrainingRun, report: Reporter, started: float = -1.0, preview: Preview | None = None
+) -> TrainingResult:
+    """Do a training run; see `train`.
+
+    Parameters
+    ----------
+    started
+        When its time began, by ``time.monotonic``; now if negative.
+    preview
+        Says which slice is in view; it is segmented every few seconds and reported.
+    """
+    run = run.model_copy(update={"options": settle_devices(run.options)})
     options = run.options
     with torch.random.fork_rng():
         torch.manual_seed(options.seed)
         # What can be refused is refused before anything is written or read; the device also decides the default time.
+        check_resumable(run)
         parent = find_start(run.start)
         device = pick_device(options.device).type
         run = settle(run, parent.card if parent else None)
         timeless = options.max_minutes is None and options.max_steps is None
         minutes = SECONDS.get(device, 60.0) if timeless else options.max_minutes and options.max_minutes * 60
         budget = Budget(minutes, options.max_steps, started=started)
-        watch = Watch(report, budget)
-        watch.say("Reading the labelled slices.")
-        training, held_out = read(run, watch)
-        found = find_classes(training, run.classes, options.unlabelled)
-        classes, index, notes = merge_classes(parent.card.classes if parent else (), found)
-        check_painted(training, classes, index, options.unlabelled)
-        absent = find_absent([*training, *held_out], run.classes, options.unlabelled)
-        for note in (*notes, *strangers(held_out, index, options.unlabelled), *absent):
-            watch.say(note)
-        start = make_start(run, [*training, *held_out], classes, parent)
-        engine = start_engine(options, start.card)
-        job = make_job(run, start, engine, training, index, watch)
-        ready = prepare(held_out, start.card, index, options.unlabelled, watch.say)
-        job.held_out, why = showing(limit(ready, job, budget, watch))
-        watch.say(f"{engine.device.type.upper()}, {engine.precision}, {job.batch} samples of {job.samples.size[1]} x "
+        with assemble(run) as team:
+            watch = Watch(report if team.rank == 0 else silent, budget)
+            result = work_on(team.share(lambda: run), parent, team, watch, preview)
+            with suppress(OSError):  # an older one than the result is not gone on from
+                discard(run)
+            return result
+
+
+def work_on(
+    run: TrainingRun, parent: Model | None, team: Team, watch: Watch, preview: Preview | None
+) -> TrainingResult:
+    """One process's part in a settled run."""
+    options, budget = run.options, watch.budget
+    watch.say("Reading the labelled slices.")
+    archive, past = find_archive(run.recall or run.start, watch) if parent else (EMPTY, NOTHING)
+    training, held_out = split(run, past, watch)
+    found = find_classes(training, run.classes)
+    classes, index, notes = merge_classes(parent.card.classes if parent else (), found)
+    check_painted(training, classes, index)
+    absent = find_absent([*training, *held_out], run.classes, options.unlabelled)
+    for note in (*notes, *strangers(held_out, index), *absent):
+        watch.say(note)
+    start = make_start(run, [*training, *held_out], classes, parent)
+    # Of a slice that is painted again, today's labels count.
+    start = replace(start, archive=archive.without({one.identity for one in (*training, *held_out)}))
+    material = make_ready(run, start, (training, held_out), index, watch)
+    job = make_job(run, start, team, material, watch)
+    job.held_out, why = showing(limit(material.held_out, job, budget, watch))
+    job.spare = [one for one in material.held_out if not any(one is other for other in job.held_out)]
+    if team.rank:  # only the first process measures
+        job.held_out = []
+    engine = job.engine
+    if start.card.architecture != QUICK:
+        where = f"{f'{team.size} x ' if team.size > 1 else ''}{engine.device.type.upper()}"
+        watch.say(f"{where}, {engine.precision}, {job.batch} samples of {job.samples.size[1]} x "
                   f"{job.samples.size[0]} pixels a step.")  # fmt: skip
-        old = measure_start(start, job, watch)
+    rival = make_start(run, [*training, *held_out], classes, find_start(run.recall)) if run.recall else start
+    old = measure_start(rival, job, watch)
 
-        def judge(scores: HeldOut | None) -> Verdict:
-            new = scores.mean(() if math.isnan(old) else start.known) if scores else math.nan
-            return Verdict(old, new, why)
+    quick = measure_rival(job, start.card, budget, watch)
 
-        before = {name: value.clone() for name, value in job.network.state_dict().items()}
+    def judge(scores: HeldOut | None) -> Verdict:
+        shared = start.known if old else ()
+        parts = [found.mean(shared) if found else math.nan for found in (old, scores, quick)]
+        knew, knows = (found.kept(shared) if found else math.nan for found in (old, scores))
+        return Verdict(parts[0], parts[1], why, parts[2], knew, knows)
 
-        def passes(scores: HeldOut) -> bool:
-            return judge(scores).promoted
+    before = {name: value.clone() for name, value in job.network.state_dict().items()}
 
-        best = fit(job, budget, watch, passes)
+    def passes(scores: HeldOut) -> bool:
+        return judge(scores).promoted
+
+    checkpoints = Checkpoints(
+        run,
+        {
+            "start model": start.parent.sha256 if start.parent else run.start,
+            "data": fingerprint([*job.samples.slices, *material.replay]),
+        },
+    )
+    if start.card.architecture == QUICK:
+        best = fit_quick(job, material.replay, budget, watch)
+    else:
+        best = fit(job, budget, watch, passes, Previews(preview, start.card), checkpoints)
         if len(start.known) == engine.outputs and options.blend < 1:
             best = blend(job, before, best, watch, passes)
-        return keep(run, start, job, best, judge(best.scores), watch)
+    result = team.share(lambda: keep(run, start, job, best, judge(best.scores), watch))
+    return replace(result, held_out=tuple(sorted({(one.pair, one.z) for one in held_out if one.pair >= 0})))
 
 
 def showing(held_out: list[LabelledSlice]) -> tuple[list[LabelledSlice], str]:
@@ -88,13 +145,16 @@ def showing(held_out: list[LabelledSlice]) -> tuple[list[LabelledSlice], str]:
     return held_out, ""
 
 
-def measure_start(start: Start, job: Job, watch: Watch) -> float:
-    """Held-out Dice of the start model over the classes it knows; NaN where there is none."""
+def measure_start(start: Start, job: Job, watch: Watch) -> HeldOut | None:
+    """What the start model reaches on the held-out slices over the classes it knows; None where it cannot be said."""
     if start.parent is None or len(start.known) < 2 or not job.held_out:
-        return math.nan
-    old = score(job.network, job.held_out, job.engine, start.known, watch.beat).mean(start.known)
-    if not math.isnan(old):
-        watch.say(f"The start model's held-out Dice is {old:.3f}.", {"old_dice": old})
+        return None
+    network = job.network if start.network is job.network else job.engine.place(start.network)
+    old = score(network, job.held_out, job.engine, start.known, watch.beat)
+    dice = old.shown(start.known)
+    if math.isnan(dice):
+        return None
+    watch.say(f"The start model's held-out Dice is {dice:.3f}.", {"old_dice": dice})
     return old
 
 
@@ -118,51 +178,28 @@ def settle(run: TrainingRun, parent: ModelCard | None) -> TrainingRun:
             count += 1
             folder = library_home() / "runs" / f"{stamp}-{count}"
     run = run.model_copy(update={"name": name, "start": start, "folder": folder})
-    run.save()
+    if first_here():
+        run.save()
     return run
 
 
-def read(run: TrainingRun, watch: Watch) -> tuple[list[Painted], list[Painted]]:
-    """Snapshots of the slices that train and of those that measure."""
-    options = run.options
-    painted = gather(run.pairs, options.group, watch)
-    if run.validation_pairs:
-        return painted, gather(run.validation_pairs, "", watch)
-    training, held_out, note = hold_out(painted, options.validation, options.unlabelled)
-    if note:
-        watch.say(note)
-    elif held_out:
-        names = ", ".join(one.name for one in held_out[:5]) + (" and others" if len(held_out) > 5 else "")
-        watch.say(f"Trains on {len(training)} slices; {len(held_out)} only measure: {names}.")
-    return training, held_out
-
-
-def strangers(held_out: Sequence[Painted], index: dict[int, int], unlabelled: int | None) -> list[str]:
-    """What to say about classes that are held out but nowhere to be learnt."""
-    values = {v for one in held_out for v in one.where(unlabelled)} - {*index}
-    return [
-        f"Mask value {v} is only in held-out slices: it cannot be learnt and does not count." for v in sorted(values)
-    ]
-
-
-def make_job(
-    run: TrainingRun, start: Start, engine: Engine, training: Sequence[Painted], index: dict[int, int], watch: Watch
-) -> Job:
+def make_job(run: TrainingRun, start: Start, team: Team, material: Material, watch: Watch) -> Job:
     """Everything the loop needs but the held-out slices."""
-    options = run.options
-    slices = prepare(training, start.card, index, options.unlabelled, watch.say)
-    if not any(one.present - {0} for one in slices):
-        raise InputError("No class is painted in the slices that can be read.", "Copy the damaged files again.")
-    why = are_sides(training, start.card.classes, index, options.unlabelled) if options.sides == "auto" else ""
+    options, slices = run.options, material.training
+    why = why_sides(start, material) if options.sides == "auto" else ""
     if why:
         watch.say(f"Images are not mirrored: {why}.")
     sides = bool(why) or options.sides == "yes"
-    largest = 256 if engine.device.type == "cpu" and not sides else 512
-    size = sample_size(slices, options.crop, largest, engine.multiple)
-    network = start.network.to(engine.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    engine, network = load(start_engine(options, start.card, team.local), start.network, watch.say)
+    channels = find_channels(slices, start.card, options.channels)
+    if start.card.channels > 1:
+        watch.say(f"The channels are taken for {channels}.")
+    limits = (512, 512) if sides else (128, 256) if engine.device.type == "cpu" else (256, 512)
+    size = sample_size(slices, options.crop, limits, engine.multiple)
+    samples = Samples(slices, size, options.seed + team.rank, material.replay, options.replay)
     return Job(
-        network, start.parent is not None, Samples(slices, size, options.seed), [], start.card.classes, engine, options,
-        choose_batch(options, size, engine.device), sides,
+        network, start.parent is not None, samples, [], start.card.classes,
+        engine, options, choose_batch(options, size, engine.device), sides, channels, team,
     )  # fmt: skip
 
 

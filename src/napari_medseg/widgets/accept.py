@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtWidgets import QPushButton
 
-from napari_medseg.editing.corrections import corrections_of
-
+from .keys import bound_keys, tell, toggle_accepted
 from .look import unwrap
-from .result_layer import shown_slice
+from .slices import LabelsInView, name_slice
 
 if TYPE_CHECKING:
     import napari.viewer
+
+_TIP = "A slice that needed no correction teaches too, and is not written over any more"
 
 
 class AcceptButton(QPushButton):
@@ -22,38 +23,33 @@ class AcceptButton(QPushButton):
         super().__init__()
         self.setObjectName("accept")
         self.setMinimumHeight(26)
-        self.setToolTip("A slice that needed no correction teaches too, and is not written over any more")
-        self._viewer = viewer = unwrap(viewer)
-        viewer.dims.events.current_step.connect(self.refresh)
-        viewer.layers.selection.events.active.connect(self.refresh)
+        self._viewer = unwrap(viewer)
+        self._view = LabelsInView(self._viewer, self)
+        self._view.changed.connect(self.refresh)
+        self._view.moved.connect(self.refresh)
         self.clicked.connect(self._on_clicked)
         self.refresh()
 
     def layer(self) -> Any:
         """The labels layer the button acts on, or None."""
-        active = self._viewer.layers.selection.active
-        if active is not None and active._type_string == "labels":
-            return active
-        return next((layer for layer in reversed(self._viewer.layers) if layer._type_string == "labels"), None)
+        return self._view.layer
 
     def refresh(self, event: object = None) -> None:
-        """Name the slice that a click would accept."""
-        layer = self.layer()
-        self.setEnabled(layer is not None)
-        z = shown_slice(self._viewer, layer)
-        accepted = layer is not None and z in corrections_of(layer).accepted
-        what = f"slice {z}" if layer is None or layer.data.ndim == 3 else "the image"
+        """Name the slice that a click would accept, and the key that does the same."""
+        layer, z, corrections = self._view.layer, self._view.seen, self._view.corrections
+        self.setEnabled(z is not None)
+        key = next((key for key, words in bound_keys(self._viewer).items() if words == "accept"), "")
+        self.setToolTip(f"{_TIP}\nKey: {key}" if key else _TIP)
+        if z is None or corrections is None:
+            self.setText("Accept: no single slice is shown" if layer is not None else "Accept the shown slice")
+            return
+        what = name_slice(self._viewer, layer, z)
+        accepted = z in corrections.accepted
         self.setText(f"Accepted: {what} is right (take back)" if accepted else f"Accept {what}: it is right")
 
     def close_down(self) -> None:
         """Stop listening to the viewer."""
-        self._viewer.dims.events.current_step.disconnect(self.refresh)
-        self._viewer.layers.selection.events.active.disconnect(self.refresh)
+        self._view.close_down()
 
     def _on_clicked(self) -> None:
-        layer = self.layer()
-        if layer is not None:
-            z = shown_slice(self._viewer, layer)
-            corrections = corrections_of(layer)
-            corrections.accept(z, z not in corrections.accepted)
-            self.refresh()
+        tell(self._viewer, toggle_accepted(self._viewer))

@@ -57,6 +57,7 @@ class Curves(QWidget):
 
     def add(self, x: float, metrics: Mapping[str, float]) -> None:
         """Add the figures of one moment; names that are not drawn are passed over."""
+        x = max([x, *(points[-1][0] for points in self._points.values() if points)])
         for name, value in metrics.items():
             points = self._points.get(name)
             if points is None or math.isnan(value):

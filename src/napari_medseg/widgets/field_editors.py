@@ -6,6 +6,7 @@ import math
 import types
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, Literal, Union, get_args, get_origin
 
 import annotated_types
@@ -142,6 +143,9 @@ def _number(kind: Kind, *, whole: bool) -> Editor:
         return number(round(box.value(), 9))
 
     def show(new: Any) -> None:
+        if isinstance(new, float) and not whole:
+            # A small value such as 1e-4 must not be rounded to nothing.
+            box.setDecimals(max(box.decimals(), -int(Decimal(repr(new)).normalize().as_tuple().exponent)))
         box.setValue(box.minimum() if new is None or isinstance(new, str) else number(new))
 
     return Editor(box, value, show, box.valueChanged)

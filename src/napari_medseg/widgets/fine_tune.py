@@ -1,50 +1,39 @@
-"""The Fine-tune dock: learn from corrected slices, watch old against new, segment again."""
+"""The Fine-tune dock: learn from what was painted, watch old against new, segment again."""
 
 from __future__ import annotations
 
+import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtWidgets import (
-    QButtonGroup,
-    QComboBox,
-    QHBoxLayout,
-    QLabel,
-    QLineEdit,
-    QRadioButton,
-    QVBoxLayout,
-    QWidget,
-)
-
-from napari_medseg._layers import card_of, image_from_layer
-from napari_medseg.core import ClassInfo, MedsegError, ModelCard, Progress, Reporter
+from napari_medseg._layers import card_of, classes_of, image_from_layer
+from napari_medseg.core import MedsegError, ModelCard, Progress, Reporter
 from napari_medseg.editing.corrections import corrections_of
 from napari_medseg.inference.normalise import count_channels
 from napari_medseg.training.options import TrainOptions
 
-from .accept import AcceptButton
 from .curves import Curves
 from .empty_state import EmptyState, open_dock
 from .fold import Fold
 from .job import Failure, describe_failure
-from .look import Dock, Rows, button, count, theme_colors, tighten
-from .model_picker import ModelPicker, announce_models
+from .learn_from import LearnFrom
+from .learning_preview import LearningPreview
+from .learnt import hash_slices, remember_learnt
+from .look import Dock, count, theme_colors
+from .model_picker import announce_models, name_start, start_of
 from .options_form import OptionsForm
-from .pairs_list import ChosenPair, PairsList
+from .pairs_list import ChosenPair
 from .run_panel import RunPanel
-from .snapshot import Snapshot, save_run, take_snapshots
-from .verdict import describe_result
+from .snapshot import Order, save_run, take_snapshots
+from .start_form import StartForm
+from .verdict import Outcome, describe_result, is_aside
+from .versions import find_start
 
 if TYPE_CHECKING:
     import napari.viewer
 
-_TIMES: tuple[tuple[str, float | None], ...] = (
-    ("60 s (20 s with a GPU)", None),
-    ("20 s", 1 / 3),
-    ("3 min", 3.0),
-    ("10 min", 10.0),
-    ("30 min", 30.0),
-)
+    from napari_medseg.training.preview import Preview
+    from napari_medseg.training.result import TrainingResult
 
 
 class FineTuneWidget(Dock):
@@ -52,19 +41,17 @@ class FineTuneWidget(Dock):
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         super().__init__(napari_viewer)
-        self._pairs: tuple[ChosenPair, ...] = ()
+        self._chosen: tuple[ChosenPair, ...] = ()
         self._image: Any = None
-        self._suggested = ""
         self._state: tuple[bool, str] | None = None
-        self._learnt: list[tuple[Any, tuple[int, ...]]] = []
+        self._order: Order | None = None
+        self._learning: list[tuple[ChosenPair, list[str]]] = []
         self.result: ModelCard | None = None
         self.empty = EmptyState(self.viewer, "Open an image, segment it, then paint over its mistakes.")
-        self.pairs = PairsList(self.viewer)
-        self.accept = AcceptButton(self.viewer)
-        self.dense, self.strokes = QRadioButton("Whole slices"), QRadioButton("Painted strokes only")
-        self.model = ModelPicker()
-        self.name = QLineEdit()
-        self.time = QComboBox()
+        self.start = StartForm(self.go_back)
+        self.model, self.name, self.time = self.start.model, self.start.name, self.start.time
+        self.learn = LearnFrom(self.viewer, self.model.value)
+        self.pairs, self.accept = self.learn.pairs, self.learn.accept
         self.options = OptionsForm(TrainOptions, exclude=("max_minutes", "unlabelled", "group"))
         self.panel = RunPanel(
             "Fine-tune",
@@ -74,13 +61,11 @@ class FineTuneWidget(Dock):
             counted=False,
         )
         self.curves = Curves()
-        self.after = self._make_after()
-        heading = QLabel("Learn from")
-        heading.setProperty("heading", True)
-        self._learn = (heading, self.pairs, self.accept)
+        self.preview = LearningPreview(self.viewer)
+        self.after = Outcome()
+        self.use, self.keep = self.after.use, self.after.keep
         fold = Fold("Options: steps, augmentation, loss", self.options, "Settings that rarely need a change")
-        parts = (*self._learn, self.empty, self._make_rows(), fold, self.panel, self.curves, self.after)
-        for part in parts:
+        for part in (self.learn, self.empty, self.start, fold, self.panel, self.curves, self.after):
             self.column.addWidget(part)
         self.curves.hide()
         self.after.hide()
@@ -91,63 +76,26 @@ class FineTuneWidget(Dock):
     def close_down(self) -> None:
         self.panel.job.abandon()
         self.empty.job.abandon()
-        self.pairs.close_down()
-        self.accept.close_down()
+        self.preview.stop()
+        self.learn.close_down()
         self.curves.close_down()
         self.viewer.events.theme.disconnect(self._recolor)
 
-    def _make_rows(self) -> QWidget:
-        truth = QWidget()
-        choices = QVBoxLayout(truth)
-        tighten(choices)
-        choices.setSpacing(3)
-        self._truths = QButtonGroup(self)
-        for choice in (self.dense, self.strokes):
-            self._truths.addButton(choice)
-            choices.addWidget(choice)
-        self.dense.setChecked(True)
-        self.dense.setToolTip("Every pixel of a corrected or accepted slice is right; what has no label is background")
-        self.strokes.setToolTip(
-            "Only painted pixels are right; all others are unknown. "
-            "Paint some of what is not wanted too, with a label of its own"
-        )
-        self.name.setObjectName("name")
-        self.name.setToolTip("Name of the new model; a name that exists gets a new version, nothing is overwritten")
-        self.time.setObjectName("time")
-        self.time.setToolTip("How long to train; Stop ends earlier and keeps the best so far")
-        for text, minutes in _TIMES:
-            self.time.addItem(text, minutes)
-        self.model.box.setToolTip("The model to start from")
-        return Rows({"True": truth, "Start": self.model, "Name": self.name, "Time": self.time})
-
-    def _make_after(self) -> QWidget:
-        after = QWidget()
-        row = QHBoxLayout(after)
-        tighten(row)
-        self.use = button(
-            "Use it and segment again", "Segment the image with the new model; painted pixels stay", "use"
-        )
-        self.keep = button("Keep old", "Go on with the old model; the new one stays in the library", "keep")
-        row.addWidget(self.use, 2)
-        row.addWidget(self.keep, 1)
-        return after
-
     def _connect(self) -> None:
-        self.pairs.changed.connect(self._show_state)
-        self.model.changed.connect(self._show_state)
-        self.name.textChanged.connect(self._show_state)
-        self.time.currentIndexChanged.connect(self._show_state)
-        self._truths.buttonClicked.connect(self._show_state)
-        self.options.changed.connect(self._show_state)
+        for part in (self.learn, self.start, self.options):
+            part.changed.connect(self._show_state)
         self.empty.follow(self.panel, self._show_anew)
-        self.panel.clicked.connect(self._start)
+        self.panel.clicked.connect(self._on_run)
         job = self.panel.job
         job.progressed.connect(self._on_progress)
         job.finished.connect(self._on_finished)
         job.cancelled.connect(lambda: self.panel.tell("Stopped before anything was learnt; no model was made."))
         job.failed.connect(self._on_failed)
+        for ended in (job.finished, job.cancelled, job.failed):
+            ended.connect(self.preview.stop)
         self.use.clicked.connect(self._on_use)
         self.keep.clicked.connect(self._on_keep)
+        self.after.retrain.clicked.connect(self._on_retrain)
         self.viewer.events.theme.connect(self._recolor)
 
     def _recolor(self, event: object = None) -> None:
@@ -157,10 +105,8 @@ class FineTuneWidget(Dock):
 
     def _show_state(self, *_: object) -> None:
         rows = self.pairs.rows
-        for part in self._learn:
-            part.setVisible(bool(rows))
         self.empty.setVisible(not any(layer._type_string == "image" for layer in self.viewer.layers))
-        self._pairs = tuple(pair for row in rows if (pair := row.value()) is not None)
+        self._chosen = tuple(pair for row in rows if (pair := row.value()) is not None)
         self._suggest()
         self.after.setVisible(self.result is not None and not self.panel.job.running)
         if self.result is not None:
@@ -178,76 +124,112 @@ class FineTuneWidget(Dock):
         self._show_state()
 
     def _describe_start(self) -> str:
-        slices = sum(len(pair.truth.slices) for pair in self._pairs)
+        slices = sum(len(pair.truth.slices) for pair in self._chosen)
         card = self.model.value()
-        start = f"{card.name} v{card.version}" if card else ""
+        start = name_start(card) if card else ""
         return f"Ready to learn from {count(slices, 'slice')}, starting from {start}."
 
     def _find_problem(self) -> str:
         if not self.pairs.rows:
-            return "" if self.empty.isVisibleTo(self) else "Segment an image first, or add a labels layer and paint."
-        if not self._pairs:
+            return "" if self.empty.isVisibleTo(self) else "Segment an image first, or add a strokes layer and paint."
+        if not self._chosen:
+            if any(row.check.isEnabled() for row in self.pairs.rows):
+                return "Tick the labels to learn from, or paint over a mistake."
             return "Paint over a mistake in a labels layer, or accept a slice that is right."
-        if self.model.value() is None:
-            return "No model fits this image. Add one in the Models dock."
-        try:
-            ModelCard(name=self.name.text().strip(), classes=(ClassInfo.numbered(1),))
-        except ValueError:
-            return "Give the new model a name of small letters, digits, “.”, “_” and “-”."
-        return ""
+        return self.start.problem
 
     def _suggest(self) -> None:
-        """Start model and name that suit the first ticked pair, as long as the user has not chosen others."""
-        image = self._pairs[0].image if self._pairs else None
+        """The start model that suits the first ticked pair, as long as the user has not chosen another."""
+        image = self._chosen[0].image if self._chosen else None
         if image is not None and image is not self._image:
             self._image = image
             try:
                 self.model.set_channels(count_channels(image_from_layer(image)))
             except MedsegError as error:
                 self.panel.refuse(describe_failure(error))
-            made_by = card_of(self._pairs[0].labels)
+            made_by = card_of(self._chosen[0].labels)
             if made_by is not None:
                 self.model.set_value(made_by)
-        card = self.model.value()
-        if card is not None and self.name.text() == self._suggested:
-            self._suggested = card.name if card.name.startswith("my-") else f"my-{card.name}"
-            self.name.setText(self._suggested)
+
+    def go_back(self, card: ModelCard) -> None:
+        """Choose an earlier version here and, where it is open, in the Segment dock."""
+        from .segment import SegmentWidget
+
+        self._forget_result()
+        self.model.set_value(card)
+        window = getattr(self.viewer, "window", None)
+        for dock in (window.dock_widgets if window is not None else {}).values():
+            if isinstance(dock, SegmentWidget) and not dock.panel.job.running:
+                dock.model.set_value(card)
+        self.panel.tell(f"{card.name} v{card.version} is chosen, to segment with and to start from.")
 
     # --- a run
 
-    def _start(self) -> None:
+    def _on_run(self) -> None:
         card = self.model.value()
+        if card is not None:
+            self._start(card, start_of(card))
+
+    def _on_retrain(self) -> None:
+        """Once more from where it all began, on today's slices and all that the new model remembers."""
+        card, order = self.result, self._order
+        if card is not None and order is not None:
+            self._start(order.card, find_start(card), recall=card.reference)
+
+    def _start(self, card: ModelCard, start: str, recall: str = "") -> None:
         pairs = self.pairs.value()
         if self.panel.job.running:
             return
         problem = self._find_problem()
-        if problem or card is None:
+        if problem:
             self.panel.tell(problem)
             return
         name = self.name.text().strip()
         try:
-            snapshots, unlabelled = take_snapshots(pairs, self.strokes.isChecked())
-            options = self.options.value(max_minutes=self.time.currentData(), unlabelled=unlabelled)
+            snapshots = take_snapshots(pairs)
+            options = self.options.value(max_minutes=self.start.minutes)
         except Exception as error:
             self.panel.refuse(describe_failure(error))
             return
-        self._learnt = [] if self.strokes.isChecked() else [(pair.labels, pair.truth.slices) for pair in pairs]
+        self._order = Order(tuple(snapshots), card, start, name, options, recall)
+        self._learning = [(pair, hash_slices(pair.labels, pair.truth.slices)) for pair in pairs]
         self.result = None
         self.after.hide()
         self.curves.clear()
         self.curves.show()
-        work = partial(_train, snapshots, card, name, options)
+        classes = {c.value: c for c in card.classes} | {c.value: c for pair in pairs for c in classes_of(pair.labels)}
+        self.preview.start(pairs[0].image, tuple(classes.values()), name)
+        work = partial(_train, self._order, self.preview.ask)
         self.panel.start(work, f"Fine-tune {card.name}", "Preparing the labelled slices…")
 
     def _on_progress(self, progress: Progress) -> None:
+        self.preview.show(progress)
         self.curves.add(progress.metrics.get("step", 0), progress.metrics)
 
-    def _on_finished(self, card: ModelCard) -> None:
-        self.result = card
+    def _on_finished(self, result: TrainingResult) -> None:
+        card = self.result = result.card
+        for pair, hashes in self._learning:
+            remember_learnt(pair.labels, pair.truth.slices, hashes)
+        self._show_held_out(result)
         announce_models()
-        self.after.show()
+        self.after.show_for(card, can_retrain=self._can_retrain(card))
         self.curves.settle()
+        self.pairs.refresh()
         self.panel.tell(describe_result(card))
+
+    def _show_held_out(self, result: TrainingResult) -> None:
+        """Tell each layer which of its slices only measured."""
+        if self._order is None:
+            return
+        held_out: dict[int, set[int]] = {i: set() for i in range(len(self._learning))}
+        for i, z in result.held_out:
+            held_out[i].add(self._order.snapshots[i].in_layer(z, self._order.card.neighbours))
+        for i, slices in held_out.items():
+            corrections_of(self._learning[i][0].labels).set_held_out(sorted(slices))
+
+    def _can_retrain(self, card: ModelCard) -> bool:
+        """Whether the model did not start from where it all began anyway."""
+        return self._order is not None and find_start(card) != self._order.start
 
     def _on_failed(self, failure: Failure) -> None:
         self.curves.setVisible(self.curves.latest("loss") is not None)
@@ -261,14 +243,15 @@ class FineTuneWidget(Dock):
         if card is None:
             return
         self.model.set_value(card)
-        for layer, slices in self._learnt:
+        whole = [pair for pair, _ in self._learning if not pair.truth.strokes]
+        for pair in whole:
             # Whole slices were taken as right, so the new result must not undo what they show.
-            for z in slices:
-                corrections_of(layer).accept(z)
+            for z in pair.truth.slices:
+                corrections_of(pair.labels).accept(z)
         self.pairs.refresh()
         name = f"{card.name} v{card.version}"
-        kept = " The slices it learnt from stay as they are." if self._learnt else ""
-        self._learnt = []
+        kept = " The slices it learnt from stay as they are." if whole else ""
+        self._learning = []
         if image not in self.viewer.layers:
             self.panel.tell(f"{name} is chosen, but its image was closed. Choose another in the Segment dock.")
         elif segment is None or not segment.segment(image, card.reference):
@@ -282,7 +265,8 @@ class FineTuneWidget(Dock):
         card = self.result
         self._forget_result()
         if card is not None:
-            self.panel.tell(f"{card.name} v{card.version} stays in the library; remove it in the Models dock.")
+            where = "is kept aside" if is_aside(card) else "stays in the library"
+            self.panel.tell(f"{card.name} v{card.version} {where}; “Go back” finds it, the Models dock removes it.")
 
     def _forget_result(self) -> None:
         self.result = None
@@ -290,8 +274,9 @@ class FineTuneWidget(Dock):
         self._show_state()
 
 
-def _train(snapshots: list[Snapshot], card: ModelCard, name: str, options: TrainOptions, report: Reporter) -> ModelCard:
-    run = save_run(snapshots, card, name, options, report)
-    from napari_medseg.training import train
+def _train(order: Order, preview: Preview, report: Reporter) -> TrainingResult:
+    started = time.monotonic()
+    run = save_run(order, report)
+    from napari_medseg.training.work import carry_out
 
-    return train(run, report=report)
+    return carry_out(run, report, started, preview)

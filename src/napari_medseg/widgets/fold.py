@@ -21,6 +21,7 @@ class Fold(QWidget):
         self._heading.setObjectName("fold")
         self._heading.setFlat(True)
         self._heading.setToolTip(tip)
+        self._heading.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self._heading.clicked.connect(self._flip)
         layout = QVBoxLayout(self)
         tighten(layout)

@@ -10,6 +10,7 @@ from napari_medseg._layers import image_from_layer
 from napari_medseg.core import Image, MedsegError
 
 from .look import count, note, tighten, unwrap
+from .result_layer import is_preview
 from .signals import Signal
 
 if TYPE_CHECKING:
@@ -83,7 +84,11 @@ class LayerPicker(QWidget):
 
     def _refresh(self, event: object = None) -> None:
         chosen = self.value()
-        layers = [layer for layer in reversed(self._viewer.layers) if layer._type_string == self._kind]
+        layers = [
+            layer
+            for layer in reversed(self._viewer.layers)
+            if layer._type_string == self._kind and not is_preview(layer)
+        ]
         self.box.blockSignals(True)
         self.box.clear()
         for layer in layers:

@@ -23,6 +23,8 @@ from qtpy.QtWidgets import (
 if TYPE_CHECKING:
     import napari.viewer
 
+    from .unsaved_bar import UnsavedBar
+
 WIDTH = 360
 GAP = 6
 
@@ -124,6 +126,7 @@ def _style(viewer: napari.viewer.Viewer) -> str:
     bad = "#ff7b72" if theme.type == "dark" else "#b00010"
     # A style sheet on a child replaces napari's font size for the rules it names, so sizes are left alone here.
     return f"""
+        QWidget#unsaved {{ border-left: 3px solid {accent}; border-bottom: 1px solid {line}; }}
         QPushButton#run {{ background-color: {accent}; font-weight: 600; padding: 7px; border-radius: 3px; }}
         QPushButton#run:disabled {{ background-color: {line}; border: 0px; }}
         QPushButton#fold {{ text-align: left; background: transparent; padding: 3px 0px; }}
@@ -142,6 +145,14 @@ class _Scroll(QScrollArea):
         inner = self.widget()
         height = inner.sizeHint().height() if inner is not None else 200
         return QSize(WIDTH, min(height + 2, 900))
+
+
+def _make_bar(viewer: napari.viewer.Viewer) -> UnsavedBar:
+    """The top of every dock; the first dock of a viewer begins its session."""
+    from .session import session_of
+    from .unsaved_bar import UnsavedBar
+
+    return UnsavedBar(session_of(viewer))
 
 
 class Dock(QWidget):
@@ -169,6 +180,9 @@ class Dock(QWidget):
         self._scroll.setWidget(inner)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
+        outer.setSpacing(0)
+        self._unsaved = _make_bar(self.viewer)
+        outer.addWidget(self._unsaved)
         outer.addWidget(self._scroll)
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
         self.viewer.events.theme.connect(self._restyle)
@@ -192,6 +206,7 @@ class Dock(QWidget):
         if not self._closed:
             self._closed = True
             self.viewer.events.theme.disconnect(self._restyle)
+            self._unsaved.close_down()
             self.close_down()
 
     def close_down(self) -> None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from typing import Any
 
 from qtpy.QtCore import QObject, Qt
 from qtpy.QtGui import QStandardItemModel
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QVBoxLayout, QWidget
 
-from napari_medseg.core import ModelCard
+from napari_medseg.core import ClassInfo, ModelCard
 
 from .look import button, count, note, tighten
 from .signals import Signal
@@ -36,6 +37,44 @@ def read_cards() -> tuple[ModelCard, ...]:
     return list_models(all_versions=True)
 
 
+def quick_starts(cards: Sequence[ModelCard], channels: int | None) -> tuple[ModelCard, ...]:
+    """Quick models that can be fitted, as cards of models that are not there yet: `start_of` tells them apart.
+
+    One from filters alone, and one with the features of each network in ``cards`` in its newest version.
+    """
+    if find_spec("catboost") is None:
+        return ()
+    own = ModelCard(
+        name="quick", title="Quick (in seconds)", architecture="quick", encoder="catboost", parent="quick",
+        channels=channels or 1, classes=(ClassInfo.numbered(1),),
+        description="Fits filters and decision trees to what is painted, without any model",
+    )  # fmt: skip
+    newest = {c.name: c for c in sorted(cards, key=lambda c: c.version) if c.architecture != "quick"}
+    others = [
+        card.model_copy(update={
+            "name": "quick", "version": 1, "title": f"Quick with {card.name}", "architecture": "quick", "sha256": "",
+            "parent": f"quick:{card.name}",
+            "description": f"Fits decision trees to what is painted, on filters and what {card.name} sees",
+        })
+        for card in newest.values()
+    ]  # fmt: skip
+    return (own, *others)
+
+
+def start_of(card: ModelCard) -> str:
+    """What `TrainingRun.start` is for a chosen card."""
+    return card.parent if _is_quick_start(card) else card.reference
+
+
+def name_start(card: ModelCard) -> str:
+    """A chosen card in a sentence: ``femur-ct v1``."""
+    return card.title if _is_quick_start(card) else f"{card.name} v{card.version}"
+
+
+def _is_quick_start(card: ModelCard) -> bool:
+    return card.architecture == "quick" and not card.sha256
+
+
 def why_not(channels: int, card: ModelCard) -> str:
     """Why a model cannot take an image of this many channels, or ``""``."""
     from napari_medseg.inference.normalise import why_not as reason
@@ -45,6 +84,8 @@ def why_not(channels: int, card: ModelCard) -> str:
 
 def describe_card(card: ModelCard) -> str:
     """Modality, classes and pixel size in one line."""
+    if _is_quick_start(card):
+        return card.description
     names = "; ".join(c.name for c in card.classes)
     parts = [card.modality, count(len(card.classes), "class") + (f" ({names})" if len(names) <= 40 else "")]
     if card.pixel_size is not None:
@@ -69,12 +110,15 @@ class ModelPicker(QWidget):
     ----------
     more
         What the button beside the list does, to see and add models; without it there is no button.
+    starts
+        Whether what can only be started from is in the list, too: Quick models yet to be fitted.
     """
 
     changed = Signal(object)
 
-    def __init__(self, more: Callable[[], None] | None = None) -> None:
+    def __init__(self, more: Callable[[], None] | None = None, *, starts: bool = False) -> None:
         super().__init__()
+        self._starts = starts
         self._channels: int | None = None
         self._cards: tuple[ModelCard, ...] = ()
         self._reasons: dict[str, str] = {}
@@ -103,13 +147,13 @@ class ModelPicker(QWidget):
     def value(self) -> ModelCard | None:
         """The chosen card if it fits the image, else None."""
         card = self.box.currentData()
-        return None if card is None or self._reasons.get(card.reference) else card
+        return None if card is None or self._reasons.get(start_of(card)) else card
 
     def set_value(self, reference: ModelCard | str) -> None:
         """Choose a model by card, ``name@version`` or name (its newest version)."""
-        wanted = reference.reference if isinstance(reference, ModelCard) else reference
+        wanted = start_of(reference) if isinstance(reference, ModelCard) else reference
         for i, card in enumerate(self._cards):
-            if wanted in (card.reference, card.name):
+            if wanted == start_of(card) or (wanted == card.name and not _is_quick_start(card)):
                 self.box.setCurrentIndex(i)
                 return
 
@@ -125,21 +169,23 @@ class ModelPicker(QWidget):
         if self.value() is not None:
             return ""
         card = self.box.currentData()
-        return self._reasons.get(card.reference, "") if card is not None else "The model library is empty."
+        return self._reasons.get(start_of(card), "") if card is not None else "The model library is empty."
 
     def refresh(self) -> None:
         """Read the library again; the choice stays if it is still there and fits."""
         before = self.box.currentData()
         self._cards = tuple(sorted(read_cards(), key=lambda card: (card.name, -card.version)))
+        if self._starts:
+            self._cards += quick_starts(self._cards, self._channels)
         self._reasons = {}
         for card in self._cards:
-            self._reasons[card.reference] = why_not(self._channels, card) if self._channels else ""
+            self._reasons[start_of(card)] = why_not(self._channels, card) if self._channels else ""
         self.box.blockSignals(True)
         self.box.clear()
         items = self.box.model()
         for i, card in enumerate(self._cards):
-            reason = self._reasons[card.reference]
-            title = f"{card.name}  v{card.version}"
+            reason = self._reasons[start_of(card)]
+            title = card.title if _is_quick_start(card) else f"{card.name}  v{card.version}"
             self.box.addItem(f"{title} – {reason}" if reason else title, card)
             self.box.setItemData(i, reason or card.description, Qt.ItemDataRole.ToolTipRole)
             if reason and isinstance(items, QStandardItemModel):
@@ -152,15 +198,15 @@ class ModelPicker(QWidget):
             self.box.addItem("no model yet", None)
             self.box.setCurrentIndex(0)
         self.box.blockSignals(False)
-        if self.box.currentData() != before or before is None or self._reasons.get(before.reference):
+        if self.box.currentData() != before or before is None or self._reasons.get(start_of(before)):
             self._on_chosen()
         else:
             self._summarise()
 
     def _best(self, before: ModelCard | None) -> int:
-        fitting = [i for i, card in enumerate(self._cards) if not self._reasons[card.reference]]
+        fitting = [i for i, card in enumerate(self._cards) if not self._reasons[start_of(card)]]
         for i in fitting:
-            if before is not None and self._cards[i].reference == before.reference:
+            if before is not None and start_of(self._cards[i]) == start_of(before):
                 return i
         return fitting[0] if fitting else 0 if self._cards else -1
 

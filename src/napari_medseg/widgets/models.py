@@ -27,6 +27,7 @@ from .job import describe_failure
 from .look import Dock, button, note, tighten
 from .model_picker import announce_models, library_events, read_cards
 from .run_panel import RunPanel
+from .verdict import is_aside
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -100,7 +101,8 @@ class ModelsWidget(Dock):
         self.models.blockSignals(True)
         self.models.clear()
         for card in cards:
-            item = QListWidgetItem(f"{card.name}  v{card.version}{'  ·  built in' if _is_shipped(card) else ''}")
+            kind = "  ·  built in" if _is_shipped(card) else "  ·  kept aside" if is_aside(card) else ""
+            item = QListWidgetItem(f"{card.name}  v{card.version}{kind}")
             item.setData(Qt.ItemDataRole.UserRole, card)
             item.setToolTip(card.title or card.name)
             item.setSizeHint(QSize(0, _ROW))

@@ -1,19 +1,20 @@
-"""Which image and labels layers to learn from."""
+"""Which image and labels layers to learn from, and what of each is true."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QCheckBox, QComboBox, QGridLayout, QVBoxLayout, QWidget
+from qtpy.QtCore import Qt, QTimer
+from qtpy.QtWidgets import QCheckBox, QComboBox, QGridLayout, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_medseg.editing.corrections import corrections_of
 
 from .look import note, tighten, unwrap
-from .result_layer import fits, image_of
+from .placing import Start, find_start, image_shape
+from .result_layer import image_of, is_preview
 from .signals import Signal
-from .truth import Truth, find_truth
+from .truth import Truth, choose_strokes, find_truth, forget_counts, has_strokes, was_painted
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -23,15 +24,16 @@ _LAYER_EVENTS = ("inserted", "removed", "reordered", "renamed")
 
 @dataclass(frozen=True)
 class ChosenPair:
-    """A ticked row: an image layer, a labels layer and what of it is true."""
+    """A ticked row: an image layer, a labels layer, what of it is true, and where on the image it begins."""
 
     image: Any
     labels: Any
     truth: Truth
+    start: Start = ()
 
 
-class _Row(QWidget):
-    """A labels layer with its image and how much of it is true."""
+class Row(QWidget):
+    """A labels layer with its image, and how much of it is true."""
 
     changed = Signal()
 
@@ -43,28 +45,44 @@ class _Row(QWidget):
         self.check = QCheckBox()
         self.check.setObjectName("labels")
         self.check.setToolTip("Learn from this labels layer")
+        # A long name is cut off rather than the dock made wide.
+        self.check.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.image = QComboBox()
         self.image.setObjectName("image")
         self.image.setToolTip("The image these labels belong to")
-        self.image.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.image.setMinimumContentsLength(8)
+        self.kind = QComboBox()
+        self.kind.setObjectName("truth")
+        for text, tip in (
+            ("Whole slices", "Every pixel of these slices is right; what has no label is background"),
+            ("Strokes only", "Only painted pixels are right, all others are unknown: "
+             "paint some of what is not wanted too, with a class called background"),
+        ):  # fmt: skip
+            self.kind.addItem(text)
+            self.kind.setItemData(self.kind.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
+        for box, letters in ((self.image, 4), (self.kind, 9)):
+            box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+            box.setMinimumContentsLength(letters)
         self.summary = note()
-        grid = QGridLayout(self)
-        tighten(grid)
-        grid.setVerticalSpacing(1)
-        grid.setColumnStretch(1, 1)
-        grid.addWidget(self.check, 0, 0)
-        grid.addWidget(self.image, 0, 1)
-        self.summary.setContentsMargins(21, 0, 0, 0)
-        grid.addWidget(self.summary, 1, 0, 1, 2)
+        layout = QVBoxLayout(self)
+        tighten(layout)
+        layout.setSpacing(2)
+        layout.addWidget(self.check)
+        below = QGridLayout()
+        below.setContentsMargins(21, 0, 0, 0)
+        below.setSpacing(4)
+        below.setColumnStretch(0, 1)
+        below.addWidget(self.image, 0, 0)
+        below.addWidget(self.kind, 0, 1)
+        below.addWidget(self.summary, 1, 0, 1, 2)
+        layout.addLayout(below)
         self.check.clicked.connect(self._on_clicked)
         self.image.currentIndexChanged.connect(self._on_image)
+        self.kind.activated.connect(self._on_kind)
 
     def update_from(self, viewer: napari.viewer.Viewer) -> None:
-        self.truth = find_truth(self.layer)
-        self.check.setText(f"{self.layer.name}  ←")
+        self.check.setText(self.layer.name)
         chosen = self.image.currentData() or image_of(viewer, self.layer)
-        candidates = [i for i in viewer.layers if i._type_string == "image" and fits(i, self.layer)]
+        candidates = [i for i in viewer.layers if i._type_string == "image" and find_start(i, self.layer) is not None]
         self.image.blockSignals(True)
         self.image.clear()
         for i, layer in enumerate(candidates):
@@ -72,18 +90,28 @@ class _Row(QWidget):
             if layer is chosen:
                 self.image.setCurrentIndex(i)
         self.image.blockSignals(False)
+        self.recount()
         useful = bool(candidates) and bool(self.truth.slices)
-        self.image.setVisible(bool(candidates))
+        self.image.setVisible(useful or len(candidates) > 1)
+        self.kind.setVisible(useful)
         self.check.setEnabled(useful)
         if not useful or not self._touched:
-            self.check.setChecked(useful)
-        self.summary.setText(self.truth.describe() if candidates else "no image of this size is open")
+            # What was loaded may be the truth to measure against: only what was painted here is taken without asking.
+            self.check.setChecked(useful and was_painted(self.layer))
+        self.summary.setText(self.truth.describe() if candidates else "no open image lies under it")
+
+    def recount(self) -> None:
+        image = self.image.currentData()
+        area = image is not None and image_shape(image)[-2:] != tuple(self.layer.data.shape[-2:])
+        self.truth = find_truth(self.layer, area=area)
+        self.kind.setCurrentIndex(int(has_strokes(self.layer)))
+        self.kind.setToolTip(str(self.kind.currentData(Qt.ItemDataRole.ToolTipRole)))
 
     def value(self) -> ChosenPair | None:
         image = self.image.currentData()
         if not self.check.isChecked() or image is None or not self.truth.slices:
             return None
-        return ChosenPair(image, self.layer, self.truth)
+        return ChosenPair(image, self.layer, self.truth, find_start(image, self.layer) or ())
 
     def _on_clicked(self) -> None:
         self._touched = True
@@ -92,16 +120,22 @@ class _Row(QWidget):
     def _on_image(self, *_: object) -> None:
         self.changed.emit()
 
+    def _on_kind(self, index: int) -> None:
+        choose_strokes(self.layer, bool(index))
+        self.recount()
+        self.summary.setText(self.truth.describe())
+        self.changed.emit()
+
 
 class PairsList(QWidget):
-    """One row for each labels layer of the viewer; rows with something to learn from are ticked."""
+    """One row for each labels layer of the viewer; those the user painted in are ticked."""
 
     changed = Signal()
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         super().__init__()
         self._viewer = viewer = unwrap(viewer)
-        self._rows: dict[Any, _Row] = {}
+        self._rows: dict[Any, Row] = {}
         self._layout = QVBoxLayout(self)
         tighten(self._layout)
         # Strokes come in bursts; the rows are counted once after them.
@@ -114,11 +148,13 @@ class PairsList(QWidget):
         self.refresh()
 
     @property
-    def rows(self) -> tuple[_Row, ...]:
+    def rows(self) -> tuple[Row, ...]:
         return tuple(self._rows.values())
 
     def value(self) -> tuple[ChosenPair, ...]:
-        """The ticked pairs, with their truth as of now."""
+        """The ticked pairs, with their truth as of now, also where a script wrote into a layer."""
+        for row in self.rows:
+            forget_counts(row.layer)
         self.refresh()
         return tuple(pair for row in self.rows if (pair := row.value()) is not None)
 
@@ -129,7 +165,7 @@ class PairsList(QWidget):
             self._drop(layer)
         for layer in layers:
             if layer not in self._rows:
-                row = self._rows[layer] = _Row(layer)
+                row = self._rows[layer] = Row(layer)
                 row.changed.connect(self.changed)
                 corrections_of(layer).changed.connect(self._ask)
                 self._layout.addWidget(row)
@@ -156,4 +192,4 @@ class PairsList(QWidget):
 
 
 def _trainable(layer: Any) -> bool:
-    return not layer.multiscale and layer.data.ndim in (2, 3)
+    return not layer.multiscale and layer.data.ndim in (2, 3) and not is_preview(layer)

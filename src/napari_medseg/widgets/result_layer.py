@@ -9,8 +9,10 @@ import numpy as np
 from qtpy.QtCore import QTimer
 
 from napari_medseg._layers import METADATA, card_of, classes_of, image_from_layer, labels_layer_kwargs
-from napari_medseg.core import ModelCard, Options
+from napari_medseg.core import ClassInfo, ModelCard, Options
 from napari_medseg.editing.corrections import corrections_of
+
+from .placing import find_start, image_shape
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -22,7 +24,7 @@ _images: WeakKeyDictionary[Any, ref[Any]] = WeakKeyDictionary()
 def image_of(viewer: napari.viewer.Viewer, labels_layer: Any) -> Any:
     """The image layer a labels layer belongs to, or None when it cannot be told.
 
-    By the run that made it, else by the name in its metadata, else the one image layer of the same shape.
+    By what made it, else by the name in its metadata, else the one image layer it lies on.
     """
     link = _images.get(labels_layer)
     if link is not None and (linked := link()) in viewer.layers:
@@ -35,12 +37,22 @@ def image_of(viewer: napari.viewer.Viewer, labels_layer: Any) -> Any:
     return images[-1] if len(images) == 1 else None
 
 
+def link_image(labels_layer: Any, image_layer: Any) -> None:
+    """Remember which image a labels layer was made for."""
+    _images[labels_layer] = ref(image_layer)
+
+
+def is_preview(layer: Any) -> bool:
+    """Whether a layer only shows what a training has learnt so far: nobody's to paint in, learn from or save."""
+    return bool(layer.metadata.get(METADATA, {}).get("preview"))
+
+
 def find_result(viewer: napari.viewer.Viewer, image_layer: Any, card: ModelCard | None = None) -> Any:
     """The newest labels layer that a model made from this image, or None; with ``card``, one that its result fits."""
     for layer in reversed(viewer.layers):
         if layer._type_string != "labels" or card_of(layer) is None or image_of(viewer, layer) is not image_layer:
             continue
-        if card is None or (_takes(layer, card) and fits(image_layer, layer)):
+        if card is None or (_takes(layer, card) and _covers(layer, image_layer)):
             return layer
     return None
 
@@ -50,14 +62,17 @@ def result_layer(viewer: napari.viewer.Viewer, image_layer: Any, card: ModelCard
     kwargs = labels_layer_kwargs(image_layer, card, options)
     found = find_result(viewer, image_layer, card)
     if found is not None:
-        missing = sorted(missing_slices(found))
-        found.metadata = {**found.metadata, METADATA: {**kwargs["metadata"][METADATA], "missing": missing}}
+        was = found.metadata.get(METADATA, {})
+        # Classes that were added in the layer stay, and so does what of it is true.
+        kept = {key: was[key] for key in ("classes", "truth") if key in was}
+        info = {**kwargs["metadata"][METADATA], **kept, "missing": sorted(missing_slices(found))}
+        found.metadata = {**found.metadata, METADATA: info}
         return found
     image = image_from_layer(image_layer)
     kwargs["metadata"][METADATA]["missing"] = list(range(len(image)))
     layer = viewer.add_labels(np.zeros(image.shape, result_dtype(card)), **kwargs)
-    _images[layer] = ref(image_layer)
-    _follow_edits(layer)
+    link_image(layer, image_layer)
+    follow_edits(layer)
     return layer
 
 
@@ -75,16 +90,26 @@ def shown_slice(viewer: napari.viewer.Viewer, layer: Any) -> int:
     return int(np.clip(round(float(position)), 0, shape[0] - 1))
 
 
+def _made_with(layer: Any) -> tuple[ClassInfo, ...]:
+    card = card_of(layer)
+    return card.classes if card else ()
+
+
 def _takes(layer: Any, card: ModelCard) -> bool:
-    same = [(c.value, c.name) for c in classes_of(layer)] == [(c.value, c.name) for c in card.classes]
+    """Whether a model's result may be written into a layer: its classes are those of the model that made the layer, or
+    some that the user added to them."""
+    known, own, new = ({(c.value, c.name) for c in of} for of in (classes_of(layer), _made_with(layer), card.classes))
+    same = own <= new <= known
     return same and isinstance(layer.data, np.ndarray) and layer.data.dtype == result_dtype(card)
 
 
+def _covers(layer: Any, image_layer: Any) -> bool:
+    return tuple(layer.data.shape) == image_shape(image_layer)
+
+
 def fits(image_layer: Any, labels_layer: Any) -> bool:
-    """Whether a labels layer has the shape of an image layer's labels."""
-    data = image_layer.data[0] if getattr(image_layer, "multiscale", False) else image_layer.data
-    shape = tuple(data.shape[:-1] if getattr(image_layer, "rgb", False) else data.shape)
-    return shape == tuple(labels_layer.data.shape)
+    """Whether a labels layer lies on an image layer, on all of it or as a work area on a part."""
+    return find_start(image_layer, labels_layer) is not None
 
 
 def note_slices(layer: Any, missing: set[int]) -> None:
@@ -94,7 +119,7 @@ def note_slices(layer: Any, missing: set[int]) -> None:
         layer.metadata = {**layer.metadata, METADATA: {**info, "missing": sorted(missing)}}
 
 
-def _follow_edits(layer: Any) -> None:
+def follow_edits(layer: Any) -> None:
     """Count a slice that the user painted in as one that holds a result."""
     link = ref(layer)
 
@@ -117,3 +142,9 @@ def missing_slices(layer: Any) -> set[int]:
         return missing
     corrections = corrections_of(layer)
     return missing - set(corrections.edited_slices()) - corrections.accepted
+
+
+def is_blank(layer: Any) -> bool:
+    """Whether a result layer holds nothing: no run has filled a slice, no user has painted in one."""
+    slices = layer.data.shape[0] if layer.data.ndim == 3 else 1
+    return len(missing_slices(layer)) == slices

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from napari_medseg.core import InputError, Progress
 from napari_medseg.editing.corrections import corrections_of
 
-from .result_layer import missing_slices, note_slices
+from .result_layer import is_blank, missing_slices, note_slices
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -48,10 +48,16 @@ class ResultWriter:
             self.lost = str(error)
         else:
             self.written.add(z)
+            note_slices(self.layer, self._missing - self.written)
 
     def finish(self) -> int:
-        """Note in the layer which slices it holds now; number of slices written."""
+        """Note in the layer which slices it holds now; number of slices written.
+
+        A layer that holds nothing at all, as after a first run that failed, is taken out of the viewer.
+        """
         if not self.lost:
             self._corrections.flush()
             note_slices(self.layer, self._missing - self.written)
+            if is_blank(self.layer) and self.layer in self._viewer.layers:
+                self._viewer.layers.remove(self.layer)
         return len(self.written)

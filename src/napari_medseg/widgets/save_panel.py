@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QLineEdit, QVBox
 
 from napari_medseg._layers import labels_from_layer
 from napari_medseg.core import Labels, MedsegError
+from napari_medseg.editing.journal import begin_save
 
 from .job import Failure, Job, describe_failure
 from .look import button, note, tighten
@@ -39,6 +40,7 @@ class SavePanel(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self._layer: Any = None
+        self._end_save = begin_save(None)
         self.job = Job(self)
         self.kind = QComboBox()
         self.kind.setObjectName("format")
@@ -131,10 +133,12 @@ class SavePanel(QWidget):
             self.failed.emit(describe_failure(error))
             return
         self.setEnabled(False)
+        self._end_save = begin_save(self._layer)
         self.job.start(lambda report: _write_masks(target, labels, overwrite), f"Save {target.name}")
 
     def _on_saved(self, path: Path) -> None:
         self.setEnabled(True)
+        self._end_save()
         self._ask("")
         self.hide()
         self.saved.emit(path)

@@ -25,6 +25,7 @@ from .result_writer import ResultWriter
 from .run_panel import RunPanel
 from .save_panel import SavePanel
 from .scope_form import ScopeForm
+from .suggestions import SUGGESTED, Suggestions
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -38,12 +39,14 @@ class SegmentWidget(Dock):
         self._image: Image | None = None
         self._problem = ""
         self._writer: ResultWriter | None = None
+        self._suggestions = Suggestions()
         self._started = 0.0
         self.empty = EmptyState(self.viewer, "Open a series of slices or a single image to segment it.")
         self.image = LayerPicker(self.viewer, "image")
         self.model = ModelPicker(more=self._show_models)
         self.scope = ScopeForm()
         self.options = OptionsForm(SegmentOptions, exclude=("slices",))
+        self.options.set_value(SegmentOptions(suggest=SUGGESTED))
         self.panel = RunPanel("Segment", tip="Fill a labels layer with the model's classes, slice by slice")
         self.findings = note(name="findings")
         self.save_panel = SavePanel()
@@ -167,6 +170,7 @@ class SegmentWidget(Dock):
             self.panel.refuse(describe_failure(error))
             return
         self._writer = ResultWriter(self.viewer, target)
+        self._suggestions = Suggestions(options.suggest)
         self._started = time.monotonic()
         self.save_panel.hide()
         self._show_findings(image.findings)
@@ -176,39 +180,42 @@ class SegmentWidget(Dock):
     def _on_progress(self, progress: Progress) -> None:
         if self._writer is not None:
             self._writer.put(progress)
+            self._suggestions.put(progress)
             if self._writer.lost:
                 self.panel.job.stop()
 
     def _on_finished(self, labels: Labels) -> None:
-        done, name = self._settle()
+        done, name, next_ = self._settle()
         seconds = words_for_seconds(time.monotonic() - self._started)
         image = self._image.findings if self._image is not None else ()
         self._show_findings((*image, *labels.findings))
         if not self._tell_lost():
             self.panel.tell(
-                f"{count(done, 'slice')} segmented in {seconds}, in the layer “{name}”. "
+                f"{count(done, 'slice')} segmented in {seconds}, in the layer “{name}”. {next_}"
                 "Paint over mistakes and fine-tune, or save the masks."
             )
 
     def _on_cancelled(self) -> None:
-        done, name = self._settle()
+        done, name, next_ = self._settle()
         if not self._tell_lost():
             total = f" of {self.panel.bar.maximum()}" if self.panel.bar.maximum() > 0 else ""
             kept = f", kept in “{name}”" if done else "; nothing was written"
-            self.panel.tell(f"Stopped: {done}{total} slices done{kept}.")
+            self.panel.tell(f"Stopped: {done}{total} slices done{kept}. {next_}".strip())
 
     def _on_failed(self, failure: Failure) -> None:
-        done, name = self._settle()
+        done, name, _ = self._settle()
         kept = f" {count(done, 'slice')} done before that are kept in “{name}”." if done else ""
         self.panel.tell(failure.sentence + kept, bad=True)
 
-    def _settle(self) -> tuple[int, str]:
-        """Write what still waits; number of slices written and the layer's name."""
+    def _settle(self) -> tuple[int, str, str]:
+        """Write what still waits; number of slices written, the layer's name, what to look at next (or "")."""
         if self._writer is None:
-            return 0, ""
+            return 0, "", ""
         done = self._writer.finish()
         self._show_after()
-        return done, self._writer.layer.name
+        layer = self._writer.layer
+        told = "" if self._writer.lost else self._suggestions.mark(self.viewer, layer)
+        return done, layer.name, f"{told} " if told else ""
 
     def _tell_lost(self) -> bool:
         lost = self._writer.lost if self._writer is not None else ""

@@ -14,10 +14,12 @@ import numpy.typing as npt
 import tifffile
 
 from napari_medseg._layers import image_from_layer, labels_from_layer
-from napari_medseg.core import Image, InputError, Labels, ModelCard, Progress, Reporter
+from napari_medseg.core import Image, Labels, ModelCard, Progress, Reporter
 from napari_medseg.training.options import TrainOptions
 
+from .learnt import newest_slices
 from .pairs_list import ChosenPair
+from .placing import Start
 from .truth import copy_truth
 
 if TYPE_CHECKING:
@@ -26,64 +28,150 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Labelled slices of one pair, copied: painting may go on. ``labels`` holds the slices ``slices`` of ``image``."""
+    """Labelled slices of one pair, copied: painting may go on.
+
+    Attributes
+    ----------
+    image
+        The whole image.
+    labels
+        Of the true slices.
+    slices
+        Which slices of the labels layer these are.
+    start
+        Index of the image's pixel that the layer's first pixel lies on.
+    unlabelled
+        Value in ``labels`` that does not count.
+    newest
+        Those of ``slices`` that were painted since the last training; empty when that is not known.
+    """
 
     image: Image
     labels: Labels
     slices: tuple[int, ...]
     title: str
+    start: Start = ()
+    unlabelled: int | None = None
+    newest: tuple[int, ...] = ()
+
+    @property
+    def first(self) -> int:
+        """The image's slice that the layer's first one lies on."""
+        return self.start[0] if len(self.start) == 3 else 0
+
+    def kept(self, neighbours: int) -> list[int]:
+        """Slices of the image that go into the run: the labelled ones and those a model sees beside them."""
+        wanted = {z + self.first + n for z in self.slices for n in range(-neighbours, neighbours + 1)}
+        return sorted(wanted & {*range(len(self.image))})
+
+    def in_layer(self, kept: int, neighbours: int) -> int:
+        """The labels layer's slice that is the ``kept``-th of the run's."""
+        return self.kept(neighbours)[kept] - self.first
 
 
-def take_snapshots(pairs: Sequence[ChosenPair], strokes: bool) -> tuple[list[Snapshot], int | None]:
+def take_snapshots(pairs: Sequence[ChosenPair]) -> list[Snapshot]:
     """Copy what is true now; call it in the main thread.
 
-    Returns
-    -------
-    snapshots, unlabelled
-        ``unlabelled`` is the value of pixels that are not known, None when every pixel of the slices is.
+    Raises
+    ------
+    InputError
+        A layer is none that can be trained on.
     """
-    described = [labels_from_layer(pair.labels) for pair in pairs]
-    highest = max((c.value for labels in described for c in labels.classes), default=0)
-    unlabelled = (255 if highest < 255 else 65535) if strokes else None
-    if strokes and highest >= 65535:
-        raise InputError("Label values above 65534 cannot be used with strokes.", "Use smaller label values.")
     snapshots = []
-    for pair, labels in zip(pairs, described, strict=True):
-        slices = pair.truth.slices
-        data = copy_truth(pair.labels, slices, strokes, unlabelled or 0)
+    for pair in pairs:
+        data, unlabelled = copy_truth(pair.labels, pair.truth)
+        known = data if unlabelled is None else np.where(data == unlabelled, 0, data)
+        described = labels_from_layer(_Planes(pair.labels, known))
+        newest = newest_slices(pair.labels, pair.truth.slices)
         image = image_from_layer(pair.image)
-        snapshots.append(Snapshot(image, _part(labels, data), slices, pair.image.name))
-    return snapshots, unlabelled
+        start = pair.start or (0,) * len(image.shape)
+        labels = _part(described, data)
+        snapshots.append(Snapshot(image, labels, pair.truth.slices, pair.image.name, start, unlabelled, newest))
+    return snapshots
 
 
-def save_run(
-    snapshots: Sequence[Snapshot], card: ModelCard, name: str, options: TrainOptions, report: Reporter
-) -> TrainingRun:
+@dataclass(frozen=True)
+class Order:
+    """What a click on Fine-tune asks for.
+
+    Attributes
+    ----------
+    card
+        The model whose input the snapshots are made for: the one to start from, or of the same kind.
+    start
+        What to start from: a library model, or ``architecture:encoder``.
+    recall
+        A model whose remembered slices all train too; empty for none.
+    """
+
+    snapshots: tuple[Snapshot, ...]
+    card: ModelCard
+    start: str
+    name: str
+    options: TrainOptions
+    recall: str = ""
+
+
+def save_run(order: Order, report: Reporter) -> TrainingRun:
     """Write the snapshots below the library's ``runs`` folder and build the run that repeats exactly from them.
 
-    Each pair is a TIFF of the labelled slices, with the neighbours the model sees, and one of their labels; the
-    range of values is that of the whole image, so the slices look to the network as they do when segmented.
+    Each pair is a TIFF of the labelled slices (of the part under the labels), with the neighbours the model sees, and
+    one of their labels; the range of values is that of the whole image, so they look to the network as they do when
+    segmented.
     """
     from napari_medseg.inference import measure_range
     from napari_medseg.io import write
     from napari_medseg.models.library import library_home
     from napari_medseg.training.run import Pair, TrainingRun
 
-    folder = library_home() / "runs" / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
+    card = order.card
+    folder = library_home() / "runs" / f"{order.name}-{time.strftime('%Y%m%d-%H%M%S')}"
     pairs = []
-    for i, snapshot in enumerate(snapshots):
+    for i, snapshot in enumerate(order.snapshots):
         report(Progress("Preparing", message=f"reading the labelled slices of {snapshot.title}"))
         place = folder / f"pair-{i + 1}"
         place.mkdir(parents=True, exist_ok=True)
-        kept = _with_neighbours(snapshot.slices, card.neighbours, len(snapshot.image))
+        kept = snapshot.kept(card.neighbours)
         stem = re.sub(r"[^\w-]+", "_", snapshot.title)[:60] or "image"
         image, labels = place / f"{stem}.tif", place / f"{stem}_labels.tif"
-        _write_image(image, snapshot.image, kept)
+        _write_image(image, _cut(snapshot), kept)
         write(labels, snapshot.labels, overwrite=True)
-        slices = tuple(kept.index(z) for z in snapshot.slices)
+        slices, newest = (
+            tuple(kept.index(z + snapshot.first) for z in chosen) for chosen in (snapshot.slices, snapshot.newest)
+        )
         value_range = measure_range(snapshot.image, card.normalisation)
-        pairs.append(Pair(image=image, labels=labels, slices=slices, range=value_range))
-    return TrainingRun(pairs=tuple(pairs), start=card.reference, name=name, options=options, folder=folder)
+        pairs.append(
+            Pair(
+                image=image, labels=labels, slices=slices, range=value_range, unlabelled=snapshot.unlabelled,
+                newest=newest, part=snapshot.labels.data.shape[-2:] != snapshot.image.shape[-2:],
+            )
+        )  # fmt: skip
+    return TrainingRun(
+        pairs=tuple(pairs), start=order.start, name=order.name, options=order.options, folder=folder,
+        recall=order.recall,
+    )  # fmt: skip
+
+
+class _Planes:
+    """A labels layer with some of its slices for its data."""
+
+    def __init__(self, layer: Any, data: npt.NDArray[Any]) -> None:
+        self._layer = layer
+        self.data = data if layer.data.ndim == 3 else data[0]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._layer, name)
+
+
+def _cut(snapshot: Snapshot) -> Image:
+    """The part of the image under the labels, all its slices."""
+    height, width = snapshot.labels.data.shape[-2:]
+    image = snapshot.image
+    if (height, width) == image.shape[-2:]:
+        return image
+    top, left = snapshot.start[-2:]
+    part = (slice(top, top + height), slice(left, left + width))
+    return replace(image, data=image.data[(slice(None), *part) if image.is_stack else part])
 
 
 def _part(labels: Labels, data: npt.NDArray[Any]) -> Labels:
@@ -94,10 +182,6 @@ def _part(labels: Labels, data: npt.NDArray[Any]) -> Labels:
         flat = geometry.model_copy(update={"spacing": spacing, "origin": (), "direction": ()})
         return replace(labels, data=data[0], geometry=flat, names=(), source=None, missing=frozenset())
     return replace(labels, data=data, names=(), source=None, missing=frozenset())
-
-
-def _with_neighbours(slices: Sequence[int], around: int, count: int) -> list[int]:
-    return sorted({n for z in slices for n in range(max(0, z - around), min(count, z + around + 1))})
 
 
 def _write_image(path: Path, image: Image, slices: Sequence[int]) -> None:

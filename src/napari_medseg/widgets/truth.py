@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
 
-from napari_medseg._layers import card_of
+from napari_medseg._layers import METADATA, card_of, classes_of
+from napari_medseg.core import InputError
 from napari_medseg.editing.corrections import corrections_of
 
 from .look import count
+
+BACKGROUND = "background"
+
+# Slices of a layer that no model made which hold a label, the user's own edits left out.
+_filled: WeakKeyDictionary[Any, frozenset[int]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -26,11 +33,17 @@ class Truth:
         Slices the user declared right.
     by_hand
         Whether no model made the layer.
+    strokes
+        Whether only painted pixels are true; else every pixel of these slices is, and 0 is background.
+    area
+        Whether the layer covers a part of its image only.
     """
 
     corrected: tuple[int, ...]
     accepted: tuple[int, ...]
     by_hand: bool
+    strokes: bool = False
+    area: bool = False
 
     @property
     def slices(self) -> tuple[int, ...]:
@@ -38,44 +51,111 @@ class Truth:
         return tuple(sorted({*self.corrected, *self.accepted}))
 
     def describe(self) -> str:
-        """``6 corrected · 2 accepted slices``."""
+        """``6 corrected · 2 accepted slices``, and what the rest of them means where that is not plain."""
+        noun = "work area" if self.area else "slice"
         if not self.slices:
             return "nothing painted yet" if self.by_hand else "nothing corrected yet: paint over a mistake"
-        word = "painted" if self.by_hand else "corrected"
         untouched = len({*self.accepted} - {*self.corrected})
+        if self.strokes:
+            accepted = f" · {count(untouched, f'accepted {noun}')}" if untouched else ""
+            return f"strokes in {count(len(self.corrected), noun)}{accepted}; the rest is unknown"
+        word = "painted" if self.by_hand else "corrected"
         if not untouched:
-            return count(len(self.corrected), f"{word} slice")
-        return f"{len(self.corrected)} {word} · {count(untouched, 'accepted slice')}"
+            text = count(len(self.corrected), f"{word} {noun}")
+        elif not self.corrected:
+            text = count(untouched, f"accepted {noun}")
+        else:
+            text = f"{len(self.corrected)} {word} · {count(untouched, f'accepted {noun}')}"
+        return f"{text}; without a label is background" if self.by_hand else text
 
 
-def find_truth(layer: Any) -> Truth:
-    """Look through a labels layer; reads its pixels only when no model made it."""
+def has_strokes(layer: Any) -> bool:
+    """Whether only painted pixels of a layer are true, as chosen with `choose_strokes`.
+
+    Until then: of a layer with a class called background they are (background would not be painted if 0 meant it), of
+    any other whole slices are.
+    """
+    chosen = layer.metadata.get(METADATA, {}).get("truth")
+    if chosen in ("slices", "strokes"):
+        return bool(chosen == "strokes")
+    return any(c.name == BACKGROUND for c in classes_of(layer))
+
+
+def choose_strokes(layer: Any, strokes: bool) -> None:
+    """Keep with the layer what of it is true."""
+    info = {**layer.metadata.get(METADATA, {}), "truth": "strokes" if strokes else "slices"}
+    layer.metadata = {**layer.metadata, METADATA: info}
+
+
+def find_truth(layer: Any, *, area: bool = False) -> Truth:
+    """Look through a labels layer.
+
+    The pixels of one that no model made are read once; from then on only those of slices that the user edits.
+    """
     corrections = corrections_of(layer)
     by_hand = card_of(layer) is None
     corrected = set(corrections.edited_slices())
     if by_hand:
-        planes = layer.data if layer.data.ndim == 3 else layer.data[np.newaxis]
-        corrected |= {z for z, plane in enumerate(planes) if np.asarray(plane).any()}
-    return Truth(tuple(sorted(corrected)), tuple(sorted(corrections.accepted)), by_hand)
+        still = {z for z in corrected if plane_of(layer, z).any()}
+        corrected = {*_find_filled(layer)} - corrected | still
+    return Truth(tuple(sorted(corrected)), tuple(sorted(corrections.accepted)), by_hand, has_strokes(layer), area)
 
 
-def copy_truth(layer: Any, slices: tuple[int, ...], strokes: bool, unlabelled: int) -> npt.NDArray[Any]:
-    """Labels of the chosen slices as they are now, (len(slices), Y, X).
+def forget_counts(layer: Any) -> None:
+    """Read the layer's pixels again at the next count, as after a program wrote into it."""
+    _filled.pop(layer, None)
 
-    With ``strokes`` every pixel that the user did not paint becomes ``unlabelled``; in a layer that no model made that
-    is every 0.
-    """
+
+def was_painted(layer: Any) -> bool:
+    """Whether the user painted or accepted anything in a layer since it is in the viewer."""
     corrections = corrections_of(layer)
-    by_hand = card_of(layer) is None
-    planes = []
-    for z in slices:
-        plane = np.array(layer.data[z] if layer.data.ndim == 3 else layer.data)
-        if strokes:
-            plane = plane.astype(np.uint8 if unlabelled < 256 and plane.max(initial=0) < 256 else np.uint16)
-            # In a layer of the user's own, 0 is what has not been painted; erasing is no statement there.
-            mine = plane != 0 if by_hand else corrections.edited(z)
-            if z in corrections.accepted and not by_hand:
-                mine = np.ones(plane.shape, bool)
-            plane[~mine] = unlabelled
-        planes.append(plane)
-    return np.stack(planes)
+    return bool(corrections.accepted or corrections.edited_slices())
+
+
+def copy_truth(layer: Any, truth: Truth) -> tuple[npt.NDArray[Any], int | None]:
+    """Labels of the true slices as they are now, (slices, Y, X), and the value in them that does not count.
+
+    Of strokes, every pixel that the user did not paint gets that value; in a layer that no model made that is every 0.
+    Of whole slices it is None.
+
+    Raises
+    ------
+    InputError
+        The layer's values leave no room for one that does not count.
+    """
+    slices = truth.slices
+    planes = np.stack([np.array(plane_of(layer, z)) for z in slices])
+    if not truth.strokes:
+        return planes, None
+    corrections = corrections_of(layer)
+    highest = max([int(planes.max(initial=0)), *(c.value for c in classes_of(layer))])
+    if highest >= 65535:
+        raise InputError("Label values above 65534 cannot be used with strokes.", "Use smaller label values.")
+    unlabelled = 255 if highest < 255 else 65535
+    planes = planes.astype(np.uint8 if unlabelled == 255 else np.uint16)
+    for plane, z in zip(planes, slices, strict=True):
+        if z in corrections.accepted and not truth.by_hand:
+            continue
+        # In a layer of the user's own, 0 is what has not been painted; erasing is no statement there.
+        mine = plane != 0 if truth.by_hand else corrections.edited(z)
+        plane[~mine] = unlabelled
+    return planes, unlabelled
+
+
+def _find_filled(layer: Any) -> frozenset[int]:
+    if layer not in _filled:
+        corrections = corrections_of(layer)
+        slices = layer.data.shape[0] if layer.data.ndim == 3 else 1
+        _filled[layer] = frozenset(z for z in range(slices) if np.asarray(corrections.before(z)).any())
+        # A function of the module: it holds no layer, and connecting it twice does nothing.
+        layer.events.data.connect(_on_data)
+    return _filled[layer]
+
+
+def _on_data(event: Any) -> None:
+    forget_counts(event.source)
+
+
+def plane_of(layer: Any, z: int) -> npt.NDArray[Any]:
+    """Labels of slice ``z`` as they are, (Y, X); a layer of one slice is slice 0."""
+    return np.asarray(layer.data[z] if layer.data.ndim == 3 else layer.data)

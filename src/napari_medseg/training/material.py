@@ -1,0 +1,136 @@
+"""What a run learns from and what it is measured by: today's slices, and those its start remembers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from napari_medseg.core import InputError, MedsegError
+from napari_medseg.models import find_model
+from napari_medseg.models.adapt import match_classes
+
+from .classes import are_sides, background_values
+from .gather import gather
+from .memory import EMPTY, Archive, Memory, read_archive
+from .run import TrainingRun
+from .split import NOTHING, Past, hold_out
+from .start import Start
+from .truth import LabelledSlice, Painted, prepare
+from .watch import Watch
+
+
+@dataclass(frozen=True)
+class Material:
+    """Slices ready for the network.
+
+    Attributes
+    ----------
+    training
+        What there is to learn.
+    replay
+        What was learnt earlier, of which a share of the samples is taken.
+    held_out
+        What only measures.
+    """
+
+    training: list[LabelledSlice]
+    replay: tuple[LabelledSlice, ...]
+    held_out: list[LabelledSlice]
+
+
+def find_archive(reference: str | Path, watch: Watch) -> tuple[Archive, Past]:
+    """What a model remembers; nothing, and that it is said, when its memory cannot be used."""
+    try:
+        archive = read_archive(find_model(reference))
+        return archive, archive.past
+    except MedsegError as error:
+        watch.say(f"{error.message} Trains on without it.")
+        return EMPTY, NOTHING
+
+
+def split(run: TrainingRun, past: Past, watch: Watch) -> tuple[list[Painted], list[Painted]]:
+    """Snapshots of the slices that train and of those that measure; a slice with strokes may be both."""
+    options = run.options
+    painted = gather(run.pairs, options, watch)
+    if run.validation_pairs:
+        measuring = gather(run.validation_pairs, options.model_copy(update={"group": ""}), watch)
+        return painted, [replace(one, pair=-1) for one in measuring]
+    training, held_out, note = hold_out(painted, options.validation, background_values(painted, run.classes), past)
+    if note:
+        watch.say(note)
+    elif held_out:
+        both = {one.identity for one in training} & {one.identity for one in held_out}
+        names = ", ".join(one.name for one in held_out[:5]) + (" and others" if len(held_out) > 5 else "")
+        if both:
+            watch.say(f"Trains on {len(training)} slices; some strokes only measure, in {names}.")
+        else:
+            watch.say(f"Trains on {len(training)} slices; {len(held_out)} only measure: {names}.")
+    return training, held_out
+
+
+def strangers(held_out: Sequence[Painted], index: dict[int, int]) -> list[str]:
+    """What to say about classes that are held out but nowhere to be learnt."""
+    values = {v for one in held_out for v in one.shown} - {*index}
+    return [
+        f"Mask value {v} is only in held-out slices: it cannot be learnt and does not count." for v in sorted(values)
+    ]
+
+
+def make_ready(
+    run: TrainingRun, start: Start, parts: tuple[Sequence[Painted], Sequence[Painted]], index: dict[int, int],
+    watch: Watch,
+) -> Material:  # fmt: skip
+    """Prepare today's slices, ``parts`` for learning and for measuring, and recall the others.
+
+    Raises
+    ------
+    InputError
+        No slice that shows a class can be read.
+    """
+    training, held_out = (prepare(part, start.card, index, watch.say) for part in parts)
+    if not any(one.present - {0} for one in training):
+        raise InputError("No class is painted in the slices that can be read.", "Copy the damaged files again.")
+    memory = _recall(start, watch)
+    replay = memory.training
+    if run.recall:
+        # What the start learnt from in its own training is replayed; what was painted since is what there is to learn.
+        own = find_archive(run.start, watch)[0].identities
+        replay = tuple(one for one in memory.training if one.identity in own)
+        again = [one for one in memory.training if one.identity not in own]
+        training += again
+        watch.say(f"What {run.recall} remembers trains too: {_count(again)}.")
+    if run.options.replay == 0:
+        replay = ()
+    if replay:
+        watch.say(f"{run.options.replay:.0%} of the samples come from {_count(replay)} the start model remembers.")
+    if memory.held_out and run.options.validation and not run.validation_pairs:
+        held_out += memory.held_out
+        watch.say(f"What the start model remembers measures too: {_count(memory.held_out)}.")
+    return Material(training, replay, held_out)
+
+
+def _count(slices: Sequence[LabelledSlice]) -> str:
+    return f"{len(slices)} slice{'' if len(slices) == 1 else 's'}"
+
+
+def _recall(start: Start, watch: Watch) -> Memory:
+    archive = start.archive
+    try:
+        memory = archive.recall(start.card.classes, start.card.in_channels)
+    except MedsegError as error:
+        watch.say(f"{error.message} Trains on without what the start model remembers.")
+        return Memory()
+    if archive.slices and not memory.training and not memory.held_out:
+        watch.say("What the start model remembers has other classes or channels and is not used.")
+    return memory
+
+
+def why_sides(start: Start, material: Material) -> str:
+    """Why images must not be mirrored; empty when they may be."""
+    parent = start.parent
+    if parent is not None and parent.sides:
+        rows = [row for row in match_classes(parent.classes, start.card.classes) if row]
+        if rows and all(len(row) == 1 for row in rows):
+            return f"the classes of {parent.reference} are sides"
+    return are_sides(start.card.classes, [one.places() for one in (*material.training, *material.replay)])

@@ -1,0 +1,209 @@
+"""What a model remembers of its training: labelled slices in an archive beside its weights.
+
+Fine-tuning on a few slices soon forgets the rest; a share of the samples comes from here instead. The archive may come
+from strangers: sizes are checked before anything is unpacked or decoded, and nothing in it can run.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeVar
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from napari_medseg.core import ClassInfo, ModelCard, ModelError
+from napari_medseg.models.weights import MEMORY
+
+from .remembered import AGAIN, MOST_CHANNELS, MOST_CLASSES, Entry, Remembered, pack
+from .split import Measured, Past
+from .truth import LabelledSlice
+
+MOST = 64
+"""Slices that a model remembers; `NEWEST` of them at most from its own training, the others from its parent's."""
+
+NEWEST = 48
+
+MOST_BYTES = 16 * 2**20
+MOST_VALUES = 2**27
+
+_INDEX = "memory.json"
+_BROKEN = (OSError, ValueError, zipfile.BadZipFile, RuntimeError, NotImplementedError, KeyError, EOFError)
+
+T = TypeVar("T")
+
+
+class _Index(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: Literal[1] = 1
+    slices: tuple[Entry, ...] = Field(max_length=MOST)
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Remembered slices, ready for a network: those that trained and those that measured."""
+
+    training: tuple[LabelledSlice, ...] = ()
+    held_out: tuple[LabelledSlice, ...] = ()
+
+
+@dataclass(frozen=True)
+class Archive:
+    """All that a model remembers, still packed."""
+
+    slices: tuple[Remembered, ...] = ()
+
+    @property
+    def identities(self) -> frozenset[str]:
+        return frozenset(one.entry.identity for one in self.slices) - {""}
+
+    @property
+    def past(self) -> Past:
+        """Which slices trained and which pixels measured."""
+        measured = {
+            one.entry.identity: Measured(one.codes() > 0, one.entry.corner, one.entry.whole)
+            for one in self.slices if one.entry.held_out and one.entry.identity
+        }  # fmt: skip
+        trained = frozenset(one.entry.identity for one in self.slices if not one.entry.held_out) - {""}
+        return Past(trained, measured)
+
+    def without(self, identities: Collection[str]) -> Archive:
+        """All but these slices."""
+        known = {*identities} - {""}
+        return Archive(tuple(one for one in self.slices if one.entry.identity not in known))
+
+    def recall(self, classes: Sequence[ClassInfo], channels: int) -> Memory:
+        """Everything that can teach or measure a network with these classes and input channels."""
+        parts: dict[bool, list[LabelledSlice]] = {False: [], True: []}
+        for one in self.slices:
+            if one.entry.shape[0] == channels:
+                ready = one.recall(classes)
+                if ready.present:
+                    parts[one.entry.held_out].append(ready)
+        # Where the classes are others, nothing can be said about how well they are found.
+        return Memory(tuple(parts[False]), tuple(s for s in parts[True] if s.present - {0}))
+
+
+EMPTY = Archive()
+
+
+def read_memory(folder: Path, classes: Sequence[ClassInfo], channels: int) -> Memory:
+    """What the model in ``folder`` remembers, for a network with these classes; see `read_archive`."""
+    return read_archive(folder).recall(classes, channels)
+
+
+def count_memory(folder: Path) -> int:
+    """Number of slices that the model in ``folder`` remembers; 0 without a memory or with a damaged one."""
+    try:
+        with zipfile.ZipFile(folder / MEMORY) as archive:
+            return len(_read_index(archive).slices)
+    except _BROKEN:
+        return 0
+
+
+def read_archive(folder: Path) -> Archive:
+    """Read a model's memory and check it; empty if it has none.
+
+    Raises
+    ------
+    ModelError
+        The archive is damaged, or would unpack to a size that no memory has.
+    """
+    path = folder / MEMORY
+    if not path.is_file():
+        return Archive()
+    try:
+        if path.stat().st_size > 2 * MOST_BYTES:
+            raise ValueError("it is too large")
+        with zipfile.ZipFile(path) as archive:
+            index = _read_index(archive)
+            left = MOST_BYTES
+            slices = []
+            for i, entry in enumerate(index.slices):
+                count = sum(1 for name in archive.namelist() if name.startswith(f"{i}/picture-"))
+                content = []
+                for name in (*(f"{i}/picture-{j}.webp" for j in range(count)), f"{i}/mask.png"):
+                    content.append(_read_member(archive, name, left))
+                    left -= len(content[-1])
+                slices.append(Remembered(entry, tuple(content[:-1]), content[-1]))
+            return Archive(tuple(slices))
+    except _BROKEN as error:
+        said = str(error).splitlines()[0].strip("'\"") if str(error) else type(error).__name__
+        raise ModelError(f"The memory {path} is damaged: {said}.", AGAIN) from error
+
+
+def _read_index(archive: zipfile.ZipFile) -> _Index:
+    if len(archive.infolist()) > MOST * (MOST_CHANNELS + 1) + 1:
+        raise ValueError("it holds too many files")
+    try:
+        index = _Index.model_validate_json(_read_member(archive, _INDEX, 2**22))
+    except ValidationError as error:
+        raise ValueError(error.errors()[0]["msg"]) from error
+    for entry in index.slices:
+        entry.check()
+    if sum(int(np.prod(entry.shape)) for entry in index.slices) > MOST_VALUES:
+        raise ValueError("its slices are too large")
+    return index
+
+
+def _read_member(archive: zipfile.ZipFile, name: str, most: int) -> bytes:
+    """One file of the archive, whatever size it claims to have."""
+    with archive.open(name) as file:
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise ValueError(f"{name} is too large")
+    return content
+
+
+def write_memory(folder: Path, memory: Memory, card: ModelCard, older: Archive = EMPTY) -> int:
+    """Write today's slices, and what was remembered before, into a model's folder.
+
+    Of more than `MOST` slices or `MOST_BYTES`, the older ones are thinned out evenly, then today's.
+
+    Parameters
+    ----------
+    card
+        Of the model that learnt from them: its classes are those of the slices, its channels tell colours.
+    older
+        Of its parent; copied as it is.
+
+    Returns
+    -------
+    int
+        Slices written; with none, no file is.
+    """
+    if len(card.classes) > MOST_CLASSES:
+        return 0
+    today = [(one, False) for one in memory.training] + [(one, True) for one in memory.held_out]
+    new = [pack(one, card, held_out=held) for one, held in _spread(today, NEWEST)]
+    old = _spread(older.slices, MOST - len(new))
+    while not _fits([*new, *old]):
+        if old:
+            old = _spread(old, len(old) - 1)
+        else:
+            new = _spread(new, len(new) - 1)
+    kept = [*new, *old]
+    if kept:
+        with zipfile.ZipFile(folder / MEMORY, "w") as archive:
+            archive.writestr(_INDEX, _Index(slices=tuple(one.entry for one in kept)).model_dump_json())
+            for i, one in enumerate(kept):
+                for j, picture in enumerate(one.pictures):
+                    archive.writestr(f"{i}/picture-{j}.webp", picture)
+                archive.writestr(f"{i}/mask.png", one.mask)
+    return len(kept)
+
+
+def _spread(items: Sequence[T], most: int) -> list[T]:
+    """``most`` of the items at most, evenly spread."""
+    if len(items) <= most:
+        return list(items)
+    return [items[int((i + 0.5) * len(items) / most)] for i in range(most)]
+
+
+def _fits(slices: Sequence[Remembered]) -> bool:
+    size = sum(len(one.mask) + sum(len(p) for p in one.pictures) for one in slices)
+    return size <= MOST_BYTES and sum(int(np.prod(one.entry.shape)) for one in slices) <= MOST_VALUES

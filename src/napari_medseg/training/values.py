@@ -1,0 +1,155 @@
+"""Vary the values of training images where they stand: light, colours, sharpness; nothing moves."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from kornia.filters import gaussian_blur2d
+from skimage.color import hed_from_rgb, rgb_from_hed
+from torch import Tensor
+from torch.nn import functional
+
+from .channels import Channels
+from .presets import Augmentation
+
+DARKEST = 1 / 256
+"""Values of pictures below this have no logarithm worth the name."""
+
+SIGMAS = (0.5, 1.5)
+BLUR = 9
+"""Standard deviations of blurs in pixels, and the side of their kernel."""
+
+COARSER = (1.5, 3.0)
+"""How much lower a low resolution is."""
+
+
+@dataclass
+class Dice:
+    """Seeded random numbers, few and cheap ones, drawn on the CPU, so that they are the same on every device."""
+
+    generator: torch.Generator
+
+    def between(self, low: float, high: float, n: int) -> Tensor:
+        return low + (high - low) * torch.rand(n, generator=self.generator)
+
+    def around(self, most: float, n: int) -> Tensor:
+        return self.between(-most, most, n)
+
+    def factor(self, most: float, n: int) -> Tensor:
+        """Between 1 / (1 + most) and 1 + most."""
+        return self.around(math.log1p(most), n).exp()
+
+    def happens(self, probability: float, n: int) -> Tensor:
+        return torch.rand(n, generator=self.generator) < probability
+
+    def normal(self, like: Tensor) -> Tensor:
+        """As many normal numbers as ``like`` has, made on its device, which no other draw depends on."""
+        seed = int(torch.randint(2**62, (1,), generator=self.generator))
+        return torch.randn(like.shape, generator=torch.Generator(like.device).manual_seed(seed), device=like.device)
+
+
+def change_values(image: Tensor, preset: Augmentation, dice: Dice, channels: Channels) -> Tensor:
+    """Varied copies of images (N, C, H, W)."""
+    n = len(image)
+
+    def column(values: Tensor) -> Tensor:
+        return values.to(image.device).view(n, -1, 1, 1)
+
+    if channels.is_picture and (preset.stain or preset.hue):
+        image = change_colours(image, preset, dice, channels)
+    if preset.gamma:
+        low, high = image.amin((1, 2, 3), keepdim=True), image.amax((1, 2, 3), keepdim=True)
+        span = (high - low).clamp(min=1e-6)
+        image = ((image - low) / span).clamp_(0, 1).pow_(column(dice.factor(preset.gamma, n))) * span + low
+    spread, mean = torch.std_mean(image, (1, 2, 3), keepdim=True)
+    gain = column(dice.factor(preset.contrast, n))
+    offset = column(dice.around(preset.brightness, n))
+    if channels.kind in {"sequences", "photo"}:
+        offset = offset + column(dice.around(preset.colour, n * image.shape[1]))
+    image = torch.addcmul(mean * (1 - gain) + offset * spread, image, gain)
+    if channels.kind == "sequences":
+        _miss_channels(image, preset, dice, channels)
+    if changed := dice.happens(preset.blur, n).nonzero().flatten().tolist():
+        sigma = dice.between(*SIGMAS, len(changed)).to(image.device)[:, None].expand(-1, 2)
+        image[changed] = gaussian_blur2d(image[changed], BLUR, sigma, "replicate")
+    for i in dice.happens(preset.coarse, n).nonzero().flatten().tolist():
+        image[i] = _coarsen(image[i : i + 1], dice)[0]
+    if preset.noise:
+        image = image.addcmul_(dice.normal(image), column(dice.between(0, preset.noise, n)) * spread)
+    for _ in range(preset.dropout):
+        _cover(image, dice, mean)
+    return image
+
+
+def change_colours(image: Tensor, preset: Augmentation, dice: Dice, channels: Channels) -> Tensor:
+    """Vary the dyes of stained slides and turn the hue, both in plain red, green and blue of 0 to 1.
+
+    The amounts of haematoxylin, eosin and DAB are linear in the optical density; to vary them is one matrix a sample.
+
+    Source: Ruifrok & Johnston, "Quantification of histochemical staining by color deconvolution" (2001), by
+    scikit-image's matrices; Tellez et al., "Whole-slide mitosis detection in H&E breast histology" (2018).
+    """
+    n, planes = len(image), channels.planes
+    mean, std = (
+        torch.tensor(values or (plain,)).to(image.device).view(1, 1, -1, 1)
+        for values, plain in ((channels.mean, 0.0), (channels.std, 1.0))
+    )
+    # (N, planes, 3, pixels): the same change for a slice and its neighbours.
+    colours = image.reshape(n, planes, 3, -1) * std + mean
+    if channels.kind == "stain" and preset.stain:
+        to_dyes, from_dyes = (torch.from_numpy(matrix).float() for matrix in (hed_from_rgb, rgb_from_hed))
+        gain = dice.factor(preset.stain, 3 * n).view(n, 1, 3)
+        more = dice.around(preset.stain / 4, 3 * n).view(n, 1, 3)
+        # scikit-image's matrices take rows of pixels; here pixels are columns.
+        change = ((to_dyes * gain) @ from_dyes).mT[:, None].to(image.device)
+        added = (more @ from_dyes).mT[:, None].to(image.device)
+        density = colours.clamp(min=DARKEST).log_().neg_()
+        colours = (change @ density + added).neg_().exp_()
+    if preset.hue:
+        turn = _turn_hue(torch.deg2rad(dice.around(preset.hue, n)))[:, None].to(image.device)
+        colours = turn @ colours
+    return ((colours.clamp_(0, 1) - mean) / std).view(image.shape)
+
+
+def _turn_hue(angle: Tensor) -> Tensor:
+    """Rotations (N, 3, 3) of red, green and blue about the axis of greys, which stay as they are."""
+    cosine, sine = angle.cos().view(-1, 1, 1), angle.sin().view(-1, 1, 1)
+    third = torch.full((3, 3), 1 / 3)
+    across = torch.tensor([[0.0, -1, 1], [1, 0, -1], [-1, 1, 0]]) / math.sqrt(3)
+    return cosine * torch.eye(3) + (1 - cosine) * third + sine * across
+
+
+def _miss_channels(image: Tensor, preset: Augmentation, dice: Dice, channels: Channels) -> None:
+    """In some samples, make one sequence dark, or make it or all others a copy of another; in every plane alike."""
+    n = len(image)
+    per_plane = image.shape[1] // channels.planes
+    dropped, copied = dice.happens(preset.channel_drop, n), dice.happens(preset.channel_copy, n)
+    if per_plane == 1:
+        return
+    for i in (dropped | copied).nonzero().flatten().tolist():
+        kept, *lost = torch.randperm(per_plane, generator=dice.generator).tolist()
+        if dice.happens(0.5, 1) or not copied[i]:
+            lost = lost[:1]
+        for c in lost:
+            # Channel c of every plane.
+            image[i, c::per_plane] = image[i, kept::per_plane] if copied[i] else image[i, c::per_plane].amin()
+
+
+def _coarsen(image: Tensor, dice: Dice) -> Tensor:
+    """Lower the resolution and enlarge again."""
+    factor = float(dice.between(*COARSER, 1))
+    size = image.shape[-2:]
+    small = functional.interpolate(image, [max(1, round(side / factor)) for side in size], mode="area")
+    return functional.interpolate(small, size, mode="bilinear", align_corners=False)
+
+
+def _cover(image: Tensor, dice: Dice, mean: Tensor) -> None:
+    """Replace a square of each image by its mean; the labels stay, so that context must be used."""
+    height, width = image.shape[-2:]
+    for i in range(len(image)):
+        side, y, x = dice.between(0, 1, 3).tolist()
+        rows = slice(int(y * height), int((y + side / 5) * height))
+        columns = slice(int(x * width), int((x + side / 5) * width))
+        image[i, :, rows, columns] = mean[i]

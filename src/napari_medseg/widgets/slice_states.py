@@ -1,0 +1,86 @@
+"""What is known of every slice of a labels layer: corrected, accepted, held out, worth a look, without a result."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from napari_medseg._layers import METADATA
+from napari_medseg.editing.corrections import corrections_of
+
+
+@dataclass(frozen=True)
+class SliceStates:
+    """The slices of one labels layer by what is known of them; a slice may be in several sets.
+
+    Attributes
+    ----------
+    corrected
+        The user painted in them.
+    accepted
+        The user declared them right.
+    held_out
+        They only measured the last training.
+    suggested
+        Most worth a look, best first, without those that are done.
+    missing
+        No result yet: 0 there does not mean background.
+    by_hand
+        Whether no model made the layer: slices are then painted, not corrected.
+    filled
+        Whether slices outside ``missing`` are known to hold a result.
+    """
+
+    corrected: frozenset[int] = frozenset()
+    accepted: frozenset[int] = frozenset()
+    held_out: frozenset[int] = frozenset()
+    suggested: tuple[int, ...] = ()
+    missing: frozenset[int] = frozenset()
+    by_hand: bool = True
+    filled: bool = False
+
+    @property
+    def done(self) -> frozenset[int]:
+        """Slices the user has dealt with."""
+        return self.corrected | self.accepted
+
+    @property
+    def painted(self) -> str:
+        """The word for slices the user painted in."""
+        return "painted" if self.by_hand else "corrected"
+
+    def next_suggested(self, z: int | None) -> int | None:
+        """The best suggestion, or after that one the next best, and the best again after the last."""
+        if not self.suggested:
+            return None
+        at = self.suggested.index(z) + 1 if z in self.suggested else 0
+        return self.suggested[at % len(self.suggested)]
+
+    def describe(self, z: int) -> str:
+        """All that is known of a slice, in a few words."""
+        words = [
+            self.painted if z in self.corrected else "",
+            "accepted" if z in self.accepted else "",
+            "held out: only measures" if z in self.held_out else "",
+            "look here next" if z in self.suggested else "",
+            "no result yet" if z in self.missing else "",
+        ]
+        return " · ".join(word for word in words if word) or "not looked at yet"
+
+
+def read_states(layer: Any) -> SliceStates:
+    """Gather the states of a layer's slices from its corrections and its metadata."""
+    corrections = corrections_of(layer)
+    info = layer.metadata.get(METADATA)
+    info = info if isinstance(info, dict) else {}
+    corrected, accepted = frozenset(corrections.edited_slices()), corrections.accepted
+    done = corrected | accepted
+    return SliceStates(
+        corrected=corrected,
+        accepted=accepted,
+        held_out=corrections.held_out,
+        suggested=tuple(z for z in corrections.suggested if z not in done),
+        missing=frozenset(info.get("missing", ())) - done,
+        by_hand=not info.get("card"),
+        filled="missing" in info,
+    )

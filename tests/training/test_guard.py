@@ -1,0 +1,63 @@
+"""Old against new: on today's held-out labels, and on what the start remembers."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from napari_medseg.training.engine import Engine
+from napari_medseg.training.guard import FORGOTTEN, TOLERANCE, HeldOut, Verdict, score
+from napari_medseg.training.truth import LabelledSlice
+
+
+def test_todays_and_remembered_slices_are_scored_apart() -> None:
+    """One network that finds class 1 everywhere: right today, half right in what is remembered."""
+    logits = torch.nn.Conv2d(1, 2, 1)
+    with torch.no_grad():
+        logits.weight.zero_()
+        logits.bias.copy_(torch.tensor([0.0, 1.0]))
+    engine = Engine(torch.device("cpu"), "fp32", 2, 1)
+    target = np.ones((8, 8), np.int16)
+    today = LabelledSlice("today", np.zeros((1, 8, 8), np.float16), target)
+    half = np.where(np.arange(8) < 4, target, 0).astype(np.int16)
+    remembered = replace(today, target=half, remembered=True)
+    found = score(logits, [today, remembered], engine)
+    assert found.mean() == 1
+    assert found.kept() == pytest.approx(2 / 3)
+    assert found.balance() == pytest.approx((1 + 2 / 3) / 2)
+    assert score(logits, [today], engine).remembered == ()
+    alone = score(logits, [remembered], engine)
+    assert math.isnan(alone.mean())
+    assert alone.shown() == alone.balance() == alone.kept()
+
+
+def test_a_little_worse_is_chance_and_more_is_not() -> None:
+    """T6."""
+    assert Verdict(0.9, 0.9 - 0.9 * TOLERANCE).promoted
+    worse = Verdict(0.9, 0.9 - 1.1 * TOLERANCE)
+    assert not worse.promoted
+    assert worse.reason == "Worse than its start"
+
+
+def test_labels_that_are_all_wrong_show_in_what_was_known() -> None:
+    """T6: sides that were mixed up are so in the held-out slices, too; there the new model seems better."""
+    mixed_up = Verdict(0.1, 0.95, knew=0.96, knows=0.3)
+    assert not mixed_up.promoted
+    assert "wrong label" in mixed_up.reason
+    assert "0.300, before 0.960" in str(mixed_up)
+    assert Verdict(0.1, 0.95, knew=0.96, knows=0.96 - 0.9 * FORGOTTEN).promoted
+
+
+def test_what_cannot_be_measured_does_not_stand_in_the_way() -> None:
+    nothing = Verdict(math.nan, math.nan)
+    assert nothing.promoted
+    assert str(nothing) == "The new model was not measured: nothing was held out."
+
+
+def test_balance_leaves_out_what_is_not_there() -> None:
+    assert math.isnan(HeldOut((1.0, math.nan)).balance())
+    assert HeldOut((1.0, 0.8)).balance() == 0.8

@@ -1,0 +1,166 @@
+"""Which slices and strokes measure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from napari_medseg.training.split import Measured, Past, hold_out
+from napari_medseg.training.truth import Painted
+
+Paint = Callable[..., list[Painted]]
+
+BACKGROUND = frozenset({0, 3})
+
+
+def strokes(*values: int, length: int = 6, side: int = 64) -> np.ndarray:
+    """Strokes of these values below one another, 3 pixels thick."""
+    mask = np.zeros((side, side), np.uint8)
+    for i, value in enumerate(values):
+        mask[2 + 6 * i : 5 + 6 * i, 4 : 4 + length] = value
+    return mask
+
+
+def as_strokes(painted: list[Painted]) -> list[Painted]:
+    return [replace(one, unlabelled=0) for one in painted]
+
+
+def distinct(painted: list[Painted]) -> list[Painted]:
+    """The same, of slices whose pixels differ."""
+    for i, one in enumerate(painted):
+        one.image.data[i, 60, 60] = i + 1
+    return painted
+
+
+def labelled(parts: list[Painted]) -> dict[int, np.ndarray]:
+    """Labelled pixels by slice."""
+    return {one.z: one.values != one.unlabelled for one in parts}
+
+
+def test_of_few_slices_with_strokes_every_fifth_stroke_of_a_class_measures(paint_slices: Paint) -> None:
+    painted = as_strokes(paint_slices(strokes(1, 1, 1, 1, 1, 3, 3, 3, 3, 3), strokes(1, 1, 1, 1, 1, 3, 3, 3, 3, 3)))
+    training, measuring, note = hold_out(painted, 0.2, BACKGROUND)
+    assert not note
+    held = sum(int((one.values == value).sum()) for one in measuring for value in (1, 3))
+    assert held == 4 * 18, "two of ten strokes of each value"
+    whole, parts = labelled(training), labelled(measuring)
+    for z, part in parts.items():
+        assert not (part & whole[z]).any(), "no pixel both trains and measures"
+        assert ((part | whole[z]) == (painted[z].values > 0)).all(), "no stroke is lost"
+
+
+def test_a_stroke_is_held_out_with_all_its_pixels(paint_slices: Paint) -> None:
+    """Never by pixel, corners that touch included."""
+    diagonal = np.zeros((64, 64), np.uint8)
+    diagonal[np.arange(40), np.arange(40)] = 1
+    painted = as_strokes(paint_slices(diagonal, strokes(0, 0, 0, 0, 0, 0, 0, 1, 1, 3, 3)))
+    _, measuring, _ = hold_out(painted, 0.3, BACKGROUND)
+    assert sum(int((one.values == 1).sum()) for one in measuring) in (18, 40)
+    _, (whole,), _ = hold_out(as_strokes(paint_slices(diagonal + strokes(*[0] * 9, 1))), 0.5, BACKGROUND)
+    assert (whole.values == 1).sum() == 40
+
+
+def test_each_class_keeps_a_stroke_that_trains(paint_slices: Paint) -> None:
+    """T9, T2: a class of one stroke, or of single pixels, only trains."""
+    mask = strokes(1, 1, 2, 3, 3)
+    mask[50, 50] = mask[55, 55] = 4
+    training, measuring, _ = hold_out(as_strokes(paint_slices(mask)), 0.2, BACKGROUND)
+    assert set().union(*(one.shown for one in training)) == {1, 2, 3, 4}
+    assert set().union(*(one.shown for one in measuring)) == {1, 3}
+
+
+def test_too_few_strokes_all_train(paint_slices: Paint) -> None:
+    """T2."""
+    training, measuring, note = hold_out(as_strokes(paint_slices(strokes(1, 3, 3, 3))), 0.2, BACKGROUND)
+    assert not measuring, "strokes of background alone would measure no class"
+    assert (training[0].values > 0).sum() == 4 * 18
+    assert "too few strokes" in note
+
+
+def test_many_slices_with_strokes_are_held_out_whole(paint_slices: Paint) -> None:
+    painted = as_strokes(paint_slices(*[strokes(1, 3)] * 6))
+    training, measuring, _ = hold_out(painted, 0.2, BACKGROUND)
+    assert ([one.z for one in measuring], len(training)) == ([3], 5)
+
+
+def test_whole_slices_beside_strokes_train_whole(paint_slices: Paint) -> None:
+    """Dense slices and strokes in one run: only strokes are divided while there are few slices."""
+    dense, other = paint_slices(strokes(1, 2), strokes(1, 1, 1, 3, 3, 3))
+    training, measuring, _ = hold_out([dense, replace(other, unlabelled=0)], 0.2, BACKGROUND)
+    assert [one.z for one in measuring] == [1]
+    assert training[0] is dense
+
+
+def test_work_areas_measure_with_all_that_is_in_them(paint_slices: Paint) -> None:
+    """0 is background inside of an area, another value is what nobody labelled."""
+    mask = np.full((64, 64), 255, np.uint8)
+    for i in range(5):
+        mask[12 * i : 12 * i + 9, 4:30] = 0
+        mask[12 * i + 3 : 12 * i + 6, 10:20] = 1
+    painted = [replace(one, unlabelled=255) for one in paint_slices(mask)]
+    _, (area,), _ = hold_out(painted, 0.2)
+    assert ((area.values == 0).sum(), (area.values == 1).sum()) == (9 * 26 - 30, 30)
+
+
+def test_of_neighbours_the_slice_with_most_classes_measures(paint_slices: Paint) -> None:
+    shows = [(1,), (1, 2), (1,), (1,), (1, 2), (1,), (1,), (1, 2), (1,)]
+    _, measuring, _ = hold_out(paint_slices(*[strokes(*s) for s in shows]), 0.2)
+    assert [one.z for one in measuring if 2 in one.shown]
+
+
+def test_what_measured_once_goes_on_measuring(paint_slices: Paint) -> None:
+    """Painted anew too; and what has trained is not chosen, which would flatter the start model."""
+    painted = distinct(paint_slices(*[strokes(1)] * 7))
+    ones = np.ones((64, 64), bool)
+    past = Past(
+        trained=frozenset(painted[i].identity for i in (0, 2, 3, 4)),
+        measured={painted[1].identity: Measured(ones, (0, 0), (64, 64))},
+    )
+    training, measuring, _ = hold_out(painted, 0.2, past=past)
+    assert [one.z for one in measuring] == [1]
+    assert len(training) == 6
+    _, measuring, _ = hold_out(painted, 0.4, past=past)
+    assert [one.z for one in measuring] == [1, 5]
+
+
+def test_a_class_is_learnt_even_where_it_measured_once(paint_slices: Paint) -> None:
+    """T9."""
+    painted = distinct(paint_slices(strokes(1), strokes(1, 2), strokes(1), strokes(1)))
+    past = Past(measured={painted[1].identity: Measured(np.ones((64, 64), bool), (0, 0), (64, 64))})
+    training, _, _ = hold_out(painted, 0.2, past=past)
+    assert 2 in set().union(*(one.shown for one in training))
+
+
+@pytest.mark.parametrize("whole", [64, 32], ids=["same grid", "coarser grid"])
+def test_strokes_that_measured_once_go_on_measuring(paint_slices: Paint, whole: int) -> None:
+    first, second = strokes(1, 1, 1, 1, 3, 3), strokes(1, 1, 1, 1, 3, 3, 1, 3)
+    painted = as_strokes(paint_slices(first))
+    _, (measured,), _ = hold_out(painted, 0.2, BACKGROUND)
+    mask = measured.values != 0
+    step = 64 // whole
+    past = Past(
+        frozenset({measured.identity}),
+        {measured.identity: Measured(mask[::step, ::step][: whole // 2], (0, 0), (whole, whole))},
+    )
+    again = [replace(painted[0], values=second)]
+    training, (anew,), _ = hold_out(again, 0.2, BACKGROUND, past)
+    assert (anew.values[mask] != 0).all()
+    assert (training[0].values[38:41, 4:10] == 1).all() or (anew.values[38:41, 4:10] == 1).all()
+
+
+def test_a_class_of_strokes_is_learnt_even_where_it_measured_once(paint_slices: Paint) -> None:
+    """T9."""
+    painted = distinct(as_strokes(paint_slices(strokes(1, 1, 2, 3), strokes(1, 1, 3, 3))))
+    past = Past(measured={painted[0].identity: Measured(np.ones((64, 64), bool), (0, 0), (64, 64))})
+    training, measuring, _ = hold_out(painted, 0.2, BACKGROUND, past)
+    assert set().union(*(one.shown for one in training)) == {1, 2, 3}
+    assert 1 in set().union(*(one.shown for one in measuring))
+
+
+def test_with_nothing_to_hold_out_everything_trains(paint_slices: Paint) -> None:
+    painted = paint_slices(*[strokes(1)] * 4)
+    past = Past(measured={painted[1].identity: Measured(np.ones((64, 64), bool), (0, 0), (64, 64))})
+    assert hold_out(painted, 0.0, past=past) == (painted, [], "")
