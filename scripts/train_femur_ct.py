@@ -58,19 +58,25 @@ def draw_person(folder: Path, seed: int, slices: int = 8) -> Pair:
 
 
 def remember(folder: Path) -> int:
-    """Write what the model remembers: two slices each of some people it learnt from, evenly from hip to shin."""
+    """Write what the model remembers: two slices each of some people it learnt from, evenly from hip to shin.
+
+    Every fifth person is one it has never seen: their slices only measure what later training makes it forget.
+    """
     card = read_card(folder)
     index = {0: 0} | {c.value: i for i, c in enumerate(FEMURS, 1)}
-    slices: list[LabelledSlice] = []
-    for seed in range(len(LEGS) // 2):
-        own = [float(level) for level in LEGS[seed :: len(LEGS) // 2]]
+    parts: dict[bool, list[LabelledSlice]] = {False: [], True: []}
+    people = len(LEGS) // 2
+    for person in range(people):
+        measures = person % 5 == 2
+        seed = UNSEEN + person if measures else person
+        own = [float(level) for level in LEGS[person::people]]
         # The range of values is measured over a whole leg, as when a series is segmented.
         image, labels, _ = femur_slices(seed, [*own, *np.linspace(0, 1, 6).tolist()])
         names = tuple(f"made-up person {seed}, slice {z}" for z in range(len(image)))
         stack = Image(image, "ZYX", Geometry.unknown(3), names)
         truth = Labels(labels, FEMURS, Geometry.unknown(3))
-        slices += prepare(paint(stack, truth, range(len(own))), card, index, print)
-    return write_memory(folder, Memory(tuple(slices)), card)
+        parts[measures] += prepare(paint(stack, truth, range(len(own))), card, index, print)
+    return write_memory(folder, Memory(tuple(parts[False]), tuple(parts[True])), card)
 
 
 def tell(progress: Progress) -> None:

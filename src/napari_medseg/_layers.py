@@ -17,8 +17,7 @@ METADATA = "napari_medseg"
 
 LayerDataTuple = tuple[Any, dict[str, Any], str]
 
-UNNAMED_COLOR = "magenta"
-"""Colour of label values that no class stands for: seen at once."""
+UNNAMED_COLOR = "magenta"  # of label values that no class stands for: seen at once
 
 # Name of the layer's unit -> unit of the geometry and factor to it.
 _UNITS: dict[str, tuple[Unit, float]] = {
@@ -29,6 +28,11 @@ _UNITS: dict[str, tuple[Unit, float]] = {
     "centimeter": ("mm", 10.0),
     "meter": ("mm", 1e3),
 }
+
+
+def is_preview(layer: Any) -> bool:
+    """Whether a layer only shows what a training has learnt so far: nobody's to paint in, learn from or save."""
+    return bool(layer.metadata.get(METADATA, {}).get("preview"))
 
 
 def image_from_layer(layer: Any) -> Image:

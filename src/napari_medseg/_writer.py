@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from . import io
-from ._layers import LayerDataTuple, labels_from_layer
+from ._layers import LayerDataTuple, is_preview, labels_from_layer
 from .core import Labels, OutputError
 from .editing.journal import note_saved
 
@@ -51,8 +51,10 @@ def write_folder(path: str, data: Any, meta: Mapping[str, Any]) -> list[str]:
 
 
 def write_folders(path: str, layers: list[LayerDataTuple]) -> list[str]:
-    """Write every labels layer as a folder of its own in the folder ``path``; images are left out."""
-    chosen = [(data, meta) for data, meta, kind in layers if kind == "labels"]
+    """Write every labels layer as a folder of its own in the folder ``path``; images and previews are left out."""
+    chosen = [
+        (data, meta) for data, meta, kind in layers if kind == "labels" and not is_preview(SimpleNamespace(**meta))
+    ]
     # Names that differ in case only are one file on many disks.
     names = [re.sub(r'[<>:"/\\|?*]', "_", str(meta["name"])).strip(". ") or "labels" for _, meta in chosen]
     if len({n.casefold() for n in names}) < len(names):

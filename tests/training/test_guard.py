@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from napari_medseg.training.engine import Engine
-from napari_medseg.training.guard import FORGOTTEN, TOLERANCE, HeldOut, Verdict, score
+from napari_medseg.training.guard import HeldOut, score
 from napari_medseg.training.truth import LabelledSlice
+from napari_medseg.training.verdict import FORGOTTEN, TOLERANCE, Verdict
 
 
 def test_todays_and_remembered_slices_are_scored_apart() -> None:
@@ -50,6 +51,18 @@ def test_labels_that_are_all_wrong_show_in_what_was_known() -> None:
     assert "wrong label" in mixed_up.reason
     assert "0.300, before 0.960" in str(mixed_up)
     assert Verdict(0.1, 0.95, knew=0.96, knows=0.96 - 0.9 * FORGOTTEN).promoted
+
+
+def test_labels_the_start_contradicts_are_never_taken_without_a_word() -> None:
+    """T6: the start knows these classes, and finds none of them where they are painted today."""
+    swapped = Verdict(0.0, 0.66, knew=0.93, knows=0.93)
+    assert swapped.promoted
+    assert "though it knows such classes" in str(swapped)
+    assert "though" not in str(Verdict(0.5, 0.66, knew=0.93, knows=0.93))
+    useless = Verdict(0.01, 0.01, knew=0.93, knows=0.93)
+    assert not useless.promoted
+    assert useless.reason.startswith("Hardly anything")
+    assert Verdict(math.nan, 0.0).promoted, "there is no start that could be better"
 
 
 def test_what_cannot_be_measured_does_not_stand_in_the_way() -> None:

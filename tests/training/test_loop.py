@@ -15,13 +15,14 @@ from napari_medseg.core import ClassInfo, Image, ModelCard, Progress
 from napari_medseg.core.geometry import Geometry
 from napari_medseg.training import LOSSES, TrainOptions, loop
 from napari_medseg.training.engine import Engine
-from napari_medseg.training.guard import HeldOut, Verdict
+from napari_medseg.training.guard import HeldOut
 from napari_medseg.training.loop import Best, fit
 from napari_medseg.training.preview import Asked, Previews
 from napari_medseg.training.samples import Samples
 from napari_medseg.training.schedule import Budget
 from napari_medseg.training.step import Job
 from napari_medseg.training.truth import LabelledSlice
+from napari_medseg.training.verdict import Verdict
 from napari_medseg.training.watch import Watch
 
 from .conftest import Listener

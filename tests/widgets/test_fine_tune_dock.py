@@ -223,6 +223,12 @@ def test_worse_model_is_not_offered_as_better(cards: list[ModelCard]) -> None:
     worse = cards[0].model_copy(update={"name": "mine-rejected", "scores": scores})
     assert describe_result(worse).startswith("The new model is worse on 2 held-out slices (0.80 → 0.50)")
     assert "look at its result" in describe_result(cards[0])
+    forgot = (*scores, Score(metric="dice, remembered", value=0.3, on="4 slices its start remembers"),
+              Score(metric="dice of its start, remembered", value=0.9, on="4 slices its start remembers"))  # fmt: skip
+    better = tuple(s if s.metric != "dice" else s.model_copy(update={"value": 0.9}) for s in forgot)
+    said = describe_result(worse.model_copy(update={"scores": better}))
+    assert said.startswith("It lost what its start knew"), "better on labels that are all wrong"
+    assert said.endswith("kept aside as mine-rejected v1.")
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Held-out Dice, and whether the new model may take the old one's place."""
+"""Dice on slices that never train: today's, and those the start model remembers."""
 
 from __future__ import annotations
 
@@ -12,13 +12,6 @@ from torch import Tensor, nn
 from .engine import Engine
 from .losses import IGNORE
 from .truth import LabelledSlice
-
-TOLERANCE = 0.02
-"""A new model whose held-out Dice is lower than the old one's by more than this is not promoted."""
-
-FORGOTTEN = 0.05
-"""Nor one whose Dice on the slices its start remembers is lower by more than this: labels that are wrong, such as sides
-that were mixed up, are wrong in the held-out slices, too, and only what was known before can tell."""
 
 
 @dataclass(frozen=True)
@@ -105,48 +98,3 @@ def _confusion(found: Tensor, target: Tensor, classes: int) -> Tensor:
     labelled = target != IGNORE
     pairs = target[labelled] * classes + found[labelled]
     return pairs.bincount(minlength=classes**2).view(classes, classes).double()
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """Old against new on the same held-out labels; NaN where nothing could be measured, and ``why`` it could not.
-
-    ``rival`` is what a Quick model reaches that learnt from the same slices; ``knew`` and ``knows`` are old and new on
-    the slices that the start model remembers.
-    """
-
-    old: float
-    new: float
-    why: str = "nothing was held out"
-    rival: float = math.nan
-    knew: float = math.nan
-    knows: float = math.nan
-
-    @property
-    def reason(self) -> str:
-        """Why the new model may not take the old one's place; empty when it may."""
-        if self.new < self.old - TOLERANCE:
-            return "Worse than its start"
-        if self.knows < self.knew - FORGOTTEN:
-            return "It lost what its start knew: check that nothing is painted with the wrong label"
-        return ""
-
-    @property
-    def promoted(self) -> bool:
-        return not self.reason
-
-    def __str__(self) -> str:
-        known = ""
-        if not math.isnan(self.knew) and not math.isnan(self.knows):
-            known = f" On slices its start remembers {self.knows:.3f}, before {self.knew:.3f}."
-        if math.isnan(self.new):
-            return f"The new model was not measured{' on new slices' if known else ''}: {self.why}.{known}"
-        start = "" if math.isnan(self.old) else f", the model it started from {self.old:.3f}"
-        return f"Held-out Dice {self.new:.3f}{start}.{known}{self._compare_rival()}"
-
-    def _compare_rival(self) -> str:
-        if math.isnan(self.rival):
-            return ""
-        lost = self.rival > self.new + TOLERANCE
-        advice = ", which is better: start from Quick here, or train longer" if lost else ""
-        return f" Quick reaches {self.rival:.3f} on the same slices{advice}."

@@ -14,12 +14,12 @@ import torch
 from napari_medseg.core import Cancelled, ModelCard, Score
 from napari_medseg.models import add_model
 
-from .guard import Verdict
 from .loop import Best
 from .memory import Memory, write_memory
 from .run import TrainingRun, write_text
 from .start import Start
 from .step import Job
+from .verdict import Verdict
 from .watch import Watch
 
 RESULT_FILE = "result.json"
@@ -73,7 +73,8 @@ def keep(run: TrainingRun, start: Start, job: Job, best: Best, verdict: Verdict,
             scores.append(Score(metric="dice of its start", value=round(verdict.old, 4), on=on))
         if not math.isnan(verdict.knows):
             before = f"{len(job.held_out) - today} slices its start remembers"
-            scores.append(Score(metric="dice", value=round(verdict.knows, 4), on=before))
+            scores.append(Score(metric="dice, remembered", value=round(verdict.knows, 4), on=before))
+            scores.append(Score(metric="dice of its start, remembered", value=round(verdict.knew, 4), on=before))
         if not math.isnan(verdict.rival):
             scores.append(Score(metric="dice of Quick", value=round(verdict.rival, 4), on=on))
     sources = sorted({pair.image.name for pair in run.pairs})

@@ -22,7 +22,7 @@ from .checkpoint import Checkpoints, check_resumable, discard, fingerprint
 from .classes import check_painted, find_absent, find_classes, merge_classes
 from .distributed import Team
 from .engine import choose_batch, load, start_engine
-from .guard import HeldOut, Verdict, score
+from .guard import HeldOut, score
 from .launch import assemble, first_here, settle_devices
 from .loop import fit
 from .material import Material, find_archive, make_ready, split, strangers, why_sides
@@ -37,6 +37,7 @@ from .split import NOTHING
 from .start import Start, find_start, make_start
 from .step import Job
 from .truth import LabelledSlice
+from .verdict import Verdict
 from .watch import Watch
 
 SECONDS = {"cpu": 60.0, "cuda": 20.0, "mps": 30.0}
@@ -81,7 +82,7 @@ def work_on(
     """One process's part in a settled run."""
     options, budget = run.options, watch.budget
     watch.say("Reading the labelled slices.")
-    archive, past = find_archive(run.recall or run.start, watch) if parent else (EMPTY, NOTHING)
+    archive, past = find_archive(run.recall or run.start, watch) if parent or run.recall else (EMPTY, NOTHING)
     training, held_out = split(run, past, watch)
     found = find_classes(training, run.classes)
     classes, index, notes = merge_classes(parent.card.classes if parent else (), found)

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtGui import QColor, QIcon, QPixmap
 from qtpy.QtWidgets import QGridLayout, QLineEdit, QMenu, QRadioButton, QToolButton, QVBoxLayout, QWidget
 
-from napari_medseg._layers import classes_of
+from napari_medseg._layers import classes_of, is_preview
 from napari_medseg.core import PALETTE, ClassInfo
 
 from .look import button, note, tighten, unwrap
 from .new_labels import GREY, classes_to_paint, next_class, set_classes
-from .result_layer import is_preview
 from .signals import Signal
 
 if TYPE_CHECKING:

@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     from napari_medseg.training.preview import Preview
     from napari_medseg.training.result import TrainingResult
 
+_ELSEWHERE = ("max_minutes", "unlabelled", "group", "devices", "nodes", "checkpoint_minutes")
+"""Options that other parts of the dock set, or that belong to long runs on other machines."""
+
 
 class FineTuneWidget(Dock):
     """Trains the chosen model on what the user corrected, accepted or painted in the viewer's labels layers."""
@@ -52,7 +55,7 @@ class FineTuneWidget(Dock):
         self.model, self.name, self.time = self.start.model, self.start.name, self.start.time
         self.learn = LearnFrom(self.viewer, self.model.value)
         self.pairs, self.accept = self.learn.pairs, self.learn.accept
-        self.options = OptionsForm(TrainOptions, exclude=("max_minutes", "unlabelled", "group"))
+        self.options = OptionsForm(TrainOptions, exclude=_ELSEWHERE)
         self.panel = RunPanel(
             "Fine-tune",
             cancel="Stop",

@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from qtpy.QtWidgets import QComboBox, QVBoxLayout, QWidget
 
-from napari_medseg._layers import image_from_layer
+from napari_medseg._layers import image_from_layer, is_preview
 from napari_medseg.core import Image, MedsegError
 
 from .look import count, note, tighten, unwrap
-from .result_layer import is_preview
 from .signals import Signal
 
 if TYPE_CHECKING:

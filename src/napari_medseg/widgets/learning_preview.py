@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -75,6 +76,8 @@ class LearningPreview:
         layer, self.layer = self.layer, None
         if layer is not None and layer in self._viewer.layers:
             self._viewer.layers.remove(layer)
+        if layer is not None:
+            gc.unfreeze()
 
     def ask(self) -> Asked | None:
         """The slice in view, for the training thread; None when there is none."""
@@ -111,6 +114,8 @@ class LearningPreview:
             return
         active = self._viewer.layers.selection.active
         selected = set(self._viewer.layers.selection)
+        # napari collects garbage when a layer goes; among all that torch has loaded that holds the window up.
+        gc.freeze()
         old, self.layer = self.layer, self._viewer.add_labels(
             data,
             name=f"preview of {self._title}",

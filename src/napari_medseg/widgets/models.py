@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from qtpy.QtCore import QSize, Qt
 from qtpy.QtWidgets import (
     QAbstractItemView,
+    QCheckBox,
     QFileDialog,
     QFormLayout,
     QHBoxLayout,
@@ -24,7 +25,7 @@ from napari_medseg.core import MedsegError, ModelCard, Progress, Reporter
 
 from .card_view import CardView
 from .job import describe_failure
-from .look import Dock, button, note, tighten
+from .look import Dock, button, count, note, tighten
 from .model_picker import announce_models, library_events, read_cards
 from .run_panel import RunPanel
 from .verdict import is_aside
@@ -63,9 +64,20 @@ class ModelsWidget(Dock):
         self.network.setPlaceholderText("unet:resnet18")
         self.network.setToolTip("Bare weights do not say what network they belong to: architecture:encoder")
         self.panel = RunPanel("Import", tip="Check the model and add it to the library; nothing in it is ever run")
+        self.with_memory = QCheckBox()
+        self.with_memory.setObjectName("with_memory")
+        self.with_memory.setToolTip("They are pictures of your images: give them only to people who may see those")
         self._question_row = _row(self.confirm, self.keep)
         self._act_row = _row(self.export, self.remove)
-        for part in (self.models, self.problems, self.card, self._act_row, self.question, self._question_row):
+        for part in (
+            self.models,
+            self.problems,
+            self.card,
+            self.with_memory,
+            self._act_row,
+            self.question,
+            self._question_row,
+        ):
             self.column.addWidget(part)
         self.column.addWidget(self._make_import())
         self.column.addWidget(self.panel)
@@ -154,6 +166,10 @@ class ModelsWidget(Dock):
         shipped = card is not None and _is_shipped(card)
         self.card.show_card(card)
         self.export.setEnabled(card is not None)
+        remembered = _count_memory(card)
+        self.with_memory.setText(f"Export with {count(remembered, 'slice')} it learnt from")
+        self.with_memory.setVisible(bool(remembered))
+        self.with_memory.setChecked(False)
         self.remove.setEnabled(card is not None and not shipped)
         self.remove.setToolTip("Built-in models cannot be removed" if shipped else "Delete this version of this model")
         self._ask(None)
@@ -219,7 +235,8 @@ class ModelsWidget(Dock):
         """Export the selected model into a new folder, or a zip file where the name ends so."""
         card = self.value()
         if card is not None:
-            self.panel.start(partial(_export, card.reference, out), f"Export {card.name}", "Writing the model…")
+            work = partial(_export, card.reference, out, self.with_memory.isChecked())
+            self.panel.start(work, f"Export {card.name}", "Writing the model…")
 
     def _on_finished(self, result: ModelCard | Path) -> None:
         if isinstance(result, Path):
@@ -256,8 +273,19 @@ def _import(source: str, network: str, report: Reporter) -> ModelCard:
     return import_model(source, network=network)
 
 
-def _export(reference: str, out: Path, report: Reporter) -> Path:
+def _count_memory(card: ModelCard | None) -> int:
+    from napari_medseg.models.library import find_model
+    from napari_medseg.training.memory import count_memory
+
+    try:
+        return count_memory(find_model(card.reference)) if card is not None else 0
+    except MedsegError:
+        return 0
+
+
+def _export(reference: str, out: Path, with_memory: bool, report: Reporter) -> Path:
     from napari_medseg.models.library import export_model
 
     report(Progress("Writing the model"))
-    return export_model(reference, out, "zip" if out.suffix.lower() == ".zip" else "folder")
+    kind: Literal["zip", "folder"] = "zip" if out.suffix.lower() == ".zip" else "folder"
+    return export_model(reference, out, kind, with_memory=with_memory)

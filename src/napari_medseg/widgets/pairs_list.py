@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QCheckBox, QComboBox, QGridLayout, QSizePolicy, QVBoxLayout, QWidget
 
+from napari_medseg._layers import is_preview
 from napari_medseg.editing.corrections import corrections_of
 
 from .look import note, tighten, unwrap
 from .placing import Start, find_start, image_shape
-from .result_layer import image_of, is_preview
+from .result_layer import image_of
 from .signals import Signal
 from .truth import Truth, choose_strokes, find_truth, forget_counts, has_strokes, was_painted
 

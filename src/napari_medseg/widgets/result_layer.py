@@ -42,11 +42,6 @@ def link_image(labels_layer: Any, image_layer: Any) -> None:
     _images[labels_layer] = ref(image_layer)
 
 
-def is_preview(layer: Any) -> bool:
-    """Whether a layer only shows what a training has learnt so far: nobody's to paint in, learn from or save."""
-    return bool(layer.metadata.get(METADATA, {}).get("preview"))
-
-
 def find_result(viewer: napari.viewer.Viewer, image_layer: Any, card: ModelCard | None = None) -> Any:
     """The newest labels layer that a model made from this image, or None; with ``card``, one that its result fits."""
     for layer in reversed(viewer.layers):

@@ -78,7 +78,8 @@ class SegmentWidget(Dock):
         self.save_panel.job.abandon()
         self.empty.job.abandon()
         self.image.close_down()
-        self.viewer.layers.events.removed.disconnect(self._show_after)
+        for event in (self.viewer.layers.events.inserted, self.viewer.layers.events.removed):
+            event.disconnect(self._show_after)
         self.viewer.dims.events.current_step.disconnect(self._on_step)
 
     def _make_after(self) -> QWidget:
@@ -108,7 +109,8 @@ class SegmentWidget(Dock):
         self.fine_tune.clicked.connect(self._on_fine_tune)
         self.save_panel.saved.connect(lambda path: self.panel.tell(f"Masks saved in {path}."))
         self.save_panel.failed.connect(self.panel.refuse)
-        self.viewer.layers.events.removed.connect(self._show_after)
+        for event in (self.viewer.layers.events.inserted, self.viewer.layers.events.removed):
+            event.connect(self._show_after)
 
     # --- before a run
 

@@ -9,10 +9,10 @@ from weakref import ref
 import numpy as np
 from qtpy.QtCore import QObject
 
+from napari_medseg._layers import is_preview
 from napari_medseg.editing.corrections import Corrections, corrections_of
 
 from .look import unwrap
-from .result_layer import is_preview
 from .signals import Signal, is_alive
 
 if TYPE_CHECKING:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 from qtpy.QtWidgets import QGridLayout, QWidget
 
-from napari_medseg.core import ModelCard
+from napari_medseg.core import ModelCard, Score
+from napari_medseg.training.verdict import Verdict
 
 from .look import button, tighten
 from .versions import ASIDE
@@ -20,6 +23,10 @@ def _compare(card: ModelCard) -> str:
     name = f"{card.name} v{card.version}"
     scores = {score.metric: score for score in card.scores}
     new, old = scores.get("dice"), scores.get("dice of its start")
+    knew, knows = scores.get("dice of its start, remembered"), scores.get("dice, remembered")
+    verdict = Verdict(_value(old), _value(new), knew=_value(knew), knows=_value(knows))
+    if is_aside(card) and not verdict.is_worse:
+        return f"{verdict.reason}. The new model was kept aside as {name}."
     if new is None:
         return f"{name} is ready. No slice was held out to measure it: look at its result before you trust it."
     where = new.on.replace("1 held-out slices", "1 held-out slice") if new.on.startswith("1 ") else new.on
@@ -30,9 +37,12 @@ def _compare(card: ModelCard) -> str:
     figures = f"{where} ({old.value:.{digits}f} → {new.value:.{digits}f})"
     if is_aside(card):
         return f"The new model is worse on {figures}: it was kept aside as {name}. Keep the old one and correct more."
-    if new.value > old.value:
-        return f"{name} is better on {figures}."
-    return f"{name} is as good as the old model on {figures}."
+    said = "better" if new.value > old.value else "as good as the old model"
+    return f"{name} is {said} on {figures}.{verdict.doubt}"
+
+
+def _value(score: Score | None) -> float:
+    return math.nan if score is None else score.value
 
 
 def is_aside(card: ModelCard) -> bool:
