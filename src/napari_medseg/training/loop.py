@@ -28,8 +28,9 @@ OFTEN = 50
 
 SAME = 0.003
 CHANCE = 0.02
-"""Dice differences below ``CHANCE`` by the number of held-out slices (below ``SAME`` where there are many) are chance;
-of equals, the later weights are better on average: they have seen more."""
+"""Dice differences below ``CHANCE`` by the number of today's held-out slices (below ``SAME`` where there are many) are
+chance; of equals, the later weights are better on average: they have seen more. Remembered slices do not make the
+difference smaller: the start knows those already, so they would always speak for stopping early."""
 
 
 @dataclass
@@ -205,7 +206,7 @@ class Validation:
 
     def __init__(self, job: Job, budget: Budget, passes: Callable[[HeldOut], bool]) -> None:
         self._job, self._budget, self._passes = job, budget, passes
-        self._chance = max(SAME, CHANCE / max(1, len(job.held_out)))
+        self._chance = max(SAME, CHANCE / max(1, sum(not one.remembered for one in job.held_out)))
         self._cost = 0.0
         self._last_at = 0.0
         self._last = budget.clock()

@@ -18,7 +18,7 @@ from .truth import Truth, plane_of
 LATEST = 5
 """How many of the slices corrected last tell how good the model is."""
 
-ENOUGH = 0.95
+ENOUGH = 0.98
 """From this mean Dice between a result and its correction on, another fine-tuning will hardly help."""
 
 FEWEST = 3
