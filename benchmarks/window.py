@@ -1,6 +1,6 @@
-"""How quick the window answers while a model trains: in a thread of napari's process, or in a process of its own.
+"""How quick the window answers while a model trains: in a process of its own, as it does, or in a thread of napari's.
 
-    python benchmarks/window.py [--seconds 45] [--ways idle thread process] [--slices 48] [--json OUT]
+    python benchmarks/window.py [--seconds 45] [--ways idle process thread] [--slices 48] [--json OUT]
 
 Somebody scrolls through the slices and paints all the while, in the real window. Each turn of the event loop with what
 was done in it is timed: the longest and the 99th percentile say how long the window was without an answer. Steps per
@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -97,12 +96,15 @@ def open_window(slices: int) -> tuple[Any, Any, Any, Any]:
     return viewer, layer, labels, dock
 
 
-def train_in_thread(user: User, dock: Any, seconds: float) -> dict[str, Any]:
+def train(user: User, dock: Any, seconds: float) -> dict[str, Any]:
     """By the dock's own button."""
     steps: list[tuple[float, float]] = []
-    dock.panel.job.progressed.connect(
-        lambda p: steps.append((time.perf_counter(), p.metrics["step"])) if p.metrics.get("step") else None
-    )
+
+    def note(progress: Any) -> None:
+        if progress.metrics.get("step"):
+            steps.append((time.perf_counter(), progress.metrics["step"]))
+
+    dock.panel.job.progressed.connect(note)
     dock.options.set_value(dock.options.value(max_minutes=None))
     dock.time.addItem("benchmark", seconds / 60)
     dock.time.setCurrentIndex(dock.time.count() - 1)
@@ -112,38 +114,23 @@ def train_in_thread(user: User, dock: Any, seconds: float) -> dict[str, Any]:
     start = user.figures()
     while dock.panel.job.running:
         user.act()
-    return {"start": start, "training": user.figures(), "steps_per_s": pace(steps), "said": dock.panel.status.text()}
+    dock.panel.job.progressed.disconnect(note)
+    said = dock.panel.status.text()
+    dock.keep.click()
+    return {"start": start, "training": user.figures(), "steps_per_s": pace(steps), "said": said}
 
 
-def train_in_process(user: User, dock: Any, seconds: float, home: Path) -> dict[str, Any]:
-    """The same run by a Python of its own that writes down its steps."""
-    from napari_medseg.widgets.snapshot import Order, save_run, take_snapshots
-
-    card = dock.model.value()
-    options = dock.options.value(max_minutes=seconds / 60)
-    order = Order(tuple(take_snapshots(dock.pairs.value())), card, card.reference, "own-process", options)
-    run = save_run(order, lambda progress: None).save()
-    log = home / "steps.txt"
-    with log.open("w") as out, subprocess.Popen([sys.executable, __file__, "--child", str(run)], stdout=out) as child:
-        while child.poll() is None and not log.stat().st_size:
-            user.act()
-        start = user.figures()
-        while child.poll() is None:
-            user.act()
-    lines = [tuple(float(part) for part in line.split()) for line in log.read_text().splitlines()]
-    return {"start": start, "training": user.figures(), "steps_per_s": pace(lines)}
-
-
-def train_here(run: str) -> None:
-    """What the process of its own does."""
-    from napari_medseg.training import TrainingRun
+def train_in_thread(user: User, dock: Any, seconds: float) -> dict[str, Any]:
+    """The same without a process of its own."""
+    from napari_medseg.training import apart
     from napari_medseg.training.work import carry_out
 
-    def report(progress: Any) -> None:
-        if progress.metrics.get("step"):
-            print(time.perf_counter(), progress.metrics["step"], flush=True)
-
-    carry_out(TrainingRun.load(run), report, time.monotonic())
+    usual = apart.train_apart
+    apart.train_apart = lambda run, report, preview, started: carry_out(run, report, started, preview)
+    try:
+        return train(user, dock, seconds)
+    finally:
+        apart.train_apart = usual
 
 
 def pace(steps: list[Any]) -> float:
@@ -156,15 +143,11 @@ def pace(steps: list[Any]) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=45)
-    parser.add_argument("--ways", nargs="*", default=["idle", "thread", "process"])
+    parser.add_argument("--ways", nargs="*", default=["idle", "process", "thread"])
     parser.add_argument("--slices", type=int, default=48)
     parser.add_argument("--switch", type=float, help="seconds after which a thread hands over (5 ms in Python)")
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--child", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    if arguments.child:
-        train_here(arguments.child)
-        return
     if arguments.switch:
         sys.setswitchinterval(arguments.switch)
     home = tempfile.TemporaryDirectory()
@@ -182,7 +165,7 @@ def main() -> None:
             if way == "thread":
                 results[way] = train_in_thread(user, dock, arguments.seconds)
             elif way == "process":
-                results[way] = train_in_process(user, dock, arguments.seconds, Path(home.name))
+                results[way] = train(user, dock, arguments.seconds)
             else:
                 end = time.monotonic() + arguments.seconds / 3
                 while time.monotonic() < end:

@@ -18,8 +18,8 @@ from napari_medseg.models.library import lineage
 from napari_medseg.models.weights import MEMORY, write_card
 from napari_medseg.training import Pair, TrainingRun, TrainOptions, train
 from napari_medseg.training.memory import count_memory, read_archive
-from napari_medseg.training.result import TrainingResult
 from napari_medseg.training.run import recalling
+from napari_medseg.training.verdict import TrainingResult
 from napari_medseg.training.work import carry_out
 
 from .conftest import Folders, Listener, draw

@@ -141,7 +141,7 @@ class Trainer:
         update = {"name": order.name, "version": 2, "scores": scores, "parent": order.start, **self.made}
         new = order.card.model_copy(update=update)
         self.cards.append(new)
-        # What the dock reads of a TrainingResult, whose module takes seconds to load.
+        # What the dock reads of a TrainingResult.
         return SimpleNamespace(card=new, held_out=self.held_out)
 
 

@@ -6,16 +6,19 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from torch import nn
 
 from napari_medseg.core import Cancelled, Image, InputError, ModelCard
 from napari_medseg.inference.normalise import SliceReader, measure_range, resize
 
-from .engine import Engine
-from .watch import Watch
+if TYPE_CHECKING:  # whoever asks for a slice needs no torch
+    from torch import nn
+
+    from .engine import Engine
+    from .watch import Watch
 
 EVERY = 3.0
 """Seconds between two previews; more where one takes long, so that they take at most a tenth of the time."""

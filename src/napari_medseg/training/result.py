@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import math
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import torch
 
-from napari_medseg.core import Cancelled, ModelCard, Score
+from napari_medseg.core import Cancelled, Score
 from napari_medseg.models import add_model
 
 from .loop import Best
@@ -19,35 +18,10 @@ from .memory import Memory, write_memory
 from .run import TrainingRun, write_text
 from .start import Start
 from .step import Job
-from .verdict import Verdict
+from .verdict import TrainingResult, Verdict
 from .watch import Watch
 
 RESULT_FILE = "result.json"
-
-
-@dataclass(frozen=True)
-class TrainingResult:
-    """What came out of a run.
-
-    Attributes
-    ----------
-    card
-        Of the new model in the library.
-    verdict
-        Old against new on the held-out labels.
-    message
-        The outcome in words.
-    notes
-        Everything else that was said on the way.
-    held_out
-        What only measured, wholly or in part: index of the pair in the run, and the slice in that pair.
-    """
-
-    card: ModelCard
-    verdict: Verdict
-    message: str
-    notes: tuple[str, ...]
-    held_out: tuple[tuple[int, int], ...] = ()
 
 
 def keep(run: TrainingRun, start: Start, job: Job, best: Best, verdict: Verdict, watch: Watch) -> TrainingResult:

@@ -1,9 +1,11 @@
-"""Whether the new model may take the old one's place; loads no torch."""
+"""What came out of a run, and whether the new model may take the old one's place; loads no torch."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+
+from napari_medseg.core import ModelCard
 
 TOLERANCE = 0.02
 """A new model whose held-out Dice is lower than the old one's by more than this is not promoted."""
@@ -75,3 +77,28 @@ class Verdict:
         lost = self.rival > self.new + TOLERANCE
         advice = ", which is better: start from Quick here, or train longer" if lost else ""
         return f" Quick reaches {self.rival:.3f} on the same slices{advice}."
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """What came out of a run.
+
+    Attributes
+    ----------
+    card
+        Of the new model in the library.
+    verdict
+        Old against new on the held-out labels.
+    message
+        The outcome in words.
+    notes
+        Everything else that was said on the way.
+    held_out
+        What only measured, wholly or in part: index of the pair in the run, and the slice in that pair.
+    """
+
+    card: ModelCard
+    verdict: Verdict
+    message: str
+    notes: tuple[str, ...]
+    held_out: tuple[tuple[int, int], ...] = ()

@@ -29,7 +29,7 @@ from .material import Material, find_archive, make_ready, split, strangers, why_
 from .memory import EMPTY
 from .preview import Preview, Previews
 from .quick import fit_quick, measure_rival
-from .result import TrainingResult, keep
+from .result import keep
 from .run import TrainingRun
 from .samples import Samples, sample_size
 from .schedule import Budget
@@ -37,7 +37,7 @@ from .split import NOTHING
 from .start import Start, find_start, make_start
 from .step import Job
 from .truth import LabelledSlice
-from .verdict import Verdict
+from .verdict import TrainingResult, Verdict
 from .watch import Watch
 
 SECONDS = {"cpu": 60.0, "cuda": 20.0, "mps": 30.0}

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     import napari.viewer
 
     from napari_medseg.training.preview import Preview
-    from napari_medseg.training.result import TrainingResult
+    from napari_medseg.training.verdict import TrainingResult
 
 _ELSEWHERE = ("max_minutes", "unlabelled", "group", "devices", "nodes", "checkpoint_minutes")
 """Options that other parts of the dock set, or that belong to long runs on other machines."""
@@ -280,6 +280,6 @@ class FineTuneWidget(Dock):
 def _train(order: Order, preview: Preview, report: Reporter) -> TrainingResult:
     started = time.monotonic()
     run = save_run(order, report)
-    from napari_medseg.training.work import carry_out
+    from napari_medseg.training.apart import train_apart
 
-    return carry_out(run, report, started, preview)
+    return train_apart(run, report, preview, started)

@@ -11,6 +11,7 @@ from qtpy.QtCore import QTimer
 
 from napari_medseg._layers import METADATA, class_colormap, class_features, image_from_layer
 from napari_medseg.core import ClassInfo, Image, MedsegError, Progress
+from napari_medseg.training.preview import Asked
 
 from .look import unwrap
 from .placing import find_seen, image_shape, place_part
@@ -18,8 +19,6 @@ from .result_layer import shown_slice
 
 if TYPE_CHECKING:
     import napari.viewer
-
-    from napari_medseg.training.preview import Asked
 
 _WHOLE = 2048
 """Slices up to this many pixels wide and high are shown whole, larger ones as far as they are in view."""
@@ -84,9 +83,6 @@ class LearningPreview:
         wanted = self._wanted
         if wanted is None:
             return None
-        # Here and not above: it loads torch, and this runs where torch is loaded already.
-        from napari_medseg.training.preview import Asked
-
         return Asked(*wanted)
 
     def show(self, progress: Progress) -> None:
