@@ -65,8 +65,9 @@ def fit_scripted(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[Best, S
         target = np.zeros((32, 32), np.int16)
         target[8:20, 8:20] = 1
         one = LabelledSlice("a", target[None].astype(np.float16), target)
+        measured = [one] * held_out + [replace(one, remembered=True)] * remembered
         job = Job(
-            nn.Conv2d(1, 2, 1), False, Samples([one], (32, 32), 0), [one] * held_out + [replace(one, remembered=True)] * remembered, [ClassInfo.numbered(1)],
+            nn.Conv2d(1, 2, 1), False, Samples([one], (32, 32), 0), measured, [ClassInfo.numbered(1)],
             Engine(torch.device("cpu"), "fp32", 2, 32), TrainOptions(max_steps=STEPS, augmentation="none", **settings),
             1, False,
         )  # fmt: skip

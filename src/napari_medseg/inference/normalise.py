@@ -117,13 +117,18 @@ def check_channels(image: Image, card: ModelCard) -> None:
 
 
 def input_shape(image: Image, card: ModelCard) -> tuple[tuple[int, int], Finding | None]:
-    """Shape (Y, X) of the image's slices at the card's pixel size, and what there is to say about it.
+    """Shape (Y, X) of the image's slices at the card's pixel size and reduction, and what there is to say about it.
 
     Raises
     ------
     InputError
         The pixel sizes differ so much that one of them must be wrong.
     """
+    (height, width), finding = _at_pixel_size(image, card)
+    return (max(1, round(height / card.reduction)), max(1, round(width / card.reduction))), finding
+
+
+def _at_pixel_size(image: Image, card: ModelCard) -> tuple[tuple[int, int], Finding | None]:
     shape = (image.shape[-2], image.shape[-1])
     wanted, have = card.pixel_size, image.geometry.pixel_size
     if wanted is None:

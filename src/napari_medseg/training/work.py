@@ -91,6 +91,8 @@ def work_on(
     for note in (*notes, *strangers(held_out, index), *absent):
         watch.say(note)
     start = make_start(run, [*training, *held_out], classes, parent)
+    if start.parent is None and start.card.reduction > 1:
+        watch.say(f"What is painted is large: images are taken {start.card.reduction} times smaller.")
     # Of a slice that is painted again, today's labels count.
     start = replace(start, archive=archive.without({one.identity for one in (*training, *held_out)}))
     material = make_ready(run, start, (training, held_out), index, watch)

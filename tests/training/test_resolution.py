@@ -1,0 +1,48 @@
+"""Large things are learnt from smaller images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image as Picture
+
+import napari_medseg as medseg
+from napari_medseg.core import Geometry, Image
+from napari_medseg.models import load_model
+from napari_medseg.training.resolution import choose_reduction
+from napari_medseg.training.truth import Painted
+
+
+def painted(size: int, radius: int, unlabelled: int | None = None) -> Painted:
+    rows, columns = np.ogrid[:size, :size]
+    values = ((rows - size / 2) ** 2 + (columns - size / 2) ** 2 < radius**2).astype(np.uint8)
+    image = Image(values, "YX", Geometry.unknown(2))
+    return Painted(image, 0, values, (), "a", "", unlabelled=unlabelled)
+
+
+@pytest.mark.parametrize(
+    ("size", "radius", "reduction"),
+    [(512, 150, 2), (512, 60, 1), (2048, 600, 8), (384, 150, 1), (2048, 250, 4)],
+)
+def test_the_larger_the_things_the_smaller_the_images(size: int, radius: int, reduction: int) -> None:
+    assert choose_reduction([painted(size, radius)], 1) == reduction
+
+
+def test_colours_and_strokes_keep_their_size() -> None:
+    assert choose_reduction([painted(512, 150)], 3) == 1
+    assert choose_reduction([painted(512, 150, unlabelled=255)], 1) == 1
+
+
+def test_a_model_of_smaller_images_gives_masks_of_full_size(own_library: Path, tmp_path: Path) -> None:
+    mask = painted(512, 150).values
+    for folder, pixels in (("images", mask * 200), ("masks", mask)):
+        (tmp_path / folder).mkdir()
+        for i in range(3):
+            Picture.fromarray(np.roll(pixels, 9 * i, 0)).save(tmp_path / folder / f"{i}.png")
+    settings = {"model": "unet:tu-resnet10t", "device": "cpu", "batch": 2, "max_steps": 2, "augmentation": "none"}
+    card = medseg.train([(tmp_path / "images", tmp_path / "masks")], name="large", **settings)
+    assert card.reduction == 2
+    labels = medseg.segment(medseg.read(tmp_path / "images"), load_model("large"), device="cpu")
+    assert labels.data.shape == (3, 512, 512)
