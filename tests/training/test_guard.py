@@ -58,6 +58,8 @@ def test_labels_the_start_contradicts_are_never_taken_without_a_word() -> None:
     swapped = Verdict(0.0, 0.66, knew=0.93, knows=0.93)
     assert swapped.promoted
     assert "though it knows such classes" in str(swapped)
+    assert not Verdict(0.0, 0.3, knew=0.93, knows=0.93).promoted
+    assert Verdict(0.2, 0.3, knew=0.93, knows=0.93).promoted, "the start is bad there, and does not contradict"
     assert "though" not in str(Verdict(0.5, 0.66, knew=0.93, knows=0.93))
     useless = Verdict(0.01, 0.01, knew=0.93, knows=0.93)
     assert not useless.promoted

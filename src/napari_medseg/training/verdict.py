@@ -17,6 +17,9 @@ that were mixed up, are wrong in the held-out slices, too, and only what was kno
 NOTHING = 0.1
 """Below this, a model finds hardly anything of what is painted."""
 
+HALF = 0.5
+"""What a model must reach on labels that its start contradicts."""
+
 _CHECK = "check that nothing is painted with the wrong label"
 
 
@@ -47,14 +50,14 @@ class Verdict:
             return "Worse than its start"
         if self.knows < self.knew - FORGOTTEN:
             return f"It lost what its start knew, so {_CHECK}"
-        if not math.isnan(self.old) and self.new < NOTHING:
+        if not math.isnan(self.old) and self.new < (HALF if self.doubt else NOTHING):
             return f"Hardly anything of what is painted is found, so {_CHECK}"
         return ""
 
     @property
     def doubt(self) -> str:
         """What speaks against today's labels; empty when nothing does."""
-        if self.old < NOTHING and self.knew > 0.5:
+        if self.old < NOTHING and self.knew > HALF:
             return f" The start model finds hardly any of what is painted, though it knows such classes: {_CHECK}."
         return ""
 
