@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from learning import use_processor_clock
+from learning import read_arguments
 from PIL import Image as Picture
 from sets import DATA, femur_masks, read_mask
 from strokes import simulate_strokes
@@ -69,11 +69,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--count", type=int, default=20)
     parser.add_argument("--minutes", type=float, default=0.33)
-    parser.add_argument("--clock", choices=("wall", "cpu"), default="wall")
-    parser.add_argument("--json", type=Path)
-    arguments = parser.parse_args()
-    if arguments.clock == "cpu":
-        use_processor_clock()
+    arguments = read_arguments(parser)
     rows = []
     for i in range(arguments.count):
         rows.append(attempt(("swapped", "wiped")[i % 2], i // 2, arguments.minutes))

@@ -70,6 +70,16 @@ def use_processor_clock() -> None:
     work.Budget = lambda *limits, started: Budget(*limits, clock=lambda: time.process_time() / cores)  # type: ignore[misc, assignment]
 
 
+def read_arguments(parser: argparse.ArgumentParser) -> argparse.Namespace:
+    """The arguments, with those that all learning benchmarks share; the clock asked for is set."""
+    parser.add_argument("--clock", choices=("wall", "cpu"), default="wall")
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    if arguments.clock == "cpu":
+        use_processor_clock()
+    return arguments
+
+
 def score(model: Any, cases: tuple[Case, ...], measured: int | None) -> dict[str, list[float]]:
     """Dice, Dice within 1 px of the border and HD95 in px of every case."""
     found: dict[str, list[float]] = {"dice": [], "surface_dice": [], "hd95": []}
@@ -128,11 +138,7 @@ def main() -> None:
     parser.add_argument("sets", nargs="+", choices=[*SETS])
     parser.add_argument("--seeds", nargs="*", type=int, default=[0, 1, 2])
     parser.add_argument("--only", default="", help="Trials whose name contains this")
-    parser.add_argument("--clock", choices=("wall", "cpu"), default="wall")
-    parser.add_argument("--json", type=Path)
-    arguments = parser.parse_args()
-    if arguments.clock == "cpu":
-        use_processor_clock()
+    arguments = read_arguments(parser)
     rows = []
     for seed in arguments.seeds:
         for trial in (t for name in arguments.sets for t in SETS[name](seed) if arguments.only in t.name):

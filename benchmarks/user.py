@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from learning import use_processor_clock
+from learning import read_arguments
 from PIL import Image as Picture
 from sets import DATA, femur_masks, femur_slices, read_mask
 from strokes import correct, simulate_strokes
@@ -101,11 +101,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--minutes", type=float, default=1.0)
     parser.add_argument("--seeds", nargs="*", type=int, default=[0, 1, 2])
-    parser.add_argument("--clock", choices=("wall", "cpu"), default="wall")
-    parser.add_argument("--json", type=Path)
-    arguments = parser.parse_args()
-    if arguments.clock == "cpu":
-        use_processor_clock()
+    arguments = read_arguments(parser)
     rows = []
     for seed in arguments.seeds:
         for suggested in (True, False):
