@@ -3,7 +3,7 @@
 from .card import PALETTE, ClassInfo, ModelCard, Normalisation, Score
 from .errors import ComputeError, InputError, MedsegError, ModelError, OutputError
 from .geometry import Geometry
-from .image import Axes, Finding, Image, Labels
+from .image import Axes, Finding, Image, Labels, Window
 from .options import Choice, Options, one_sentence
 from .progress import Cancelled, Progress, Reporter, silent
 
@@ -28,6 +28,7 @@ __all__ = [
     "Progress",
     "Reporter",
     "Score",
+    "Window",
     "one_sentence",
     "silent",
 ]

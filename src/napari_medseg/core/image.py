@@ -18,6 +18,15 @@ Axes = Literal["YX", "ZYX", "YXC", "ZYXC"]
 
 
 @dataclass(frozen=True)
+class Window:
+    """A range of values to show: of a CT the window of its file, or a standard one (bone, lung)."""
+
+    name: str
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
 class Finding:
     """Something about a file or series that its user should know.
 
@@ -56,6 +65,8 @@ class Image:
         The file or folder it came from.
     missing
         Indices of slices that could not be read; their pixels are zeros and nothing may be concluded from them.
+    windows
+        Ranges of values that the file asks to be shown, the first by default.
     """
 
     data: Any
@@ -66,6 +77,7 @@ class Image:
     source: Path | None = None
     findings: tuple[Finding, ...] = ()
     missing: frozenset[int] = frozenset()
+    windows: tuple[Window, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.axes) != self.data.ndim:
@@ -74,6 +86,8 @@ class Image:
             raise InputError(f"A geometry of {self.geometry.ndim} axes does not fit the axes {self.axes}.")
         if self.names and len(self.names) != len(self):
             raise InputError(f"{len(self.names)} names do not fit {len(self)} slices.")
+        if self.geometry.positions and len(self.geometry.positions) != len(self):
+            raise InputError(f"{len(self.geometry.positions)} positions do not fit {len(self)} slices.")
 
     def __len__(self) -> int:
         """Number of slices; 1 for a single image."""
@@ -141,6 +155,8 @@ class Labels:
             )
         if self.names and len(self.names) != len(self):
             raise InputError(f"{len(self.names)} names do not fit {len(self)} slices.")
+        if self.geometry.positions and len(self.geometry.positions) != len(self):
+            raise InputError(f"{len(self.geometry.positions)} positions do not fit {len(self)} slices.")
 
     def __len__(self) -> int:
         return int(self.data.shape[0]) if self.is_stack else 1

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from napari_medseg.core import Finding, Geometry, InputError, Labels
+from napari_medseg.core import Finding, Geometry, InputError, Labels, Window
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,10 @@ class Header:
         Slices whose pixels are not whole in the file, with the reason.
     findings
         What the user should know about this file.
+    volume
+        Whether a file of one slice is still a stack: it has a place in space.
+    windows
+        Ranges of values that the file asks to be shown.
     """
 
     shape: tuple[int, int]
@@ -46,11 +50,46 @@ class Header:
     meaning: str = ""
     broken: dict[int, str] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
+    volume: bool = False
+    windows: tuple[Window, ...] = ()
 
     @property
     def slice_shape(self) -> tuple[int, ...]:
         """Shape of what ``Format.pixels`` gives."""
         return self.shape if self.channels == 1 else (*self.shape, self.channels)
+
+
+@dataclass(frozen=True)
+class Arranged:
+    """Files that make up one series by what they say of themselves, not by their names.
+
+    Attributes
+    ----------
+    label
+        What to choose it by, unique among the series of a folder; carries no patient's name.
+    title
+        For people: description, modality, number of slices.
+    files, headers
+        In order of position, one header a file; None where a file could not be made out.
+    geometry
+        Of the whole stack (Z, Y, X), with the positions of uneven slices.
+    unreadable
+        Why a file cannot be read, by its index.
+    findings
+        What the user should know of this series.
+    """
+
+    label: str
+    title: str
+    files: tuple[Path, ...]
+    headers: tuple[Header | None, ...]
+    geometry: Geometry
+    unreadable: dict[int, str] = field(default_factory=dict)
+    findings: tuple[Finding, ...] = ()
+
+
+Kept = Literal["spacing", "orientation", "positions", "classes", "colors"]
+"""What a format of masks can hold besides their values; the rest goes into the sidecar."""
 
 
 @dataclass(frozen=True)
@@ -77,18 +116,46 @@ class Format:
         Whether one file can hold several slices.
     extra
         The optional dependency that it needs, for the message when that is not installed.
+    keeps
+        What written masks hold in the file itself.
+    array
+        The whole file as something that reads slices when indexed, (Z, Y, X) or (Z, Y, X, C): for formats whose slices
+        cannot be had cheaply one by one through ``pixels``, which it then replaces. Raises `InputError`.
+    sniff
+        Whether these first 512 bytes are of such a file, where ``magic`` cannot tell.
+    is_folder
+        Whether a "file" of this format is a folder.
+    parts
+        Labels of the images in a file that holds several; ``header``, ``pixels``, ``values`` and ``array`` then take
+        the index of one as the keyword ``part``.
+    arrange
+        The series that these files make up by what they say of themselves; None where names and numbers tell.
+    images, masks
+        Whether it is read as an image, as masks.
     """
 
     name: str
     title: str
     suffixes: tuple[str, ...]
     magic: tuple[bytes, ...]
-    header: Callable[[Path], Header]
-    pixels: Callable[[Path, int], npt.NDArray[Any]]
-    values: Callable[[Path, int], npt.NDArray[Any]]
+    header: Callable[..., Header]
+    pixels: Callable[..., npt.NDArray[Any]]
+    values: Callable[..., npt.NDArray[Any]]
     write: Callable[[Path, Labels], None] | None = None
     stacks: bool = False
     extra: str = ""
+    keeps: frozenset[Kept] = frozenset()
+    array: Callable[..., Any] | None = None
+    sniff: Callable[[bytes], bool] | None = None
+    is_folder: bool = False
+    parts: Callable[[Path], tuple[str, ...]] | None = None
+    arrange: Callable[[Sequence[Path]], list[Arranged]] | None = None
+    images: bool = True
+    masks: bool = True
+
+    def matches(self, start: bytes) -> bool:
+        """Whether a file that starts with these 512 bytes (or fewer) is of this format."""
+        return self.sniff(start) if self.sniff else start.startswith(self.magic)
 
 
 @cache
@@ -129,7 +196,7 @@ def read_header(path: Path) -> Header:
     """
     try:
         with path.open("rb") as file:
-            start = file.read(16)
+            start = file.read(512)
     except OSError as error:
         raise InputError(
             f"{path.name} cannot be opened ({error.strerror}).", "Check the path and its rights."
@@ -137,8 +204,8 @@ def read_header(path: Path) -> Header:
     if not start:
         raise InputError(f"{path.name} is empty (0 bytes).", "Copy it again from where it came from.")
     expected = format_for(path)
-    if not start.startswith(expected.magic):
-        inside = next((f for f in formats() if start.startswith(f.magic)), None)
+    if not expected.matches(start):
+        inside = next((f for f in formats() if f.matches(start)), None)
         if inside is None:
             raise InputError(f"{path.name} is not a {expected.title}.", "Copy or export it again.")
         raise InputError(
