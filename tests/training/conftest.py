@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from PIL import Image as Picture
 
 from napari_medseg.core import Image, Progress
 from napari_medseg.core.geometry import Geometry
+from napari_medseg.training import train
 from napari_medseg.training.truth import Painted
 
 SIDE = 64
@@ -86,3 +88,37 @@ class Listener:
 @pytest.fixture
 def listener() -> Listener:
     return Listener()
+
+
+@pytest.fixture(scope="session")
+def trained_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A library with a model ``first`` that remembers six slices, one of which measured; it has learnt next to
+    nothing."""
+    home, data = tmp_path_factory.mktemp("library"), tmp_path_factory.mktemp("series")
+    for part in ("images", "masks"):
+        (data / part).mkdir()
+    for i in range(6):
+        image, mask = draw(100 + i)
+        Picture.fromarray(image).save(data / "images" / f"{i}.png")
+        Picture.fromarray(mask).save(data / "masks" / f"{i}.png")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NAPARI_MEDSEG_HOME", str(home))
+        folders = (data / "images", data / "masks")
+        train(
+            [folders],
+            name="first",
+            model="unet:tu-resnet10t",
+            classes=["1=disc", "2=square"],
+            device="cpu",
+            batch=2,
+            max_steps=1,
+            augmentation="none",
+        )
+    shutil.copytree(data, home / "data")
+    return home
+
+
+@pytest.fixture
+def library(trained_once: Path, own_library: Path) -> Path:
+    shutil.copytree(trained_once, own_library, dirs_exist_ok=True)
+    return own_library

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,36 +21,11 @@ from napari_medseg.training.run import recalling
 from napari_medseg.training.verdict import TrainingResult, Verdict
 from napari_medseg.training.work import carry_out
 
-from .conftest import Folders, Listener, draw
+from .conftest import Folders, Listener
 
 WriteSeries = Callable[..., Folders]
 
 QUICK: dict[str, Any] = {"device": "cpu", "batch": 2, "max_steps": 1, "augmentation": "none"}
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A library with a model ``first`` that remembers six slices, one of which measured; it has learnt next to
-    nothing."""
-    home, data = tmp_path_factory.mktemp("library"), tmp_path_factory.mktemp("series")
-    for part in ("images", "masks"):
-        (data / part).mkdir()
-    for i in range(6):
-        image, mask = draw(100 + i)
-        Picture.fromarray(image).save(data / "images" / f"{i}.png")
-        Picture.fromarray(mask).save(data / "masks" / f"{i}.png")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("NAPARI_MEDSEG_HOME", str(home))
-        folders = (data / "images", data / "masks")
-        train([folders], name="first", model="unet:tu-resnet10t", classes=["1=disc", "2=square"], **QUICK)
-    shutil.copytree(data, home / "data")
-    return home
-
-
-@pytest.fixture
-def library(made: Path, own_library: Path) -> Path:
-    shutil.copytree(made, own_library, dirs_exist_ok=True)
-    return own_library
 
 
 def go(*pairs: Pair, listener: Listener | None = None, start: str = "first", **kwargs: Any) -> TrainingResult:

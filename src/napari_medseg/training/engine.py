@@ -86,6 +86,14 @@ class Engine:
             result[rows, columns] = outputs[logits[0, outputs].argmax(0)]
         return result[: shape[0], : shape[1]]
 
+    @torch.no_grad()
+    def probabilities(self, network: nn.Module, pixels: npt.NDArray[np.float16], known: Sequence[int]) -> Tensor:
+        """Probabilities (K, Y, X) of the outputs ``known`` in one slice (C, Y, X), which goes through whole."""
+        height, width = pixels.shape[-2:]
+        layout = lay_out((height, width), max(height, width), 0.0, self.multiple)
+        padded = torch.from_numpy(pad(pixels.astype(np.float32), layout.padded))[None].to(self.device)
+        return self.forward(network, padded)[0, list(known), :height, :width].softmax(0)
+
     def on_cpu(self) -> Engine | None:
         """The same work on the CPU, in the number format that is best there; None if it is there already."""
         if self.device.type == "cpu":

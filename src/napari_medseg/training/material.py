@@ -11,7 +11,7 @@ from napari_medseg.models import find_model
 from napari_medseg.models.adapt import match_classes
 
 from .classes import are_sides, background_values
-from .gather import gather
+from .gather import find_reading, gather
 from .memory import EMPTY, Archive, Memory, read_archive
 from .run import TrainingRun
 from .split import NOTHING, Past, hold_out
@@ -52,9 +52,10 @@ def find_archive(reference: str | Path, watch: Watch) -> tuple[Archive, Past]:
 def split(run: TrainingRun, past: Past, watch: Watch) -> tuple[list[Painted], list[Painted]]:
     """Snapshots of the slices that train and of those that measure; a slice with strokes may be both."""
     options = run.options
-    painted = gather(run.pairs, options, watch)
+    reading = find_reading(run, watch)
+    painted = gather(run.pairs, options, watch, reading)
     if run.validation_pairs:
-        measuring = gather(run.validation_pairs, options.model_copy(update={"group": ""}), watch)
+        measuring = gather(run.validation_pairs, options.model_copy(update={"group": ""}), watch, reading)
         return painted, [replace(one, pair=-1) for one in measuring]
     training, held_out, note = hold_out(painted, options.validation, background_values(painted, run.classes), past)
     if note:
@@ -99,18 +100,21 @@ def make_ready(
         replay = tuple(one for one in memory.training if one.identity in own)
         again = [one for one in memory.training if one.identity not in own]
         training += again
-        watch.say(f"What {run.recall} remembers trains too: {_count(again)}.")
+        watch.say(f"What {run.recall} remembers trains too: {count_slices(again)}.")
     if run.options.replay == 0:
         replay = ()
     if replay:
-        watch.say(f"{run.options.replay:.0%} of the samples come from {_count(replay)} the start model remembers.")
+        watch.say(
+            f"{run.options.replay:.0%} of the samples come from {count_slices(replay)} the start model remembers."
+        )
     if memory.held_out and run.options.validation and not run.validation_pairs:
         held_out += memory.held_out
-        watch.say(f"What the start model remembers measures too: {_count(memory.held_out)}.")
+        watch.say(f"What the start model remembers measures too: {count_slices(memory.held_out)}.")
     return Material(training, replay, held_out)
 
 
-def _count(slices: Sequence[LabelledSlice]) -> str:
+def count_slices(slices: Sequence[LabelledSlice]) -> str:
+    """How many slices, in words."""
     return f"{len(slices)} slice{'' if len(slices) == 1 else 's'}"
 
 

@@ -44,14 +44,14 @@ def adamw(groups: Groups) -> Optimizer:
     """Adam with decoupled weight decay. Source: Loshchilov and Hutter (2019)."""
     import torch
 
-    return torch.optim.AdamW(groups)
+    return torch.optim.AdamW(groups, fused=True)
 
 
 def adam(groups: Groups) -> Optimizer:
     """Adam, whose weight decay is part of the gradient. Source: Kingma and Ba (2015)."""
     import torch
 
-    return torch.optim.Adam(groups)
+    return torch.optim.Adam(groups, fused=True)
 
 
 def radam_lookahead(groups: Groups) -> Optimizer:

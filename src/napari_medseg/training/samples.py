@@ -56,8 +56,9 @@ class Samples:
         share: float = 0.3,
     ) -> None:
         self.slices, self.size = list(slices), size
+        self._seed = seed
+        self._old, self._share = list(replay), share
         self._replay = Samples(replay, size, seed + 1) if replay and share else None
-        self._share = share
         self._newest = [i for i, one in enumerate(self.slices) if one.newest]
         self.whole = all(n <= m for one in slices for n, m in zip(one.target.shape, size, strict=True))
         self._random = np.random.default_rng(seed)
@@ -75,6 +76,11 @@ class Samples:
             found = np.flatnonzero(one.target == k)
             places[k] = found if len(found) <= PLACES else self._random.choice(found, PLACES, replace=False)
         return places
+
+    def rehearse(self, slices: Sequence[LabelledSlice], share: float) -> None:
+        """Draw that share of the samples from these slices, too, and from what was learnt earlier."""
+        self._old, self._share = [*self._old, *slices], share
+        self._replay = Samples(self._old, self.size, self._seed + 1)
 
     def favour(self, k: int) -> None:
         """Draw class ``k`` three times as often from now on."""

@@ -29,6 +29,7 @@ from .material import Material, find_archive, make_ready, split, strangers, why_
 from .memory import EMPTY
 from .preview import Preview, Previews
 from .quick import fit_quick, measure_rival
+from .rehearsal import SHARE, rehearse
 from .result import keep
 from .run import TrainingRun
 from .samples import Samples, sample_size
@@ -109,6 +110,8 @@ def work_on(
     rival = make_start(run, [*training, *held_out], classes, find_start(run.recall)) if run.recall else start
     old = measure_start(rival, job, watch)
 
+    if believed := rehearse(start, job, [*training, *held_out], material.training, watch):
+        job.samples.rehearse(believed, max(SHARE, options.replay))
     quick = measure_rival(job, start.card, budget, watch)
 
     def judge(scores: HeldOut | None) -> Verdict:
