@@ -6,11 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from napari.components import ViewerModel
 from napari.layers import Image as ImageLayer
 from napari.layers import Labels as LabelsLayer
+from napari.layers import Shapes as ShapesLayer
 
 from napari_medseg import _layers
-from napari_medseg.core import ClassInfo, Finding, Geometry, Image, InputError, Labels, ModelCard, Options
+from napari_medseg.core import ClassInfo, Finding, Geometry, Image, InputError, Labels, ModelCard, Options, Window
+from napari_medseg.io.outlines.regions import Outlines, Region
 
 STACK = np.arange(3 * 40 * 50, dtype=np.uint16).reshape(3, 40, 50)
 BONE = ClassInfo(value=1, name="femur", color="#e69f00")
@@ -35,6 +38,7 @@ def described() -> Image:
         source=Path("series"),
         findings=(Finding("MISSING_SLICES", "Slice 3 is missing.", ("3.png",)),),
         missing=frozenset({1}),
+        windows=(Window("bone", 0, 40),),
     )
 
 
@@ -157,7 +161,7 @@ def test_result_layer_shows_classes_and_keeps_how_it_was_made() -> None:
     labels = LabelsLayer(data, **_layers.labels_layer_kwargs(layer, CARD, Settings()))
     assert np.allclose(labels.get_color(1), (0xE6 / 255, 0x9F / 255, 0, 1), atol=1e-3)
     assert np.allclose(labels.get_color(9), (1, 0, 1, 1), atol=1e-3)
-    assert "femur" in labels.get_status((0, 0, 0), world=True)["value"]
+    assert "femur" in labels.get_status(labels.data_to_world((0, 0, 0)), world=True)["value"]
     assert _layers.card_of(labels) == CARD
     assert labels.metadata["napari_medseg"]["options"] == {"tile": 256}
     back = _layers.labels_from_layer(labels)
@@ -190,3 +194,166 @@ def test_several_channels_open_as_several_layers() -> None:
     _, kwargs, _ = _layers.image_layer_data(image)
     assert kwargs["channel_axis"] == 2
     assert "rgb" not in kwargs
+
+
+def turned(*degrees: float) -> np.ndarray:
+    """Columns are the directions of the axes after turns about Z, Y and X."""
+    made = np.eye(3)
+    for (a, b), angle in zip(((1, 2), (0, 2), (0, 1)), np.deg2rad(degrees), strict=True):
+        turn = np.eye(3)
+        turn[a, a] = turn[b, b] = np.cos(angle)
+        turn[b, a], turn[a, b] = np.sin(angle), -np.sin(angle)
+        made = turn @ made
+    return made
+
+
+TILT = np.eye(3)
+TILT[:, 0] = (np.cos(np.deg2rad(18.5)), np.sin(np.deg2rad(18.5)), 0)
+# Rows of a coronal slice run to the feet, its columns to the patient's left, its slices to the back.
+CORONAL = np.array([[0, -1, 0], [1, 0, 0], [0, 0, 1]], float)
+SAGITTAL = np.array([[0, -1, 0], [0, 0, 1], [1, 0, 0]], float)
+DIRECTIONS = {
+    "axes": np.eye(3),
+    "from the head": np.diag([-1.0, 1, 1]),
+    "NIfTI": np.diag([1.0, -1, -1]),
+    "turned in its plane": turned(15, 0, 0),
+    "oblique": turned(5, 12, 20),
+    "tilted": TILT,
+    "coronal": CORONAL,
+    "coronal, upside down": CORONAL @ np.diag([1.0, -1, -1]),
+    "sagittal": SAGITTAL,
+    "sagittal, rows and columns swapped": SAGITTAL[:, [0, 2, 1]],
+    "oblique coronal": turned(3, 4, 10) @ CORONAL,
+}
+
+
+def geometry_with(direction: np.ndarray, **more: object) -> Geometry:
+    columns = tuple(map(tuple, direction.tolist()))
+    return Geometry(spacing=(5, 0.7, 0.6), origin=(-812.5, 20, -130), direction=columns, unit="mm", **more)
+
+
+@pytest.mark.filterwarnings("ignore:Non-orthogonal slicing")
+@pytest.mark.parametrize("in_patient", [False, True])
+@pytest.mark.parametrize("direction", DIRECTIONS.values(), ids=DIRECTIONS)
+def test_geometry_survives_the_way_through_a_layer(direction: np.ndarray, in_patient: bool) -> None:
+    """D4, D5, N3: what is shown may be turned to the screen, what is saved never is."""
+    geometry = geometry_with(direction)
+    image = Image(STACK, "ZYX", geometry)
+    data, kwargs, _ = _layers.image_layer_data(image, in_patient=in_patient)
+    layer = ImageLayer(data, **kwargs)
+    assert _layers.image_from_layer(layer).geometry == geometry
+    labels = LabelsLayer(np.zeros(STACK.shape, np.uint8), **_layers.labels_layer_kwargs(layer, CARD))
+    assert _layers.labels_from_layer(labels).geometry == geometry
+
+
+def test_positions_of_uneven_slices_survive_the_way_through_a_layer() -> None:
+    """D3."""
+    geometry = geometry_with(TILT, positions=((0, 0, 0), (4.2, 1, 0), (11.6, 2, 0)))
+    data, kwargs, _ = _layers.labels_layer_data(Labels(np.zeros(STACK.shape, np.uint8), (BONE,), geometry))
+    assert _layers.labels_from_layer(LabelsLayer(data, **kwargs)).geometry == geometry
+
+
+@pytest.mark.parametrize("name", ["axes", "from the head", "NIfTI", "turned in its plane"])
+def test_straight_slices_lie_in_patient_coordinates(name: str) -> None:
+    """D5, N3: so series of one patient lie on each other, whichever way their axes run."""
+    geometry = geometry_with(DIRECTIONS[name])
+    data, kwargs, _ = _layers.image_layer_data(Image(STACK, "ZYX", geometry))
+    layer = ImageLayer(data, **kwargs)
+    for index in ((0, 0, 0), (2, 39, 49)):
+        assert np.allclose(layer.data_to_world(index), (geometry.affine() @ (*index, 1))[:3])
+
+
+@pytest.mark.parametrize("direction", DIRECTIONS.values(), ids=DIRECTIONS)
+def test_every_slice_is_seen_whole(direction: np.ndarray) -> None:
+    """napari turns nothing out of the plane of a slice, and warns when asked to: warnings are errors here."""
+    data, kwargs, _ = _layers.image_layer_data(Image(STACK, "ZYX", geometry_with(direction)))
+    viewer = ViewerModel()
+    layer = viewer.add_image(data, **kwargs)
+    seen = set()
+    for step in range(viewer.dims.nsteps[0]):
+        viewer.dims.set_current_step(0, step)
+        seen.add(round(float(layer.world_to_data(viewer.dims.point)[0])))
+    assert seen == {0, 1, 2}
+
+
+@pytest.mark.parametrize(
+    ("direction", "down", "right"),
+    [
+        (CORONAL, (-1, 0, 0), (0, 0, 1)),
+        (CORONAL @ np.diag([1.0, -1, -1]), (-1, 0, 0), (0, 0, 1)),
+        (SAGITTAL, (-1, 0, 0), (0, 1, 0)),
+        (SAGITTAL[:, [0, 2, 1]], (-1, 0, 0), (0, 1, 0)),
+        (turned(0, 0, 20), (0, 1, 0), (0, 0, 1)),
+    ],
+    ids=["coronal", "coronal upside down", "sagittal", "sagittal swapped", "oblique"],
+)
+def test_upright_slices_show_the_head_up(direction: np.ndarray, down: tuple[int, ...], right: tuple[int, ...]) -> None:
+    """The patient's right is on the left of the screen, in sagittal slices the front."""
+    geometry = geometry_with(direction)
+    _, kwargs, _ = _layers.image_layer_data(Image(STACK, "ZYX", geometry))
+    shown = np.linalg.inv(kwargs["affine"][:3, :3])
+    for screen, wanted in ((1, down), (2, right)):
+        patient = direction @ shown[:, screen]
+        assert patient @ np.array(wanted) > 0.9
+
+
+def test_series_of_one_oblique_orientation_lie_on_each_other() -> None:
+    """N3: the same slices stored from the other end, and a part of them."""
+    whole = geometry_with(DIRECTIONS["oblique coronal"])
+    part = _layers.part_of(whole, (1, 10, 20), (2, 20, 20))
+    flipped = np.diag([-1.0, 1, 1, 1])
+    flipped[0, 3] = 2
+    other = Geometry.from_affine(whole.affine() @ flipped)
+    layers = [ImageLayer(STACK, **_layers.image_layer_data(Image(STACK, "ZYX", g))[1]) for g in (whole, part, other)]
+    at = layers[0].data_to_world((1, 10, 20))
+    assert np.allclose(layers[1].data_to_world((0, 0, 0)), at)
+    assert np.allclose(layers[2].data_to_world((1, 10, 20)), at)
+
+
+def test_windows_of_the_file_and_of_a_ct_are_offered_and_set() -> None:
+    data, kwargs, _ = _layers.image_layer_data(described())
+    layer = ImageLayer(data, **kwargs)
+    assert layer.contrast_limits == [0, 40]
+    windows = _layers.windows_for(layer)
+    assert [w.name for w in windows] == ["bone", "Bone", "Soft tissue", "Lung", "Brain"]
+    _layers.set_window(layer, windows[1])
+    assert layer.contrast_limits == [-500, 1300]
+
+
+@pytest.mark.parametrize(("low", "offered"), [(-1024, 4), (0, 0)])
+def test_volume_that_does_not_say_what_it_is_counts_as_ct_by_its_air(low: int, offered: int) -> None:
+    """V3."""
+    layer = ImageLayer(np.linspace(low, 1500, STACK.size).reshape(STACK.shape).astype(np.int16))
+    assert len(_layers.windows_for(layer)) == offered
+
+
+def outlines() -> Outlines:
+    outer = np.array([[2, 2], [2, 20], [20, 20], [20, 2]], float)
+    hole = np.array([[5, 5], [5, 9], [9, 9], [9, 5]], float)
+    far = np.array([[24, 24], [24, 28], [28, 28], [28, 24]], float)
+    regions = (Region(((outer, hole), (far,)), 1), Region(((outer + 12,),), 2))
+    return Outlines(regions, (BONE, ClassInfo(value=2, name="marrow", color="#0072b2")), ((40, 50),), ("1.tif",))
+
+
+def test_outlines_survive_the_way_through_a_shapes_layer() -> None:
+    """X3, X4: holes, parts, classes, colours, and not half a pixel beside."""
+    from napari_medseg.io.outlines.placing import filled
+
+    data, kwargs, kind = _layers.outlines_layer_data(outlines())
+    layer = ShapesLayer(data, **kwargs)
+    back = _layers.outlines_from_layer(layer)
+    assert kind == "shapes"
+    assert back.classes == outlines().classes
+    assert [len(r.polygons) for r in back.regions] == [2, 1]
+    assert np.array_equal(filled(back).data, filled(outlines()).data)
+    assert np.allclose(layer.edge_color[0][:3], (0xE6 / 255, 0x9F / 255, 0), atol=1e-3)
+
+
+def test_lines_are_left_out_of_outlines_and_counted() -> None:
+    """X3."""
+    layer = ShapesLayer(
+        [[[0, 0], [5, 5]], [[0, 0], [0, 9], [9, 9], [9, 0]]], shape_type=["line", "ellipse"], name="drawn"
+    )
+    found = _layers.outlines_from_layer(layer)
+    assert len(found.regions) == 1
+    assert found.findings[0].message.startswith("1 line")

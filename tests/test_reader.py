@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import runpy
 import warnings
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from PIL import Image as Picture
 import napari_medseg
 from napari_medseg import _reader, io
 from napari_medseg.core import ClassInfo, Geometry, InputError, Labels
+from napari_medseg.io.outlines.registry import outline_formats
 
 MANIFEST = Path(napari_medseg.__file__).with_name("napari.yaml")
 
@@ -103,14 +106,29 @@ def test_too_many_single_images_are_refused(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_manifest_offers_every_format_for_reading_and_writing() -> None:
-    manifest = PluginManifest.from_file(MANIFEST)
-    patterns = {p.removeprefix("*") for r in manifest.contributions.readers or () for p in r.filename_patterns}
-    extensions = {e for w in manifest.contributions.writers or () for e in w.filename_extensions}
-    for form in io.FORMATS:
+    script = runpy.run_path(str(MANIFEST.resolve().parent / "scripts" / "manifest.py"))
+    text = MANIFEST.read_text(encoding="utf-8")
+    assert script["renewed"](text) == text, "a format was added or taken away: run python scripts/manifest.py"
+    contributions = PluginManifest.from_file(MANIFEST).contributions
+    patterns = {p.removeprefix("*") for r in contributions.readers or () for p in r.filename_patterns}
+    extensions = {e for w in contributions.writers or () for e in w.filename_extensions}
+    for form in (*io.FORMATS, *outline_formats()):
         # A pattern matches the end of a name, so ".ome.tif" needs no entry of its own beside ".tif".
         assert all(any(suffix.endswith(p) for p in patterns) for suffix in form.suffixes), form.name
         if form.write is not None:
             assert all(any(suffix.endswith(e) for e in extensions) for suffix in form.suffixes), form.name
+
+
+def test_outlines_open_as_shapes(tmp_path: Path) -> None:
+    corners = [[2, 2], [9, 2], [9, 9], [2, 2]]
+    geometry = {"type": "Polygon", "coordinates": [corners]}
+    path = tmp_path / "a.geojson"
+    path.write_text(json.dumps({"type": "Feature", "properties": {}, "geometry": geometry}))
+    assert _reader.get_reader(str(path)) is not None
+    [(data, kwargs, kind)] = _reader.read_layers(str(path))
+    assert kind == "shapes"
+    assert kwargs["name"] == "a"
+    assert np.allclose(np.min(data[0], 0), (1.5, 1.5))
 
 
 def test_manifest_names_the_docks_and_menus_people_rely_on() -> None:

@@ -101,3 +101,18 @@ def test_napari_offers_a_folder_of_masks_for_every_selection_with_labels(kinds: 
     manager.discover()
     commands = {w.command for w in manager.iter_compatible_writers(kinds) if not w.filename_extensions}
     assert f"napari-medseg.{command}" in commands
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_shapes_are_saved_as_outlines_that_come_back(tmp_path: Path) -> None:
+    """X4."""
+    from napari.layers import Shapes
+
+    from napari_medseg.io.outlines.registry import read_outlines
+
+    shapes = Shapes([[[1.5, 1.5], [1.5, 8.5], [8.5, 8.5], [8.5, 1.5]]], features={"class": ["gland"]})
+    data, meta, _ = shapes.as_layer_data_tuple()
+    _writer.write_outlines(str(tmp_path / "a.geojson"), data, meta)
+    found = read_outlines(tmp_path / "a.geojson")
+    assert [c.name for c in found.classes] == ["gland"]
+    assert sorted(map(tuple, found.regions[0].polygons[0][0].tolist())) == [(2, 2), (2, 9), (9, 2), (9, 9)]

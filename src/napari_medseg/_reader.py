@@ -7,11 +7,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from . import io
-from ._layers import LayerDataTuple, image_layer_data, labels_layer_data
+from ._layers import LayerDataTuple, image_layer_data, labels_layer_data, outlines_layer_data
 from .core import Finding, InputError
-from .io.format import is_known
+from .io.format import is_folder_format, is_known
+from .io.holding import holds_masks
+from .io.outlines.registry import is_outline_name, read_outlines
 from .io.series import image_files
-from .io.sidecar import sidecar_path
 
 Paths = str | list[str]
 
@@ -36,6 +37,10 @@ def read_layers(path: Paths) -> list[LayerDataTuple]:
         If there is nothing to show, in one sentence.
     """
     source = Path(path) if isinstance(path, str) else [Path(p) for p in path]
+    if isinstance(source, Path) and _is_outline(source):
+        outlines = read_outlines(source)
+        _tell(outlines.findings)
+        return [outlines_layer_data(outlines)]
     if isinstance(source, Path) and holds_masks(source):
         labels = io.read_labels(source)
         _tell(labels.findings)
@@ -55,14 +60,15 @@ def read_layers(path: Paths) -> list[LayerDataTuple]:
     return [image_layer_data(image) for image in images]
 
 
-def holds_masks(source: Path) -> bool:
-    """Whether a file or folder was written as masks: its class names lie beside it."""
-    return sidecar_path(source, folder=source.is_dir()).is_file()
+def _is_outline(path: Path) -> bool:
+    return path.is_file() and is_outline_name(path) and not is_known(path)
 
 
 def _is_ours(path: Path) -> bool:
     if not path.is_dir():
-        return is_known(path)
+        return is_known(path) or is_outline_name(path)
+    if is_folder_format(path):
+        return True
     try:
         return bool(image_files(path))
     except InputError:

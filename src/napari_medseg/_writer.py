@@ -1,4 +1,4 @@
-"""The writers napari.yaml names: labels layers as masks, through `io.write`."""
+"""The writers napari.yaml names: labels layers as masks through `io.write`, shapes and labels as outlines."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ from types import SimpleNamespace
 from typing import Any
 
 from . import io
-from ._layers import LayerDataTuple, is_preview, labels_from_layer
+from ._layers import LayerDataTuple, is_preview, labels_from_layer, outlines_from_layer
 from .core import Labels, OutputError
 from .editing.journal import note_saved
+from .io import atomic
+from .io.outlines.registry import is_outline_name, outline_format
+from .io.outlines.writing import check_outlines_hold
 
 
 def write_file(path: str, data: Any, meta: Mapping[str, Any]) -> list[str]:
@@ -20,11 +23,22 @@ def write_file(path: str, data: Any, meta: Mapping[str, Any]) -> list[str]:
     napari's dialog has asked about an existing file, so it is overwritten.
     """
     target = Path(path)
-    if not any(target.name.lower().endswith(s) for f in io.FORMATS if f.write for s in f.suffixes):
+    known = any(target.name.lower().endswith(s) for f in io.FORMATS if f.write for s in f.suffixes)
+    if not known and not is_outline_name(target):
         target = target.with_name(f"{target.name}.tif")
     io.write(target, _labels(data, meta), overwrite=True)
     note_saved(data)
     return [str(target)]
+
+
+def write_outlines(path: str, data: Any, meta: Mapping[str, Any]) -> list[str]:
+    """Write the filled shapes of one shapes layer as outlines; the suffix tells the format."""
+    target = Path(path)
+    outlines = outlines_from_layer(SimpleNamespace(**{**meta, "data": data}))
+    chosen = outline_format(target)
+    check_outlines_hold(target, len(outlines))
+    atomic.write_file(target, lambda place: chosen.write(place, outlines), overwrite=True)
+    return [path]
 
 
 def write_folder(path: str, data: Any, meta: Mapping[str, Any]) -> list[str]:

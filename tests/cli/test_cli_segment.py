@@ -273,7 +273,7 @@ def test_failure_midway_keeps_finished_slices(
         (("--output", "m", "--report", "file/r.json"), "Not a directory"),
         (("--output", "m", "--probabilities", "file/p.npz"), "Not a directory"),
         (("--output", "m.jpg"), "are not written"),
-        (("--output", "n.tif"), "n.classes.json exists already"),
+        (("--output", "n.tif"), "n.tif.classes.json exists already"),
         (("--output", "m", "--batch", "0"), "batch: must be auto or 1 to"),
     ],
 )
@@ -284,7 +284,7 @@ def test_what_cannot_be_written_is_refused_before_any_work(
     monkeypatch.setattr(command, "segment_image", None)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").touch()
-    (tmp_path / "n.classes.json").touch()
+    (tmp_path / "n.tif.classes.json").touch()
     before = sorted(tmp_path.rglob("*"))
     result = run("segment", series, "--model", "any", *target)
     assert (result.code, said in result.err) == (2, True), result.err

@@ -11,24 +11,16 @@ import numpy as np
 import pytest
 
 from napari_medseg.core import ClassInfo, Geometry, Labels
-from napari_medseg.io import FORMATS, Format
+from napari_medseg.io import Format
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from made_up import plane, save_png
-
-WRITABLE = [f for f in FORMATS if f.write]
+from made_up import PICTURES, plane, save_png
 
 
-@pytest.fixture(params=FORMATS, ids=lambda f: f.name)
-def any_format(request: pytest.FixtureRequest) -> Format:
-    """Each format of the registry."""
-    return request.param
-
-
-@pytest.fixture(params=WRITABLE, ids=lambda f: f.name)
-def any_written_format(request: pytest.FixtureRequest) -> Format:
-    """Each format that masks can be written in."""
+@pytest.fixture(params=PICTURES, ids=lambda f: f.name)
+def any_picture_format(request: pytest.FixtureRequest) -> Format:
+    """Each format of pictures."""
     return request.param
 
 

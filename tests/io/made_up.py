@@ -9,6 +9,11 @@ import imagecodecs
 import numpy as np
 import numpy.typing as npt
 
+from napari_medseg.io import FORMATS
+
+PICTURES = [f for f in FORMATS if f.name in ("bmp", "jpeg", "png", "tiff")]
+"""Formats of single slices without a place in space, for photographs as well."""
+
 
 def plane(z: int = 0, shape: tuple[int, ...] = (12, 17), dtype: Any = np.uint8) -> npt.NDArray[Any]:
     """A grey slice that tells its number in its first pixel."""

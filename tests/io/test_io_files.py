@@ -15,12 +15,12 @@ import pytest
 import tifffile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from made_up import plane, save_png
+from made_up import PICTURES, plane, save_png
 from PIL import Image as Pillow
 from PIL import ImageOps
 
 from napari_medseg.core import InputError
-from napari_medseg.io import FORMATS, Format, inspect, read, read_labels
+from napari_medseg.io import Format, inspect, read, read_labels
 from napari_medseg.io.budget import SLICE_LIMIT, memory_budget
 
 Make = Callable[..., Path]
@@ -59,20 +59,20 @@ def save(fmt: Format, path: Path, pixels: np.ndarray[Any, Any]) -> Path:
 
 
 @pytest.mark.parametrize("pixels", [plane(5), RGB], ids=["grey", "rgb"])
-def test_every_format_gives_the_pixels_it_holds(any_format: Format, tmp_path: Path, pixels: Any) -> None:
+def test_every_picture_gives_the_pixels_it_holds(any_picture_format: Format, tmp_path: Path, pixels: Any) -> None:
     """F6."""
-    image = read(save(any_format, tmp_path / f"x{any_format.suffixes[-1]}", pixels))
+    image = read(save(any_picture_format, tmp_path / f"x{any_picture_format.suffixes[-1]}", pixels))
     assert image.axes == ("YX" if pixels.ndim == 2 else "YXC")
     assert image.meaning == ("grey" if pixels.ndim == 2 else "RGB")
     assert (image.shape, image.slice(0).dtype) == ((12, 17), np.uint8)
-    if any_format.name != "jpeg":
+    if any_picture_format.name != "jpeg":
         np.testing.assert_array_equal(image.slice(0), pixels)
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 40), (40, 1), (7, 5), (31, 33)])
-def test_small_odd_and_thin_images(any_format: Format, tmp_path: Path, shape: tuple[int, int]) -> None:
+def test_small_odd_and_thin_images(any_picture_format: Format, tmp_path: Path, shape: tuple[int, int]) -> None:
     """V6, V7, V8."""
-    image = read(save(any_format, tmp_path / f"x{any_format.suffixes[-1]}", plane(9, shape)))
+    image = read(save(any_picture_format, tmp_path / f"x{any_picture_format.suffixes[-1]}", plane(9, shape)))
     assert image.slice(0).shape == shape
 
 
@@ -200,7 +200,7 @@ def test_folder_named_like_a_file_is_a_folder(tmp_path: Path) -> None:
     assert len(read(tmp_path / "x.tif")) == 3
 
 
-@pytest.mark.parametrize("fmt", FORMATS, ids=lambda f: f.name)
+@pytest.mark.parametrize("fmt", PICTURES, ids=lambda f: f.name)
 def test_truncated_slice_counts_as_missing_and_the_rest_loads(tmp_path: Path, fmt: Format) -> None:
     """F1."""
     for n in range(4):
@@ -258,7 +258,7 @@ def test_corruption_found_while_decoding_is_loud(tmp_path: Path, name: str) -> N
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-@given(data=st.data(), fmt=st.sampled_from(FORMATS))
+@given(data=st.data(), fmt=st.sampled_from(PICTURES))
 def test_any_damage_gives_one_sentence_or_pixels(tmp_path: Path, data: Any, fmt: Format) -> None:
     """F1, F3."""
     path = save(fmt, tmp_path / f"x{fmt.suffixes[-1]}", plane(0, (24, 24)))
@@ -376,10 +376,18 @@ def test_further_images_of_another_size_are_told(tmp_path: Path) -> None:
     assert "OTHER_IMAGES" in {f.code for f in image.findings}
 
 
-def test_other_axes_are_refused_with_their_names(tmp_path: Path) -> None:
-    data = np.zeros((2, 3, 1, 8, 9), np.uint8)
+def test_stacks_at_several_times_are_chosen_one_by_one(tmp_path: Path) -> None:
+    data = np.arange(2 * 3 * 8 * 9, dtype=np.uint8).reshape(2, 3, 1, 8, 9)
     tifffile.imwrite(tmp_path / "x.tif", data, imagej=True, metadata={"axes": "TZCYX"})
-    with pytest.raises(InputError, match="TZ"):
+    with pytest.raises(InputError, match="'time 1', 'time 2'"):
+        read(tmp_path / "x.tif")
+    np.testing.assert_array_equal(read(tmp_path / "x.tif", series="time 2").data, data[1, :, 0])
+
+
+def test_other_axes_are_refused_with_their_names(tmp_path: Path) -> None:
+    data = np.zeros((2, 3, 8, 9), np.uint8)
+    tifffile.imwrite(tmp_path / "x.tif", data, metadata={"axes": "QZYX"}, photometric="minisblack")
+    with pytest.raises(InputError, match="QZYX"):
         read(tmp_path / "x.tif")
 
 

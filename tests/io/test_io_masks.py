@@ -149,8 +149,8 @@ def test_single_files_of_a_folder_have_its_classes(tmp_path: Path, make_labels: 
 
 def test_sidecar_that_makes_no_sense_is_loud(tmp_path: Path, make_labels: MakeLabels) -> None:
     write(tmp_path / "x.tif", make_labels())
-    (tmp_path / "x.classes.json").write_text("{}")
-    with pytest.raises(InputError, match=r"x\.classes\.json .*move it away"):
+    (tmp_path / "x.tif.classes.json").write_text("{}")
+    with pytest.raises(InputError, match=r"x\.tif\.classes\.json .*move it away"):
         read_labels(tmp_path / "x.tif")
 
 

@@ -11,6 +11,7 @@ from made_up import plane, save_png
 
 from napari_medseg.core import InputError
 from napari_medseg.io import match_pairs, read_pair
+from napari_medseg.io.pairs import match_folder
 
 
 def mask(value: int = 1, shape: tuple[int, int] = (12, 17)) -> np.ndarray:
@@ -53,6 +54,17 @@ def test_single_images_pair_by_name(tmp_path: Path, name: str) -> None:
     reasons = {p.name: reason for p, reason in pairs.unmatched.items()}
     assert "No mask is called bob" in reasons["bob.png"]
     assert "No image" in reasons[name.format("dora")]
+
+
+@pytest.mark.parametrize("name", ["{}.nii.gz", "{}_mask.nii.gz", "{}.seg.nrrd", "{}.png"])
+def test_volumes_pair_by_name_whatever_their_suffix(tmp_path: Path, name: str) -> None:
+    """``ct.nii.gz`` and its mask differ in more than one suffix."""
+    for stem in ("anna", "bob"):
+        for path in (tmp_path / "i" / f"{stem}.nii.gz", tmp_path / "m" / name.format(stem)):
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(b"none of it is read")
+    matched = match_folder(tmp_path / "i", tmp_path / "m", ["anna.nii.gz", "bob.nii.gz"])
+    assert matched.masks == {f"{s}.nii.gz": tmp_path / "m" / name.format(s) for s in ("anna", "bob")}
 
 
 def test_masks_beside_their_slices(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from made_up import plane, save_png
 from napari_medseg.core import InputError
 from napari_medseg.io import inspect, read, read_set
 from napari_medseg.io.formats import png
-from napari_medseg.io.names import group_files, in_order, masked_stem, missing_numbers
+from napari_medseg.io.names import group_files, in_order, masked_stem, missing_numbers, stem_of
 
 Make = Callable[..., Path]
 
@@ -180,11 +180,27 @@ def test_a_folder_of_masks_alone_is_a_series(make_series: Make) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "stem"), [("7_mask.tif", "7"), ("mask_7.png", "7"), ("damask_7.png", None), ("mask.png", None)]
+    ("name", "stem"),
+    [
+        ("7_mask.tif", "7"), ("mask_7.png", "7"), ("damask_7.png", None), ("mask.png", None),
+        ("7_mask.nii.gz", "7"), ("7.seg.nrrd", "7"), ("7.seg.dcm", "7"), ("7.ome.tif", None),
+    ],
 )
 def test_mask_names(name: str, stem: str | None) -> None:
     """S9."""
     assert masked_stem(name) == stem
+
+
+@pytest.mark.parametrize(
+    ("name", "stem"),
+    [
+        ("ct.nii.gz", "ct"), ("CT.NII.GZ", "CT"), ("a.seg.nrrd", "a"), ("a.ome.tif", "a"), ("a.seg.dcm", "a"),
+        ("a.ome.zarr", "a"), ("a.1.png", "a.1"), ("1.2.840.7", "1.2.840"), (".nii.gz", ".nii"),
+    ],
+)  # fmt: skip
+def test_stems_lose_the_whole_suffix(name: str, stem: str) -> None:
+    """So ``ct.nii.gz`` and ``ct.png`` belong together."""
+    assert stem_of(name) == stem
 
 
 def test_file_that_changes_after_opening_is_loud(make_series: Make) -> None:

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from napari_medseg.core import ClassInfo, InputError, ModelCard
-from napari_medseg.training import Pair, TrainOptions
-from napari_medseg.training.gather import gather
+from napari_medseg.training import Pair, TrainingRun, TrainOptions, plan_run
+from napari_medseg.training.gather import find_reading, gather
 from napari_medseg.training.schedule import Budget
 from napari_medseg.training.truth import Painted, prepare
 from napari_medseg.training.watch import Watch
@@ -99,3 +99,59 @@ def test_a_mask_of_another_size_among_many_is_refused(write_series: WriteSeries,
     folders = write_series(3, change=lambda mask, i: np.ascontiguousarray(mask[:32]) if i == 1 else mask)
     with pytest.raises(InputError, match="bee"):
         read(rename(folders, "ant", "bee", "cow"), listener)
+
+
+def test_a_damaged_mask_of_a_series_does_not_end_the_run(write_series: WriteSeries, listener: Listener) -> None:
+    """F1: the slice counts as unlabelled, and that is said."""
+    folders = write_series(4)
+    (folders[1] / "2.png").write_bytes((folders[1] / "2.png").read_bytes()[:-20])
+    assert [one.z for one in read(folders, listener)] == [0, 1, 3]
+    assert "1 mask cannot be read, counted as missing: 2.png is damaged" in listener.said
+
+
+def test_left_and_right_may_be_merged_into_one_class(write_series: WriteSeries, listener: Listener) -> None:
+    folders = write_series(3)
+    run = plan_run([folders]).model_copy(update={"merge": True})
+    watch = Watch(listener, Budget(None, 1))
+    painted = gather(run.pairs, TrainOptions(), watch, find_reading(run, watch))
+    assert [sorted(one.shown) for one in painted] == [[0, 1]] * 3
+    assert painted[0].values.sum() == (gather(run.pairs, TrainOptions(), watch)[0].values > 0).sum()
+
+
+def test_merging_keeps_what_does_not_count(write_series: WriteSeries, listener: Listener) -> None:
+    folders = write_series(3, change=lambda mask, i: np.where(mask == 0, 255, mask).astype(np.uint8))
+    run = plan_run([folders]).model_copy(update={"merge": True})
+    watch = Watch(listener, Budget(None, 1))
+    painted = gather(run.pairs, TrainOptions(unlabelled=255), watch, find_reading(run, watch))
+    assert sorted(painted[0].shown) == [1]
+    assert set(np.unique(painted[0].values)) == {1, 255}
+
+
+def test_colours_mean_the_same_in_what_trains_and_what_measures(write_series: WriteSeries, listener: Listener) -> None:
+    """A colour that only one of them has shifts no numbers; what colours became is said."""
+    colors = np.array([(0, 0, 0), (255, 0, 0), (0, 255, 0), (0, 0, 255)], np.uint8)
+    train = write_series(3, lambda mask, i: colors[mask], "a")
+    measure = write_series(3, lambda mask, i: colors[np.where(mask == 1, 3, 0)], "b")
+    run = plan_run([train], validation_data=[measure])
+    watch = Watch(listener, Budget(None, 1))
+    reading = find_reading(run, watch)
+    assert "blue #0000ff is 1 'blue', green #00ff00 is 2 'green', red #ff0000 is 3 'red'" in listener.said
+    assert [gather(p, TrainOptions(), watch, reading)[0].shown for p in (run.pairs, run.validation_pairs)] == [
+        {0, 2, 3}, {0, 1},
+    ]  # fmt: skip
+
+
+def test_named_colours_are_kept_in_the_run(tmp_path: Path) -> None:
+    run = plan_run([(tmp_path, tmp_path)], classes=["red=tumour", "#00ff00=stroma", "white=background"])
+    assert [(c.value, c.name, c.color) for c in run.classes] == [(1, "tumour", "#ff0000"), (2, "stroma", "#00ff00")]
+    assert run.background_colors == ("#ffffff",)
+    assert TrainingRun.model_validate_json(run.model_dump_json()) == run
+
+
+def test_patients_of_a_table_are_held_out_together(write_series: WriteSeries, listener: Listener) -> None:
+    folders = write_series(3)
+    table = folders[0].parent / "table.csv"
+    rows = [f"{patient},images/{k}.png,masks/{k}.png" for k, patient in enumerate(("p1", "p1", "p2"))]
+    table.write_text("\n".join(["patient,image,mask", *rows]))
+    painted = read((table, table.parent), listener)
+    assert [one.group for one in painted] == ["p1", "p1", "p2"]

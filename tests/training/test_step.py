@@ -87,6 +87,22 @@ def test_gradients_that_overflow_in_fp16_whatever_their_scale_are_computed_in_fp
     assert not torch.equal(job.network.layer.weight, before)
 
 
+def test_the_statistics_of_a_new_network_settle_before_the_end() -> None:
+    job = make_job(Net())
+    learn = Stepper(job)
+    mean = job.network.normal.running_mean
+    learn(Pace(0.1))
+    settled = mean.clone()
+    assert settled.any()
+    learn(Pace(0.5))
+    assert not torch.equal(mean, settled)
+    settled = mean.clone()
+    weight = job.network.layer.weight.clone()
+    learn(Pace(0.7))
+    assert torch.equal(mean, settled)
+    assert not torch.equal(job.network.layer.weight, weight), "the rest goes on learning"
+
+
 def test_numbers_that_are_none_in_fp32_too_change_nothing() -> None:
     """T5."""
     job = make_job(Net(lambda logits: logits * math.nan), "bf16")

@@ -39,7 +39,7 @@ def dock(qtbot: QtBot) -> Iterator[OpenWidget]:
     widget = OpenWidget(ViewerModel())
     qtbot.addWidget(widget)
     yield widget
-    qtbot.waitUntil(lambda: not widget._look.running and not widget.panel.job.running)
+    qtbot.waitUntil(lambda: not (widget._look.running or widget.panel.job.running or widget.series.job.running))
 
 
 @pytest.fixture
@@ -96,9 +96,9 @@ def test_several_series_wait_for_a_choice(dock: OpenWidget, look: Look, qtbot: Q
         save(tmp_path / "two" / f"{name}.png")
     look(tmp_path / "two")
     assert not dock.panel.run.isEnabled()
-    assert dock.series.count() == 3
-    dock.series.setCurrentIndex(2)
-    dock.series.activated.emit(2)
+    assert dock.series.count() == 2
+    assert dock.series.value() is None
+    dock.series.set_value("b-")
     qtbot.waitUntil(lambda: not dock._look.running)
     assert dock.summary.text().startswith("3 slices: b-1.png")
     open_it(dock, qtbot)
@@ -175,3 +175,119 @@ def test_numbers_too_fine_to_show_are_kept(dock: OpenWidget) -> None:
     assert dock.spacing.value() == geometry
     dock.spacing.boxes[2].setValue(0.25)
     assert dock.spacing.value() == geometry.model_copy(update={"spacing": (1.23456789, 0.5, 0.25)})
+
+
+def volume(path: Path, affine: np.ndarray, dtype: type = np.int16) -> Path:
+    """A NIfTI with this affine (RAS), bright in its middle."""
+    import nibabel
+
+    data = np.full((20, 24, 6), -1000, dtype)
+    data[5:15, 6:18] = 300
+    nibabel.save(nibabel.Nifti1Image(data, affine), path)
+    return path
+
+
+def oblique() -> np.ndarray:
+    c, s = np.cos(0.3), np.sin(0.3)
+    return np.array([[0.7, 0, 0, 5], [0, 0.7 * c, -3 * s, 7], [0, 0.7 * s, 3 * c, -400], [0, 0, 0, 1]])
+
+
+def test_thumbnails_of_several_series_come_by_themselves(
+    dock: OpenWidget, look: Look, qtbot: QtBot, tmp_path: Path
+) -> None:
+    """S6."""
+    for name, value in (("a-1", 0), ("a-2", 0), ("b-1", 255), ("b-2", 255)):
+        path = save(tmp_path / "two" / f"{name}.png")
+        Picture.fromarray(np.tile(np.array([0, value], np.uint8), (20, 15))).save(path)
+    look(tmp_path / "two")
+    qtbot.waitUntil(lambda: not dock.series.job.running)
+    means = [
+        np.mean([dock.series.item(row).icon().pixmap(56).toImage().pixelColor(x, 28).red() for x in range(56)])
+        for row in range(2)
+    ]
+    assert means[0] < 5 < means[1]
+    assert dock.series.item(1).text() == "b-\n2 files"
+
+
+def test_oblique_series_can_be_placed_in_the_patient(
+    dock: OpenWidget, look: Look, qtbot: QtBot, tmp_path: Path
+) -> None:
+    """D4, N3."""
+    path = volume(tmp_path / "mr.nii", oblique())
+    look(path)
+    assert not dock.place.isHidden()
+    open_it(dock, qtbot)
+    dock.place.setCurrentIndex(1)
+    dock._start()
+    with pytest.warns(UserWarning, match="Non-orthogonal"):
+        qtbot.waitUntil(lambda: not dock.panel.job.running)
+    acquired, placed = dock.viewer.layers
+    assert image_from_layer(acquired).geometry == image_from_layer(placed).geometry
+    affine = image_from_layer(placed).geometry.affine()
+    assert np.allclose(placed.data_to_world((1, 2, 3)), (affine @ (1, 2, 3, 1))[:3])
+    assert not np.allclose(acquired.data_to_world((1, 2, 3)), (affine @ (1, 2, 3, 1))[:3])
+
+
+def test_straight_series_has_no_place_to_choose(dock: OpenWidget, look: Look, tmp_path: Path) -> None:
+    look(volume(tmp_path / "ct.nii", np.diag([-0.7, -0.7, 3, 1])))
+    assert dock.place.isHidden()
+
+
+def test_window_of_a_ct_is_one_click(dock: OpenWidget, look: Look, qtbot: QtBot, tmp_path: Path) -> None:
+    look(volume(tmp_path / "ct.nii", np.diag([-0.7, -0.7, 3, 1])))
+    assert dock.windows.isHidden()
+    open_it(dock, qtbot)
+    assert [b.text() for b in dock.windows.buttons] == ["Bone", "Soft tissue", "Lung", "Brain"]
+    dock.windows.buttons[0].click()
+    assert dock.viewer.layers[0].contrast_limits == [-500, 1300]
+
+
+def test_series_far_from_the_others_comes_into_view(
+    dock: OpenWidget, look: Look, qtbot: QtBot, tmp_path: Path, series: Path
+) -> None:
+    look(series)
+    open_it(dock, qtbot)
+    look(volume(tmp_path / "ct.nii", np.array([[-0.7, 0, 0, -800], [0, -0.7, 0, 0], [0, 0, 3, -900], [0, 0, 0, 1]])))
+    open_it(dock, qtbot)
+    layer = dock.viewer.layers[-1]
+    assert -900 <= dock.viewer.dims.point[0] <= -885
+    assert layer.data.shape == (6, 24, 20)
+
+
+def test_masks_without_a_place_are_laid_on_their_image(
+    dock: OpenWidget, look: Look, qtbot: QtBot, tmp_path: Path
+) -> None:
+    look(volume(tmp_path / "ct.nii", np.diag([-0.7, -0.7, 3, 1])))
+    open_it(dock, qtbot)
+    for z in range(6):
+        save(tmp_path / "masks" / f"{z}.png", (24, 20))
+    look(tmp_path / "masks")
+    assert dock.kind.currentText() == "Masks"
+    open_it(dock, qtbot)
+    image, labels = dock.viewer.layers
+    assert np.allclose(image.data_to_world((2, 3, 4)), labels.data_to_world((2, 3, 4)))
+
+
+GEOJSON = """{"type": "FeatureCollection", "features": [{"type": "Feature", "properties": {"classification":
+{"name": "gland"}}, "geometry": {"type": "Polygon", "coordinates": [[[2, 2], [9, 2], [9, 9], [2, 9], [2, 2]]]}}]}"""
+
+
+@pytest.mark.parametrize("kind", ["Outlines", "Masks"])
+def test_outlines_open_as_shapes_or_filled(
+    dock: OpenWidget, look: Look, qtbot: QtBot, tmp_path: Path, kind: str
+) -> None:
+    """X4."""
+    (tmp_path / "slide.geojson").write_text(GEOJSON)
+    look(tmp_path / "slide.geojson")
+    assert dock.summary.text() == "1 region: gland 1"
+    dock.kind.setCurrentText("Masks")
+    assert "Open the image first" in dock.panel.status.text()
+    look(save(tmp_path / "slide.png"))
+    open_it(dock, qtbot)
+    look(tmp_path / "slide.geojson")
+    dock.kind.setCurrentText(kind)
+    open_it(dock, qtbot)
+    layer = dock.viewer.layers[-1]
+    assert layer._type_string == ("shapes" if kind == "Outlines" else "labels")
+    if kind == "Masks":
+        assert np.argwhere(layer.data).tolist()[::48] == [[2, 2], [8, 8]]

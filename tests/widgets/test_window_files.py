@@ -85,7 +85,7 @@ def test_files_dropped_as_a_stack_are_one_layer(window: Any, series: Path) -> No
     assert [layer.data.shape for layer in window.layers] == [(3, 20, 30)]
 
 
-@pytest.mark.parametrize(("name", "chosen"), [("out", "Folder of PNG masks"), ("out.tif", "TIFF masks")])
+@pytest.mark.parametrize(("name", "chosen"), [("out", "Folder of PNG masks"), ("out.tif", "Masks: TIFF")])
 def test_saved_selected_labels_come_back_as_they_were(
     window: Any, masks: Path, tmp_path: Path, name: str, chosen: str
 ) -> None:

@@ -16,7 +16,9 @@ from napari_medseg.core import Image, InputError, Labels, OutputError
 from napari_medseg.evaluation import evaluate_set, match_slices, slice_key
 from napari_medseg.evaluation.panels import display_range, draw_panel
 from napari_medseg.io.atomic import write_file
+from napari_medseg.io.colors import find_legend
 
+from .pairing import show_matches
 from .sources import is_set, read_images
 from .targets import check_target, write_text
 
@@ -44,6 +46,12 @@ def evaluate(
     merge: Annotated[
         bool, Parameter(help="Score all classes as one foreground.", negative=(), show_default=False)
     ] = False,
+    dry_run: Annotated[
+        bool,
+        Parameter(
+            help="List which masks are compared and which are not; score nothing.", negative=(), show_default=False
+        ),
+    ] = False,
     outputs: Annotated[Outputs, Parameter(name="*")] = Outputs(),
 ) -> int:
     """Compare masks with the truth: overlap and distance per class, with the worst slice.
@@ -55,6 +63,7 @@ def evaluate(
 
     ```
     napari-medseg evaluate --prediction masks/ --truth truth/ --report figures.json
+    napari-medseg evaluate --prediction masks/ --truth truth/ --dry-run
     ```
     """
     for target in (outputs.report, outputs.panels):
@@ -69,6 +78,8 @@ def evaluate(
     told = dict.fromkeys(f.message for pair in pairs for labels in pair for f in labels.findings if f.code != _USUAL)
     for message in told:
         print(message, file=sys.stderr)
+    if dry_run:
+        return show_matches(pairs, left_over(prediction, truth))
     result = evaluate_set(pairs, merge=merge)
     print(result.table())
     if outputs.report is not None:
@@ -95,10 +106,16 @@ def read_pairs(prediction: Path, truth: Path) -> Pairs:
         raise InputError(
             f"No mask of {prediction} has a name of {truth}.", "Name the masks as the images they belong to."
         )
+    # Colours mean the same classes in all masks of a side.
+    (our_legend, told), (their_legend, more) = (find_legend([*side.values()]) for side in (ours, theirs))
+    for finding in dict.fromkeys((*told, *more)):
+        print(finding.message, file=sys.stderr)
     pairs, lost = [], []
     for key in common:
         try:
-            pairs.append((io.read_labels(ours[key]), io.read_labels(theirs[key])))
+            pairs.append(
+                (io.read_labels(ours[key], legend=our_legend), io.read_labels(theirs[key], legend=their_legend))
+            )
         except InputError as error:
             lost.append(error)
     if not pairs:
@@ -110,6 +127,14 @@ def read_pairs(prediction: Path, truth: Path) -> Pairs:
 
 def _by_key(source: Path) -> dict[str, Path]:
     return {slice_key(file.name): file for file in io.inspect(source).files}
+
+
+def left_over(prediction: Path, truth: Path) -> list[str]:
+    """Names of the masks of sets of images that only one side has."""
+    if not (is_set(prediction) or is_set(truth)):
+        return []
+    ours, theirs = _by_key(prediction), _by_key(truth)
+    return [side[key].name for side, other in ((ours, theirs), (theirs, ours)) for key in side if key not in other]
 
 
 def _draw(folder: Path, source: Path, pairs: Pairs) -> int:

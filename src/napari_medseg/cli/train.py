@@ -14,6 +14,7 @@ from napari_medseg.training import train as train_model
 from napari_medseg.training.run import recalling
 
 from .flags import with_options
+from .pairing import show_pairs
 from .progress import shown_progress
 
 PairsOfPaths = tuple[tuple[Path, Path], ...]
@@ -26,7 +27,8 @@ class Plan:
     data: Annotated[
         PairsOfPaths,
         Parameter(
-            help="IMAGES MASKS: files or folders, matched by name (also NAME_mask, mask_NAME); may be repeated.",
+            help="IMAGES MASKS: files or folders, matched by name (also NAME_mask, mask_NAME), a folder of masks for "
+            "each class, or TABLE.csv FOLDER; may be repeated.",
             negative=(),
             show_default=False,
         ),
@@ -60,12 +62,17 @@ class Plan:
     classes: Annotated[
         tuple[str, ...],
         Parameter(
-            help="Names of mask values: VALUE=NAME, several after one another.",
+            help="Names of mask values: VALUE=NAME, several after one another; or of the colours masks draw them in: "
+            "COLOUR=NAME ('#00ff00=gland').",
             negative=(),
             show_default=False,
             consume_multiple=True,
         ),
     ] = ()
+    merge: Annotated[
+        bool,
+        Parameter(help="Take all classes of the masks as one.", negative=(), show_default=False),
+    ] = False
 
 
 @with_options(TrainOptions)
@@ -82,6 +89,14 @@ def train(
     resume: Annotated[
         bool, Parameter(help="Go on from the last checkpoint of a run that was interrupted; else start it anew.")
     ] = True,
+    dry_run: Annotated[
+        bool,
+        Parameter(
+            help="List what is paired, what is not and why, and which classes the masks hold; train nothing.",
+            negative=(),
+            show_default=False,
+        ),
+    ] = False,
     plan: Annotated[Plan, Parameter(name="*")] = Plan(),
     options: TrainOptions,
 ) -> int:
@@ -95,6 +110,7 @@ def train(
     ```
     napari-medseg train --data images/ masks/ --model femur-ct --name my-femur --max-minutes 5
     napari-medseg train --data images/ masks/ --model unet:resnet18 --name organs --classes 1=liver 2=kidney
+    napari-medseg train --data images/ masks/ --dry-run
     napari-medseg train --data images/ masks/ --recall my-femur@4 --name my-femur
     napari-medseg train RUN_FOLDER   # after a crash: goes on where it was
     ```
@@ -108,6 +124,8 @@ def train(
                     "Leave out --data, --model, --name, --recall and --classes.",
                 )
             saved = TrainingRun.load(run)
+            if dry_run:
+                return show_pairs(saved, report)
             if not resume:
                 from napari_medseg.training.checkpoint import discard
 
@@ -122,8 +140,12 @@ def train(
             settled: dict[str, Any] = {
                 **start, "name": plan.name, "classes": plan.classes, "validation_data": plan.validation_data,
             }  # fmt: skip
+            new = plan_run(plan.data, **settled).model_copy(update={"merge": plan.merge})
+            if dry_run:
+                return show_pairs(new, report)
             if plan.recall:
-                new = recalling(plan_run(plan.data, **settled), plan.recall, plan.model)
+                new = recalling(new, plan.recall, plan.model)
+            if plan.recall or plan.merge:
                 card = train_model(new, report=report, **settings)
             else:
                 card = train_model(plan.data, **settled, report=report, **settings)

@@ -2,7 +2,8 @@
 
 from .format import Format, Header, formats
 from .masks import read_labels
-from .pairs import FilePair, Pairs, match_pairs, read_pair
+from .pair_reading import read_pair
+from .pairs import FilePair, Pairs, match_pairs
 from .reading import read, read_set
 from .series import Series, find_series
 from .series import find_series as inspect

@@ -38,12 +38,15 @@ def write_file(target: Path, writer: Callable[[Path], None], *, overwrite: bool 
 
 
 def write_with_companion(
-    target: Path, writer: Callable[[Path], None], companion: Path, describe: Callable[[Path], None]
+    target: Path, writer: Callable[[Path], None], companion: Path, describe: Callable[[Path], None] | None
 ) -> None:
-    """Replace a file and the small one that describes it, so that no description ever lies beside another file.
+    """Replace a file, or a folder that is one, and the small file that describes it.
 
-    Both are on the disk before anything is replaced, and the old companion goes first: a crash in between leaves the
-    old or the new file without a description, never with a wrong one.
+    Without ``describe`` the old companion goes and none comes.
+
+    No description ever lies beside another file: both are on the disk before anything is replaced, and the old
+    companion goes first. A crash in between leaves the old or the new file without a description, never with a wrong
+    one; of a folder, which cannot be replaced at once, the old one may be left under a hidden name.
 
     Raises
     ------
@@ -54,15 +57,36 @@ def write_with_companion(
         target.parent.mkdir(parents=True, exist_ok=True)
         parts = []
         for place, fill in ((target, writer), (companion, describe)):
+            if fill is None:
+                continue
             part = _beside(place)
-            leftovers.callback(part.unlink, missing_ok=True)
+            leftovers.callback(_remove, part)
             fill(part)
+            for inner in part.rglob("*") if part.is_dir() else ():
+                flush(inner)
             flush(part)
             parts.append(part)
         companion.unlink(missing_ok=True)
-        parts[0].replace(target)
-        parts[1].replace(companion)
+        if target.is_dir():
+            old = target.rename(_beside(target))
+            try:
+                parts[0].rename(target)
+            except OSError:
+                old.rename(target)
+                raise
+            leftovers.callback(_remove, old)
+        else:
+            parts[0].replace(target)
+        if describe is not None:
+            parts[1].replace(companion)
         flush(target.parent)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def check_writable(target: Path) -> None:
@@ -148,5 +172,5 @@ def explained(target: Path) -> Iterator[None]:
 
 
 def _beside(target: Path) -> Path:
-    """A temporary name that keeps the suffix, hidden, in the same folder so that renaming is atomic."""
-    return target.with_name(f".{target.stem}.{token_hex(4)}.part{target.suffix}")
+    """A temporary name that keeps all suffixes, hidden, in the same folder so that renaming is atomic."""
+    return target.with_name(f".{token_hex(4)}.part.{target.name}")

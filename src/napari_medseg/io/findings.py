@@ -76,6 +76,8 @@ def about_numbers(group: Group) -> list[Finding]:
 
 def about_spacing(headers: Sequence[Header | None]) -> list[Finding]:
     """Whether the files tell how large a pixel is and how far slices lie apart."""
+    if any(f.code == "NO_SPACING" for h in headers if h for f in h.findings):
+        return []
     known = [h.geometry for h in headers if h]
     if any(not g.known for g in known):
         said = [f for h in headers if h for f in h.findings if f.code == "PRINT_RESOLUTION"][:1]

@@ -11,16 +11,23 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from napari_medseg.core import ClassInfo, Finding, Geometry, InputError, Labels
+from napari_medseg.core import Finding, Geometry, Image, InputError, Labels
 
 from .budget import in_gib, memory_budget
+from .colors import find_legend
 from .findings import counted
 from .format import format_for
+from .layers import as_layers, join_layers
+from .legend import Legend
 from .names import stem_of
-from .pixels import DamagedError, is_grey
+from .onto import lay_onto, lies_elsewhere
+from .outlines.placing import holds_outlines, read_outline_labels
+from .pixels import DamagedError
 from .reading import check_one
 from .series import Series, Source, find_series
 from .sidecar import Sidecar, read_sidecar
+from .slices import open_slices
+from .values import class_values, classes_in, settle_values
 
 Array = npt.NDArray[Any]
 
@@ -28,15 +35,20 @@ _STACK_FACTOR = 8
 """Whole stacks of masks are loaded; they may take this many times the budget of one slice."""
 
 
-def read_labels(source: Source, *, series: str | None = None) -> Labels:
-    """Read masks: a file, a folder whose files are slices, or a list of such files.
+def read_labels(
+    source: Source, *, series: str | None = None, legend: Legend | None = None, image: Image | None = None
+) -> Labels:
+    """Read masks: a file, a folder whose files are slices, or a list of such files; or outlines, which are filled.
 
     Values are taken as stored: of a palette image its indices, of a 2-bit image 0-3. Two kinds of mask are given the
     value 1 instead of 255, unless a sidecar names the class 255, and a finding says so each time: masks of 0 and 255
     only (``BINARY_MASK``), and those whose edges were softened by scaling or JPEG between 0 and 255 (``SOFT_MASK``; cut
-    at half). Of a folder that holds images and masks beside them the masks are read. A sidecar restores class names,
-    colours, geometry, and slices without a result (``missing``); for single files of a folder, its sidecar names the
-    classes.
+    at half). Masks in a few colours become classes by the nearest colour: those of ``legend``, of a list of colours
+    beside the masks (`read_legend`) or, told by a finding (``COLOR_MASK``), those that are found. One layer of 0 and 1
+    for each class becomes classes too (``ONE_HOT_MASK``).
+
+    Of a folder that holds images and masks beside them the masks are read. A sidecar restores class names, colours,
+    geometry, and slices without a result (``missing``); for single files of a folder, its sidecar names the classes.
 
     Parameters
     ----------
@@ -44,6 +56,11 @@ def read_labels(source: Source, *, series: str | None = None) -> Labels:
         Where the masks lie.
     series
         Which series of a folder that holds several.
+    legend
+        The colours of coloured masks; None takes those their folder or, without that, their pixels tell.
+    image
+        What outlines were drawn on: they are filled into its size. Masks of some of its slices, or of a part of their
+        extent, are put in their place on it.
 
     Returns
     -------
@@ -53,21 +70,31 @@ def read_labels(source: Source, *, series: str | None = None) -> Labels:
     Raises
     ------
     InputError
-        If masks are coloured, negative or fractional, cannot be decoded, or differ in size.
+        If masks are pictures, negative or fractional, cannot be decoded, or differ in size.
     """
+    if holds_outlines(source):
+        assert isinstance(source, str | Path)
+        return read_outline_labels(source, image=image, series=series)
     found = find_series(source, series=series, color=False)
     if found.masks:
         found = replace(find_series(found.masks, color=False), source=found.source)
     check_one(found)
     sidecar = read_sidecar(found.source) if series is None and isinstance(source, str | Path) else None
     about = sidecar or read_sidecar(found.files[0].parent)
-    known = about.classes if about else ()
-    data, damage = load_values(found)
+    own = format_for(found.files[0]).classes if len(found.files) == 1 else None
+    known = (own(found.files[0]) if own else ()) or (about.classes if about else ())
+    legend, told = find_legend(found.files, legend)
+    known = known or legend.classes
+    data, damage = load_values(found, legend)
     lost = frozenset(damage)
-    if (len(lost) == len(found.files) and found.kind != "file") or (lost and not found.is_stack):
+    if len(lost) == (found.count if found.is_stack else 1):
         raise InputError(f"No mask in {found.source.name} can be read: {next(iter(damage.values()))}")
-    data, findings = settle_values(data, keep=any(c.value == 255 for c in known))
-    findings = (*(f for f in found.findings if f.code not in ("MISSING_SLICES", "NO_SPACING")), *findings)
+    if data.ndim > (3 if found.is_stack else 2):
+        data, told = join_layers(as_layers(np.moveaxis(data, -1, 0), found.source.name), found.source.name)
+    lossy = format_for(found.files[0]).name == "jpeg"
+    as_stored = bool(legend) or any(c.value == 255 for c in known)
+    data, findings = settle_values(data, keep=as_stored, lossy=lossy)
+    findings = (*told, *(f for f in found.findings if f.code not in ("MISSING_SLICES", "NO_SPACING")), *findings)
     if lost - found.unreadable.keys():
         text = f"{counted(len(lost), 'mask')} cannot be read, counted as missing: {next(iter(damage.values()))}"
         findings = (*findings, Finding("UNREADABLE", text))
@@ -76,18 +103,22 @@ def read_labels(source: Source, *, series: str | None = None) -> Labels:
         data, restored, more = _restore(data, found, sidecar, lost)
         findings = (*findings, *more)
         if restored:
-            names, geometry, missing = sidecar.names, sidecar.geometry, restored[0]
+            names, geometry, missing = sidecar.names, sidecar.geometry or geometry, restored[0]
     if data.ndim == 2 and geometry.ndim == 3:
         geometry = Geometry(spacing=geometry.spacing[1:], unit=geometry.unit)
-    return Labels(
+    labels = Labels(
         data=data, classes=classes_in(data, known), geometry=geometry,
         names=names if len(names) == (len(data) if data.ndim == 3 else 1) else (),
         source=found.source, findings=findings, missing=missing,
     )  # fmt: skip
+    return lay_onto(labels, image) if image is not None and lies_elsewhere(labels, image) else labels
 
 
-def load_values(found: Series) -> tuple[Array, dict[int, str]]:
-    """Stored values of all slices, (Z, Y, X) or (Y, X), unsigned; and why some are zeros because they are damaged."""
+def load_values(found: Series, legend: Legend | None = None) -> tuple[Array, dict[int, str]]:
+    """Stored values of all slices, (Z, Y, X) or (Y, X), unsigned; and why some are zeros because they are damaged.
+
+    Masks with one layer for each class are (Z, Y, X, C) or (Y, X, C).
+    """
     count = found.count if found.is_stack else 1
     need = count * found.shape[0] * found.shape[1] * found.dtype.itemsize
     if need > _STACK_FACTOR * memory_budget():
@@ -96,11 +127,13 @@ def load_values(found: Series) -> tuple[Array, dict[int, str]]:
         )
 
     damage = dict(found.unreadable)
+    whole = open_slices(found.files[0], found.part, values=True) if found.kind == "file" else None
 
     def load(z: int) -> Array | None:
-        path = found.files[0] if found.kind == "file" else found.files[z]
         try:
-            return None if z in damage else mask_values(path, z if found.kind == "file" else 0)
+            if z in damage:
+                return None
+            return class_values(whole(z), found.files[0].name, legend) if whole else mask_values(found.files[z], legend)
         except DamagedError as error:
             damage[z] = str(error)
             return None
@@ -114,95 +147,23 @@ def load_values(found: Series) -> tuple[Array, dict[int, str]]:
     return (np.stack(planes) if found.is_stack else planes[0]), damage
 
 
-def mask_values(path: Path, z: int = 0) -> Array:
-    """Stored values of one slice as unsigned integers (Y, X).
+def mask_values(path: Path, legend: Legend | None = None) -> Array:
+    """Stored values of a file of one slice as unsigned integers (Y, X), or (Y, X, C) with a layer for each class.
 
     Raises
     ------
     InputError
-        If they are coloured, negative or fractional.
+        If they are coloured and no legend tells the colours, negative or fractional.
     """
-    values = format_for(path).values(path, z)
-    if values.ndim == 3:
-        if not is_grey(values):
-            raise InputError(
-                f"{path.name} is a colour image, not a mask of class values.",
-                "Save the mask with one number per class: grey or palette.",
-            )
-        values = values[..., 0]
-    return whole_numbers(values, path.name)
-
-
-def whole_numbers(values: Array, name: str) -> Array:
-    """The same values in an unsigned type.
-
-    Raises
-    ------
-    InputError
-        If any is negative, fractional, NaN or infinite.
-    """
-    if values.dtype.kind == "b":
-        return values.astype(np.uint8)
-    if values.dtype.kind == "f":
-        if not np.isfinite(values).all() or (values != np.rint(values)).any():
-            raise InputError(
-                f"{name} holds values that are no whole numbers.",
-                "A mask has one whole number per class; is it an image?",
-            )
-    elif values.dtype.kind not in "iu":
-        raise InputError(f"{name} holds {values.dtype} values.", "A mask has one whole number per class.")
-    if values.dtype.kind != "u":
-        low, high = (values.min(), values.max()) if values.size else (0, 0)
-        if low < 0:
-            raise InputError(f"{name} holds the negative value {int(low)}.", "Values of a mask count from 0.")
-        if high >= 2**32:
-            raise InputError(f"{name} holds the value {int(high)}.", "Values of a mask stay below 4294967296.")
-        values = values.astype(smallest_type(int(high)))
-    return values
-
-
-def smallest_type(top: int) -> np.dtype[Any]:
-    """The smallest of uint8, uint16 and uint32 that holds ``top``."""
-    return np.dtype(np.uint8 if top < 2**8 else np.uint16 if top < 2**16 else np.uint32)
-
-
-def settle_values(data: Array, *, keep: bool = False) -> tuple[Array, tuple[Finding, ...]]:
-    """Make 1 of 255 where 255 can only mean "yes"; ``keep`` leaves everything as stored."""
-    if keep or data.dtype != np.uint8 or not data.size:
-        return data, ()
-    counts = np.bincount(data.ravel(), minlength=256)
-    if not counts[255]:
-        return data, ()
-    if not counts[1:255].any():
-        text = "The mask has the values 0 and 255 only: 255 is read as class 1."
-        return (data == 255).astype(np.uint8), (Finding("BINARY_MASK", text),)
-    inside = counts[1:].sum()
-    between = int((counts[1:] > 0).sum())
-    if between > 8 and counts[224:].sum() >= 0.7 * inside and counts[32:224].sum() <= 0.2 * inside:
-        text = (
-            f"The mask has {between} values between 0 and 255, as scaling or JPEG leaves them: from 128 up is class 1."
-        )
-        return (data >= 128).astype(np.uint8), (Finding("SOFT_MASK", text),)
-    return data, ()
-
-
-def classes_in(data: Array, known: Sequence[ClassInfo] = ()) -> tuple[ClassInfo, ...]:
-    """The known classes, and a numbered one for each further value."""
-    by_value = {c.value: c for c in known}
-    small = data.dtype.itemsize <= 2
-    used = np.flatnonzero(np.bincount(data.ravel())) if small and data.size else np.unique(data)
-    for value in used.tolist():
-        if value and value not in by_value:
-            by_value[value] = ClassInfo.numbered(value)
-    return tuple(by_value[v] for v in sorted(by_value))
+    return class_values(open_slices(path, values=True)(0), path.name, legend)
 
 
 def _restore(
     data: Array, found: Series, sidecar: Sidecar, damaged: frozenset[int]
 ) -> tuple[Array, tuple[frozenset[int]] | None, tuple[Finding, ...]]:
     """Put slices back to where they were, and name the missing ones; None when the sidecar does not fit the files."""
-    if found.kind == "file" and found.source.is_file():
-        if sidecar.slices == found.count and sidecar.geometry.ndim == data.ndim:
+    if found.kind == "file" and found.source == found.files[0]:
+        if sidecar.slices == found.count and (sidecar.geometry is None or sidecar.geometry.ndim == data.ndim):
             return data, (damaged | frozenset(sidecar.missing),), ()
         return data, None, (_mismatch(f"{sidecar.slices} slices are expected, {found.count} are there"),)
     places = {name.lower(): z for z, name in enumerate(written_names(sidecar.names, sidecar.slices))}
@@ -211,7 +172,7 @@ def _restore(
     planes = data if data.ndim == 3 else data[np.newaxis]
     if unknown:
         return data, None, (_mismatch(f"{unknown[0]} is not among its slices"),)
-    if sidecar.geometry.ndim == 2:
+    if sidecar.geometry is not None and sidecar.geometry.ndim == 2:
         return planes[0], (frozenset(sidecar.missing),), ()
     whole = np.zeros((sidecar.slices, *planes.shape[1:]), planes.dtype)
     empty = set(range(sidecar.slices))

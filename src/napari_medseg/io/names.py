@@ -12,9 +12,11 @@ from pathlib import Path
 
 from natsort import natsort_keygen, ns
 
+from .format import known_suffix
+
 _natural = natsort_keygen(alg=ns.IGNORECASE | ns.PATH)
 _DIGITS = re.compile(r"\d+")
-_MASK = r"(?:mask|masks|seg|segmentation|label|labels)"
+_MASK = r"(?:masks?|msk|seg|segmentation|labels?|labelmap|gt|ground_?truth|truth|annotations?|manual)"
 _MASK_NAME = re.compile(rf"^(?:{_MASK}[_\- .]+(?P<after>.+)|(?P<before>.+)[_\- .]+{_MASK})$", re.IGNORECASE)
 
 
@@ -30,15 +32,18 @@ class Group:
         In the order people count.
     numbers
         Of each file; empty when the names do not count anything.
+    title
+        For people, where the files tell more than their names.
     """
 
     label: str
     files: tuple[Path, ...]
     numbers: tuple[int, ...] = ()
+    title: str = ""
 
 
 def stem_of(path: Path | str) -> str:
-    """File name without its suffix; ``a.ome.tif`` is ``a``."""
+    """File name without its suffix; ``a.nii.gz`` and ``a.ome.tif`` are ``a``."""
     return _stem(path.name if isinstance(path, Path) else Path(path).name)
 
 
@@ -55,13 +60,14 @@ def _order(name: str) -> tuple[object, str]:
 
 @lru_cache(maxsize=2**15)
 def _stem(name: str) -> str:
-    whole = next((s for s in (".ome.tif", ".ome.tiff") if name.lower().endswith(s)), None)
-    return name[: -len(whole)] if whole else Path(name).stem
+    suffix = known_suffix(name)
+    return name[: -len(suffix)] if suffix.count(".") > 1 else Path(name).stem
 
 
 def masked_stem(path: Path | str) -> str | None:
     """The name that a mask belongs to (``7`` for ``7_mask.tif`` and ``mask_7.png``), or None."""
-    found = _MASK_NAME.match(stem_of(path))
+    # ``7.seg.nrrd`` is called a mask by its suffix.
+    found = _MASK_NAME.match(stem_of(path)) or _MASK_NAME.match(Path(path).stem)
     return (found["after"] or found["before"]) if found else None
 
 
@@ -147,5 +153,5 @@ def _pattern(group: Group) -> str:
         index += 1
         return found.group() if len({row[index] for row in rows}) == 1 and len(rows) > 1 else "#"
 
-    path = group.files[0]
-    return _DIGITS.sub(replace, stem_of(path)) + path.suffix
+    name, stem = group.files[0].name, stem_of(group.files[0])
+    return _DIGITS.sub(replace, stem) + name[len(stem) :]

@@ -1,28 +1,45 @@
-"""Images and masks that belong together, for training and evaluation."""
+"""Images and masks that belong together, for training and evaluation: which they are."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
+from napari_medseg.core import InputError
 
-from napari_medseg.core import Finding, Image, InputError, Labels
-
-from .masks import classes_in, mask_values, read_labels, settle_values
 from .names import in_order, masked_stem, stem_of
-from .reading import read
+from .outlines.placing import outline_files
+from .pairing import Matched, describe_match, match_names
 from .series import find_series, image_files
-from .sidecar import read_sidecar
+from .tables import is_table, read_table
 
 
 @dataclass(frozen=True)
 class FilePair:
-    """An image and its mask: two files, or a folder of slices and the folder of its masks."""
+    """An image and its mask: two files, or a folder of slices and the folder of its masks.
+
+    Attributes
+    ----------
+    parts
+        Name and place of each class's own mask, where every class has one (``left``, ``right``); ``mask`` is then the
+        folder that they lie in.
+    group
+        What it is held out together with, such as a patient, where a table says so.
+    how
+        Why they were put together, in words.
+    """
 
     image: Path
     mask: Path
+    parts: tuple[tuple[str, Path], ...] = ()
+    group: str = ""
+    how: str = ""
+
+    @property
+    def masks(self) -> tuple[Path, ...]:
+        """Where its masks lie."""
+        return tuple(path for _, path in self.parts) or (self.mask,)
 
 
 class Pairs(list[FilePair]):
@@ -34,13 +51,15 @@ class Pairs(list[FilePair]):
 
 
 def match_pairs(images: str | Path, masks: str | Path) -> Pairs:
-    """Match images and masks by name: equal stems, ``NAME_mask`` or ``mask_NAME``.
+    """Match images and masks by name: equal stems, ``NAME_mask``, ``mask_NAME``, or ``volume-7`` and ``seg-7``.
 
     Parameters
     ----------
     images, masks
         Two files; two folders of files; a folder of slices and the folder of masks of some of them, which make one
-        pair; two folders of equally named folders; or twice the same folder, with masks beside the images.
+        pair; a folder of images and one with a folder of masks for each class (``left`` and ``right``); two folders of
+        equally named folders; twice the same folder, with masks beside the images; or a table (CSV) of image and mask
+        paths and the folder below which these are.
 
     Returns
     -------
@@ -56,147 +75,129 @@ def match_pairs(images: str | Path, masks: str | Path) -> Pairs:
     for path in (images, masks):
         if not path.exists():
             raise InputError(f"{path} does not exist.", "Check how the path is spelled.")
+    if is_table(images):
+        return _match_rows(images, masks if masks.is_dir() else masks.parent)
     if images.is_file() and masks.is_file():
-        return Pairs([FilePair(images, masks)])
+        return Pairs([FilePair(images, masks, how="given together")])
     if images.is_file() or masks.is_file():
         file, folder = (images, masks) if images.is_file() else (masks, images)
         if find_series(folder).kind == "series":
-            return Pairs([FilePair(images, masks)])
+            return Pairs([FilePair(images, masks, how="given together")])
         raise InputError(f"{file.name} is a file and {folder.name} is a folder.", "Give two files or two folders.")
     if not image_files(images):
         return _match_folders(images, masks)
+    if not mask_files(images, masks) and len(classes := _folders_in(masks)) > 1:
+        return _match_classes(images, masks, classes)
+    return _match_files(images, masks)
+
+
+def list_masks(images: Path, masks: Path) -> list[Path]:
+    """Files of masks that a pair of paths may lead to, whether they match or not."""
+    try:
+        if is_table(images):
+            rows = read_table(images, masks if masks.is_dir() else masks.parent)
+            return [row.mask for row in rows if not row.problem]
+        if masks.is_file():
+            return [masks]
+        files = mask_files(images, masks)
+        below = [p for folder in _folders_in(masks) for p in image_files(folder)]
+        below = [p for p in below if masked_stem(p) is not None] or below
+    except InputError:  # told when they are matched
+        return []
+    return files or below
+
+
+def mask_files(images: Path, masks: Path) -> list[Path]:
+    """Files of masks, or of outlines where there are none; beside their images, those that are named as masks."""
+    files = image_files(masks)
+    own = [p for p in files if masked_stem(p) is not None] if _same(images, masks) else files
+    return own or outline_files(masks)
+
+
+def match_folder(images: Path, masks: Path, names: Sequence[str]) -> Matched:
+    """Which file of a folder of masks belongs to which of the images (file names) of another."""
+    return match_names(names, mask_files(images, masks))
+
+
+def _match_files(images: Path, masks: Path) -> Pairs:
     found = find_series(images)
-    by_stem, wrong = _masks_by_stem(images, masks)
-    missing = [p for p in found.files if _partner(p, by_stem) is None]
-    if found.kind == "series" and _are_slices(masks, found.files, by_stem):
-        stems = {stem_of(p).lower() for p in found.files}
-        stray = {p: "No slice belongs to this mask." for s, p in by_stem.items() if s not in stems}
-        by_order = len(missing) == len(found.files)
-        slices = {} if by_order else dict.fromkeys(missing, "This slice has no mask; it is left out.")
-        return Pairs([FilePair(images, masks)], {**slices, **({} if by_order else stray), **wrong})
-    pairs = [FilePair(p, by_stem[stem_of(p).lower()]) for p in found.files if p not in missing]
-    used = {pair.mask for pair in pairs}
-    unmatched = {p: f"No mask is called {stem_of(p)}, {stem_of(p)}_mask or mask_{stem_of(p)}." for p in missing}
-    unmatched |= {p: "No image belongs to this mask." for p in by_stem.values() if p not in used} | wrong
+    matched = match_folder(images, masks, [p.name for p in found.files])
+    missing = [p for p in found.files if p.name not in matched.masks]
+    if found.kind == "series" and (matched.masks or len(mask_files(images, masks)) == len(found.files)):
+        if not matched.masks:
+            return Pairs([FilePair(images, masks, how="by order: their names differ")], matched.wrong)
+        slices = dict.fromkeys(missing, "This slice has no mask; it is left out.")
+        stray = dict.fromkeys(matched.stray, "No slice belongs to this mask.")
+        return Pairs([FilePair(images, masks, how="slice by slice")], {**slices, **stray, **matched.wrong})
+    pairs = [
+        FilePair(p, mask, how=describe_match(p.name, mask)) for p in found.files if (mask := matched.masks.get(p.name))
+    ]
     if not pairs:
         raise InputError(
             f"No mask in {masks} belongs to an image in {images}.",
             "Name each mask as its image, or NAME_mask, or mask_NAME.",
         )
-    return Pairs(pairs, unmatched)
+    unmatched = {p: f"No mask is called {stem_of(p)}, {stem_of(p)}_mask or mask_{stem_of(p)}." for p in missing}
+    unmatched |= dict.fromkeys(matched.stray, "No image belongs to this mask.")
+    return Pairs(pairs, unmatched | matched.wrong)
 
 
-def read_pair(image_path: str | Path, mask_path: str | Path) -> tuple[Image, Labels, tuple[int, ...]]:
-    """Read an image and its masks, slice on slice.
-
-    Masks in a folder belong to the slices of their names, so a mask folder may hold a few of the slices; stacks in one
-    file fit slice by slice. Labels have the length, names and geometry of the image: slices without a mask are zeros
-    and in ``missing``.
-
-    Returns
-    -------
-    image, labels, slices
-        ``slices`` are the indices that have a mask and can be read.
-
-    Raises
-    ------
-    InputError
-        If a mask belongs to no slice, or size or number of slices differ.
-    """
-    image_path, mask_path = Path(image_path), Path(mask_path)
-    image = read(image_path)
-    if mask_path.is_dir() and image_path.is_dir() and image.is_stack:
-        labels = _by_slice(image, image_path, mask_path)
-    else:
-        labels = read_labels(mask_path)
-        if image.is_stack and len(image) == 1 and not labels.is_stack:
-            labels = replace(labels, data=labels.data[np.newaxis], geometry=image.geometry, names=())
-        if tuple(labels.data.shape) != image.shape:
-            raise InputError(
-                f"{mask_path.name} has {_sized(tuple(labels.data.shape))}, its image {image_path.name}"
-                f" {_sized(image.shape)}.",
-                "A mask has exactly the size of its image.",
-            )
-    labels = replace(labels, geometry=image.geometry, names=image.names)
-    slices = tuple(z for z in range(len(image)) if z not in labels.missing and z not in image.missing)
-    if not slices:
-        raise InputError(f"No slice of {image_path.name} has a mask in {mask_path.name}.")
-    return image, labels, slices
-
-
-def _by_slice(image: Image, image_folder: Path, mask_folder: Path) -> Labels:
-    by_stem, wrong = _masks_by_stem(image_folder, mask_folder)
-    if wrong:
-        raise InputError(f"{next(iter(wrong)).name}: {next(iter(wrong.values()))}", "Keep one mask per slice.")
-    places = {stem_of(name).lower(): z for z, name in enumerate(image.names)}
-    stray = [p for stem, p in by_stem.items() if stem not in places]
-    if not any(stem in places for stem in by_stem):
-        labels = read_labels(mask_folder)
-        if labels.data.shape == image.shape and image_folder != mask_folder and labels.is_stack:
-            note = Finding("MATCHED_BY_ORDER", "Masks and slices have other names: they were matched by their order.")
-            return replace(labels, findings=(*labels.findings, note))
-    if stray:
+def _match_classes(images: Path, masks: Path, folders: Sequence[Path]) -> Pairs:
+    """Each folder below ``masks`` holds the masks of one class; an image counts when it has one of every class."""
+    found = find_series(images)
+    names = [p.name for p in found.files]
+    matched = [match_folder(images, folder, names) for folder in folders]
+    titles = [_title(folder.name) for folder in folders]
+    if not any(one.masks for one in matched):
         raise InputError(
-            f"{stray[0].name} belongs to no slice of {image_folder.name}.",
-            "Name each mask as its slice, or take it out.",
+            f"No mask below {masks} belongs to an image in {images}.", "Name each mask as its image, or NAME_mask."
         )
-    sidecar = read_sidecar(mask_folder) if mask_folder != image_folder else None
-    none = set(sidecar.missing) if sidecar and sidecar.slices == len(image) else set()
-    planes = {places[stem]: mask_values(path) for stem, path in by_stem.items() if places[stem] not in none}
-    for z, plane in planes.items():
-        if plane.shape != image.shape[1:]:
-            raise InputError(
-                f"The mask of {image.names[z]} has {_sized(plane.shape)}, the slice {_sized(image.shape[1:])}.",
-                "A mask has exactly the size of its image.",
-            )
-    dtype = np.result_type(*planes.values()) if planes else np.dtype(np.uint8)
-    data = np.zeros(image.shape, dtype)
-    for z, plane in planes.items():
-        data[z] = plane
-    known = sidecar.classes if sidecar else ()
-    data, findings = settle_values(data, keep=any(c.value == 255 for c in known))
-    return Labels(
-        data=data, classes=classes_in(data, known), geometry=image.geometry, names=image.names, source=mask_folder,
-        findings=findings, missing=frozenset(range(len(image))) - planes.keys(),
-    )  # fmt: skip
-
-
-def _masks_by_stem(images: Path, masks: Path) -> tuple[dict[str, Path], dict[Path, str]]:
-    """Mask files by the stem of their image, and those that cannot be told."""
-    files = image_files(masks)
-    if _same(images, masks):
-        files = [p for p in files if masked_stem(p) is not None]
-    stems = {stem_of(p).lower() for p in image_files(images)}
-    found: dict[str, Path] = {}
-    wrong: dict[Path, str] = {}
-    for path in files:
-        own = stem_of(path).lower()
-        stem = (masked_stem(path) or own).lower()
-        if not _same(images, masks) and own in stems:
-            stem = own
-        if stem in found:
-            wrong[path] = f"{found[stem].name} is a mask of the same image."
+    result = Pairs()
+    for one in matched:
+        result.unmatched |= dict.fromkeys(one.stray, "No image belongs to this mask.") | one.wrong
+    whole = []
+    for path in found.files:
+        lacking = [f.name for f, one in zip(folders, matched, strict=True) if path.name not in one.masks]
+        if not lacking:
+            whole.append(path)
         else:
-            found[stem] = path
-    return found, wrong
+            result.unmatched[path] = f"It has no mask in {' and '.join(lacking)}; it is left out."
+    how = f"a mask of each of {', '.join(titles)}"
+    if found.kind == "series" and whole:
+        result.append(FilePair(images, masks, tuple(zip(titles, folders, strict=True)), how=how))
+        return result
+    for path in whole:
+        own = [one.masks[path.name] for one in matched]
+        result.append(FilePair(path, masks, tuple(zip(titles, own, strict=True)), how=how))
+    return result
 
 
-def _partner(image: Path, by_stem: dict[str, Path]) -> Path | None:
-    return by_stem.get(stem_of(image).lower())
-
-
-def _are_slices(masks: Path, files: Sequence[Path], by_stem: dict[str, Path]) -> bool:
-    """Whether the masks are those of one series: by name, or as many in the same order."""
-    return any(_partner(p, by_stem) for p in files) or len(image_files(masks)) == len(files)
+def _match_rows(table: Path, root: Path) -> Pairs:
+    result = Pairs()
+    seen: dict[Path, int] = {}
+    for row in read_table(table, root):
+        if row.problem:
+            result.unmatched[root / f"row {row.number}"] = row.problem
+        elif row.image in seen:
+            result.unmatched[row.mask] = f"Row {row.number}: row {seen[row.image]} names the same image."
+        else:
+            seen[row.image] = row.number
+            result.append(FilePair(row.image, row.mask, group=row.group, how=f"row {row.number} of {table.name}"))
+    if not result:
+        reason = next(iter(result.unmatched.values()), "")
+        raise InputError(
+            f"No row of {table.name} names an image and a mask that are there. {reason}",
+            "Give the folder that its paths start from: --data TABLE.csv FOLDER.",
+        )
+    return result
 
 
 def _match_folders(images: Path, masks: Path) -> Pairs:
     """Equally named folders within two folders."""
-    folders = in_order([p for p in images.iterdir() if p.is_dir() and not p.name.startswith(".") and image_files(p)])
     result = Pairs()
-    for folder in folders:
+    for folder in _folders_in(images):
         other = masks / folder.name
-        if other.is_dir() and image_files(other):
+        if other.is_dir() and mask_files(folder, other):
             found = match_pairs(folder, other)
             result.extend(found)
             result.unmatched |= found.unmatched
@@ -207,10 +208,19 @@ def _match_folders(images: Path, masks: Path) -> Pairs:
     return result
 
 
+def _folders_in(folder: Path) -> list[Path]:
+    """Folders with images in a folder, in the order people count."""
+    return in_order([p for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".") and image_files(p)])
+
+
+def _title(name: str) -> str:
+    """Name of the class that a folder of masks holds: ``left`` of ``leftMask``."""
+    bare = masked_stem(name) or name
+    for word in ("masks", "mask", "labels", "label"):
+        if bare.lower().endswith(word) and len(bare) > len(word):
+            bare = bare[: -len(word)]
+    return bare.strip("_- .") or name
+
+
 def _same(first: Path, second: Path) -> bool:
     return first.resolve() == second.resolve()
-
-
-def _sized(shape: tuple[int, ...]) -> str:
-    text = f"{shape[-1]} x {shape[-2]} pixels"
-    return f"{shape[0]} slices of {text}" if len(shape) == 3 else text

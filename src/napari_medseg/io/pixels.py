@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
 from typing import Any, BinaryIO
@@ -32,6 +33,14 @@ _TURNS: dict[int, Callable[[Array], Array]] = {
     8: np.rot90,
 }
 """What makes the pixels upright, by EXIF orientation (CIPA DC-008, "Exif 2.32", 4.6.4)."""
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Keep what other libraries warn of in odd files from the terminal; one thread at a time."""
+    with _QUIET, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def on_white(pixels: Array) -> Array:
@@ -81,8 +90,7 @@ def open_pillow(path: Path, plugin: type[ImageFile], file: BinaryIO) -> tuple[Im
 
     Pillow warns of damaged EXIF, which says nothing about the pixels.
     """
-    with _QUIET, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with quietly():
         opened = plugin(file, str(path))
         turn = opened.getexif().get(_ORIENTATION, 1) if opened.format in ("JPEG", "MPO") else 1
     return opened, turn if turn in _TURNS else 1

@@ -18,6 +18,7 @@ from napari_medseg.core.image import Axes
 from .format import format_for
 from .pixels import is_grey
 from .series import Series, Source, find_series
+from .slices import open_slices
 
 
 def read(
@@ -64,7 +65,7 @@ def read(
     meaning = "RGB" if found.color else found.header.meaning if found.header.meaning not in ("", "RGB") else "grey"
     return Image(
         data=_lazy(found), axes=axes, geometry=geometry, names=found.names, meaning=meaning, source=found.source,
-        findings=findings, missing=frozenset(found.unreadable),
+        findings=findings, missing=frozenset(found.unreadable), windows=found.header.windows,
     )  # fmt: skip
 
 
@@ -105,11 +106,12 @@ def check_one(found: Series) -> None:
     by_code = {f.code: f for f in found.findings}
     if found.groups:
         labels = ", ".join(f"'{g.label}' ({len(g.files)})" for g in found.groups[:8])
+        labels = labels if found.kind != "file" else ", ".join(f"'{g.label}'" for g in found.groups[:8])
         raise InputError(
             f"{place} holds several series: {labels}.",
             f'Choose one with series="{found.groups[0].label}" (on the command line --series).',
         )
-    if "INCONSISTENT_SIZE" in by_code:
+    if "INCONSISTENT_SIZE" in by_code and len({h.shape for h in found.headers if h}) > 1:
         raise InputError(
             f"The {count} images in {place} are not one stack: {by_code['INCONSISTENT_SIZE'].message}",
             "Take out those that do not belong, or read them as a set of single images.",
@@ -135,7 +137,7 @@ class _Slices:
     def __init__(self, found: Series) -> None:
         header = found.header
         self._files = found.files
-        self._one_file = found.kind == "file"
+        self._whole = open_slices(found.files[0], found.part) if found.kind == "file" else None
         self._unreadable = found.unreadable
         self._grey = not found.color and header.meaning != "channels"
         self._slice = header.shape if found.channels == 1 else (*header.shape, found.channels)
@@ -155,8 +157,8 @@ class _Slices:
     def _load(self, z: int) -> npt.NDArray[Any]:
         if z in self._unreadable:
             return np.zeros(self._slice, self.dtype)
-        path = self._files[0] if self._one_file else self._files[z]
-        pixels = format_for(path).pixels(path, z if self._one_file else 0)
+        path = self._files[0] if self._whole else self._files[z]
+        pixels = self._whole(z) if self._whole else open_slices(path)(0)
         if self._grey and pixels.ndim == 3:
             if not is_grey(pixels):
                 raise InputError(
@@ -164,6 +166,8 @@ class _Slices:
                     "Read the series with color=True, or take this file out.",
                 )
             pixels = pixels[..., 0]
+        if np.can_cast(pixels.dtype, self.dtype):
+            pixels = pixels.astype(self.dtype, copy=False)
         if pixels.shape != self._slice or pixels.dtype != self.dtype:
             raise InputError(
                 f"{path.name} (slice {z}) is now {pixels.dtype} of shape {pixels.shape},"
@@ -174,6 +178,10 @@ class _Slices:
 
 
 def _lazy(found: Series) -> Any:
+    one = format_for(found.files[0]) if found.kind == "file" else None
+    if one and one.array and one.is_folder and not found.unreadable:  # lazy by itself, in chunks of its own
+        data = one.array(found.files[0], **({} if found.part is None else {"part": found.part}))
+        return data if found.is_stack else data[0]
     slices = _Slices(found)
     chunks = (1, *slices.shape[1:])
     meta = np.empty((0,) * slices.ndim, slices.dtype)

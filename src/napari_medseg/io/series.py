@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from pathlib import Path
@@ -13,15 +12,14 @@ import numpy as np
 
 from napari_medseg.core import Finding, Geometry, InputError
 
+from .arranging import Choice, choose_arranged, nested_files, with_space
 from .findings import about_files, about_numbers, about_others, about_spacing
-from .format import Header, format_for, is_known, read_header
+from .format import Header, format_for, is_folder_format, is_known, read_header
+from .looking import is_color, look_into
 from .names import Group, group_files, in_order, split_masks
-from .pixels import is_grey
 
 Source = str | Path | Sequence[str | Path]
 Kind = Literal["file", "series", "images"]
-
-_SAMPLES = 5
 
 
 @dataclass(frozen=True)
@@ -49,6 +47,10 @@ class Series:
         Masks lying beside the images, left out of them.
     findings
         What the user should know before opening it.
+    part
+        Which of the images in a file that holds several.
+    place
+        Where the whole stack lies, when its files tell that together.
     """
 
     kind: Kind
@@ -60,6 +62,8 @@ class Series:
     groups: tuple[Group, ...] = ()
     masks: tuple[Path, ...] = ()
     findings: tuple[Finding, ...] = ()
+    part: int | None = None
+    place: Geometry | None = None
 
     @property
     def header(self) -> Header:
@@ -88,17 +92,17 @@ class Series:
 
     @property
     def is_stack(self) -> bool:
-        return self.kind == "series" or (self.kind == "file" and self.header.slices > 1)
+        return self.kind == "series" or (self.kind == "file" and (self.header.slices > 1 or self.header.volume))
 
     @property
     def names(self) -> tuple[str, ...]:
         """File name of each slice; of a single image, its own; empty for a file of several slices."""
-        return tuple(p.name for p in self.files) if not (self.kind == "file" and self.is_stack) else ()
+        return tuple(p.name for p in self.files) if self.kind != "file" or self.count == 1 else ()
 
     @property
     def geometry(self) -> Geometry:
         """Of the whole image; where nothing tells how far slices lie, one pixel is taken and a finding says so."""
-        known = self.header.geometry
+        known = self.place or self.header.geometry
         if known.ndim == 3 and not self.is_stack:
             return Geometry(spacing=known.spacing[1:], unit=known.unit)
         if known.ndim == 2 and self.is_stack:
@@ -126,7 +130,9 @@ def find_series(source: Source, *, series: str | None = None, color: bool | None
     place, files, listed = _gather(source)
     _check_names(files)
     if len(files) == 1 and (listed or place == files[0]):
-        return _one_file(files[0], color)
+        return _one_file(files[0], color, series)
+    if choice := choose_arranged(place, files, series):
+        return _arranged(place, choice, color)
     masks: list[Path] = []
     others: list[Group] = []
     groups = [Group("", tuple(in_order(files)))]
@@ -137,7 +143,7 @@ def find_series(source: Source, *, series: str | None = None, color: bool | None
     chosen = in_order([p for g in groups for p in g.files])
     if len(chosen) == 1 and format_for(chosen[0]).stacks and (one := _stack_in(chosen[0], color)):
         return replace(one, masks=tuple(masks), findings=(*about_others([], others, masks), *one.findings))
-    headers, unreadable = _look(chosen)
+    headers, unreadable = look_into(chosen)
     if not any(headers):
         raise InputError(f"None of the {len(chosen)} images in {place.name} can be read: {unreadable[0]}")
     by_file = dict(zip(chosen, headers, strict=True))
@@ -154,7 +160,7 @@ def find_series(source: Source, *, series: str | None = None, color: bool | None
         findings += about_numbers(groups[0]) + about_spacing(headers)
     return Series(
         "images" if is_set else "series", place, tuple(chosen), tuple(headers), unreadable,
-        color=_is_color(chosen, headers, unreadable, color), groups=tuple(groups) if several else (),
+        color=is_color(chosen, headers, unreadable, color), groups=tuple(groups) if several else (),
         masks=tuple(masks), findings=tuple(findings),
     )  # fmt: skip
 
@@ -162,7 +168,8 @@ def find_series(source: Source, *, series: str | None = None, color: bool | None
 def image_files(folder: Path) -> list[Path]:
     """Files of a folder that a format reads; hidden ones, sidecars and thumbnails are not among them."""
     try:
-        return in_order([p for p in folder.iterdir() if not p.name.startswith(".") and is_known(p) and p.is_file()])
+        names = [p for p in folder.iterdir() if not p.name.startswith(".") and p.name != "DICOMDIR" and is_known(p)]
+        return in_order([p for p in names if p.is_file() or (is_folder_format(p) and p.is_dir())])
     except OSError as error:
         raise InputError(f"Folder {folder} cannot be listed ({error.strerror}).", "Check its rights.") from error
 
@@ -173,7 +180,7 @@ def _gather(source: Source) -> tuple[Path, list[Path], bool]:
         paths = [Path(p) for p in source]
         if not paths:
             raise InputError("No files were given.", "Choose at least one image.")
-        if len(paths) == 1 and paths[0].is_dir():
+        if len(paths) == 1:
             return _gather(paths[0])
         for path in paths:
             if not path.is_file():
@@ -181,8 +188,8 @@ def _gather(source: Source) -> tuple[Path, list[Path], bool]:
             format_for(path)
         return (paths[0] if len(paths) == 1 else paths[0].parent), paths, True
     path = Path(source)
-    if path.is_dir():
-        files = image_files(path)
+    if path.is_dir() and not is_folder_format(path):
+        files = image_files(path) or nested_files(path)
         if not files:
             kinds = sorted({p.suffix.lower() for p in path.iterdir() if p.suffix and p.is_file()})
             only = f", only {', '.join(kinds[:5])} files" if kinds else ""
@@ -204,8 +211,10 @@ def _check_names(files: Sequence[Path]) -> None:
             raise InputError(f"The name of {shown} is not valid text (UTF-8).", "Rename the file or folder.") from None
 
 
-def _one_file(path: Path, color: bool | None) -> Series:
+def _one_file(path: Path, color: bool | None, series: str | None = None) -> Series:
     header = read_header(path)
+    groups, part = _parts(path, series)
+    header = header if part is None else read_header(path, part)
     if len(header.broken) == header.slices:
         raise InputError(f"{path.name} is damaged ({header.broken[0]}).", "Copy it again from where it came from.")
     findings = list(header.findings)
@@ -219,8 +228,39 @@ def _one_file(path: Path, color: bool | None) -> Series:
     unreadable = dict(header.broken)
     return Series(
         "file", path, (path,), (header,), unreadable,
-        color=_is_color([path], [header], unreadable, color), findings=tuple(findings),
+        color=is_color([path], [header], unreadable, color), groups=groups, findings=tuple(findings), part=part,
     )  # fmt: skip
+
+
+def _arranged(place: Path, choice: Choice, color: bool | None) -> Series:
+    """The one series that was chosen; a set of pictures; or all series of which one must be chosen."""
+    files = [p for one in choice.series for p in one.files]
+    headers = [h for one in choice.series for h in one.headers]
+    one = with_space(choice.series[0])
+    several = len(choice.series) > 1
+    whole = len(files) == 1 and headers[0] is not None and (headers[0].slices > 1 or headers[0].volume)
+    findings = choice.findings if several else (*choice.findings, *one.findings)
+    if choice.groups:
+        findings = (*findings, *about_others(list(choice.groups), [], []))
+    unreadable = {} if several else one.unreadable
+    return Series(
+        "images" if several else "file" if whole else "series", place if several or not whole else files[0],
+        tuple(files), tuple(headers), unreadable, color=is_color(files, headers, unreadable, color),
+        groups=choice.groups, masks=choice.masks, findings=findings, part=None if several else one.part,
+        place=None if several else one.geometry,
+    )  # fmt: skip
+
+
+def _parts(path: Path, series: str | None) -> tuple[tuple[Group, ...], int | None]:
+    """The images in a file to choose from, if there are several, or which of them was chosen."""
+    one = format_for(path)
+    labels = one.parts(path) if one.parts else ()
+    if series is None or len(labels) < 2:
+        return (tuple(Group(label, (path,)) for label in labels) if len(labels) > 1 else ()), None
+    if series not in labels:
+        known = ", ".join(f"'{label}'" for label in labels[:8])
+        raise InputError(f"{path.name} holds no image '{series}'.", f"There are {known}.")
+    return (), labels.index(series)
 
 
 def _stack_in(path: Path, color: bool | None) -> Series | None:
@@ -247,42 +287,3 @@ def _choose(place: Path, groups: list[Group], files: list[Path], series: str | N
         known = ", ".join(f"'{g.label}'" for g in groups[:8])
         raise InputError(f"No files in {place.name} belong to the series '{series}'.", f"There are {known}.")
     return [Group(series, tuple(in_order(found)))], []
-
-
-def _look(files: list[Path]) -> tuple[list[Header | None], dict[int, str]]:
-    """Headers of all files, and why some cannot be read."""
-
-    def look(path: Path) -> Header | str:
-        try:
-            return read_header(path)
-        except InputError as error:
-            return str(error)
-
-    with ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(look, files))
-    unreadable = {z: h for z, h in enumerate(found) if isinstance(h, str)}
-    for z, h in enumerate(found):
-        if isinstance(h, Header) and len(h.broken) == h.slices:
-            unreadable[z] = f"{files[z].name} is damaged ({h.broken[0]})."
-    return [None if isinstance(h, str) else h for h in found], unreadable
-
-
-def _is_color(
-    files: list[Path], headers: Sequence[Header | None], unreadable: dict[int, str], color: bool | None
-) -> bool:
-    """Whether any of a few slices has unequal channels."""
-    rgb = [i for i, h in enumerate(headers) if h and h.channels == 3 and h.meaning != "channels"]
-    if color is not None or not rgb:
-        return bool(color) and bool(rgb)
-    if len(files) == 1 and (only := headers[0]):
-        places = [(0, z) for z in range(only.slices) if z not in unreadable]
-    else:
-        places = [(index, 0) for index in rgb if index not in unreadable]
-    for pick in sorted({round(i) for i in np.linspace(0, len(places) - 1, _SAMPLES)}) if places else ():
-        index, z = places[pick]
-        try:
-            if not is_grey(format_for(files[index]).pixels(files[index], z)):
-                return True
-        except InputError:  # told when this slice is read
-            continue
-    return False

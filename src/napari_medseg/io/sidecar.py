@@ -2,40 +2,66 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from napari_medseg.core import ClassInfo, Geometry, InputError, Labels
 
-from .names import stem_of
+from .format import Kept, is_folder_format
 
 _FOLDER_NAME = "classes.json"
 
 
 class Sidecar(BaseModel):
-    """What is kept; ``names`` are those of the source slices, ``missing`` the slices that hold no result."""
+    """What is kept; ``names`` are those of the source slices, ``missing`` the slices that hold no result.
+
+    ``classes`` and ``geometry`` are left out where the file of masks holds them itself. ``size`` is (Y, X) of a slice,
+    for outlines: their files need not tell it.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     version: int = 1
     classes: tuple[ClassInfo, ...] = ()
-    geometry: Geometry
+    geometry: Geometry | None = None
     names: tuple[str, ...] = ()
     missing: tuple[int, ...] = ()
-    slices: int = 1
+    slices: int
+    size: tuple[int, int] | None = None
 
     @classmethod
-    def of(cls, labels: Labels) -> Sidecar:
+    def of(cls, labels: Labels, keeps: Collection[Kept] = ()) -> Sidecar:
+        """What a file whose format ``keeps`` these things cannot hold of the labels."""
+        named = "classes" in keeps and "colors" in keeps
+        placed = _holds(keeps, labels.geometry)
         return cls(
-            classes=labels.classes, geometry=labels.geometry, names=labels.names,
-            missing=tuple(sorted(labels.missing)), slices=len(labels),
+            classes=() if named else labels.classes, geometry=None if placed else labels.geometry,
+            names=labels.names, missing=tuple(sorted(labels.missing)), slices=len(labels),
         )  # fmt: skip
+
+    @property
+    def is_needed(self) -> bool:
+        """Whether it holds more than names of slices, which nobody misses who has no files of them."""
+        return bool(self.classes or self.geometry or self.missing)
+
+
+def _holds(keeps: Collection[Kept], geometry: Geometry) -> bool:
+    """Whether a format that keeps these things holds all that a geometry says."""
+    turned = bool(geometry.origin or geometry.direction)
+    return (
+        geometry.known and "spacing" in keeps and ("orientation" in keeps or not turned)
+        and ("positions" in keeps or not geometry.positions)
+    )  # fmt: skip
 
 
 def sidecar_path(target: Path, *, folder: bool) -> Path:
-    """``classes.json`` in a folder of masks, ``NAME.classes.json`` beside a file of them."""
-    return target / _FOLDER_NAME if folder else target.with_name(f"{stem_of(target)}.{_FOLDER_NAME}")
+    """``classes.json`` in a folder of masks, ``a.nii.gz.classes.json`` beside a file of them.
+
+    With the suffix: masks may lie in several formats beside each other, of which each holds another part itself.
+    """
+    return target / _FOLDER_NAME if folder else target.with_name(f"{target.name}.{_FOLDER_NAME}")
 
 
 def read_sidecar(target: Path) -> Sidecar | None:
@@ -46,7 +72,7 @@ def read_sidecar(target: Path) -> Sidecar | None:
     InputError
         If it is there and makes no sense.
     """
-    path = sidecar_path(target, folder=target.is_dir())
+    path = sidecar_path(target, folder=target.is_dir() and not is_folder_format(target))
     if not path.is_file():
         return None
     try:

@@ -1,7 +1,8 @@
-"""Which pages of a TIFF are the slices of its first image, and whether their pixels are all there."""
+"""Which pages of a TIFF are the slices of an image in it."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,30 +16,34 @@ from napari_medseg.core import InputError
 _DEPTH = "ZIQRT"
 """Axes that count slices: depth, time, and tifffile's words for pages that do not say what they are."""
 
-_DAMAGE = (tifffile.TiffFileError, RuntimeError, ValueError, KeyError, IndexError)
+DAMAGE = (tifffile.TiffFileError, RuntimeError, ValueError, KeyError, IndexError, AssertionError,
+          ArithmeticError)  # fmt: skip
 """What the reader raises when the directory of a page is damaged."""
 
 _ALPHA = (1, 2)
 _MOST_CHANNELS = 4
-_DEFLATE = (5, 8, 32946)
-_DEFLATE_LIMIT = 1500
-"""Bytes that LZW and deflate pack into one at most, with room to spare."""
+_ASIDE = frozenset({"label", "label image", "macro", "macro image", "thumbnail", "thumbnail image", "overview", "map"})
+"""Names of pictures beside a slide, as scanners and converters call them."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """How the pages of the first image make up its slices.
+    """How the pages of an image make up its slices.
 
     Attributes
     ----------
     tiff, pages, page
-        The open file, the pages of its first image, and the first of them; the others have its shape and type.
+        The open file, the pages of the image, and the first of them; the others have its shape and type.
     shape
         (Y, X) of a slice.
     slices, channels
         Number of slices, and of channels that are pages of their own.
-    channels_first
-        Whether all slices of a channel come before those of the next.
+    start, step, channel_step
+        Page of the first slice and channel; pages from one slice to the next, and from one channel to the next.
+    axis
+        What the slices are, as the file says: ``Z`` depth, ``T`` time.
+    index
+        Number of the image among all in the file.
     samples
         Samples of a pixel within a page.
     offset
@@ -55,10 +60,14 @@ class Layout:
     pages: Any
     page: Any
     shape: tuple[int, int]
+    samples: int = 1
     slices: int = 1
     channels: int = 1
-    channels_first: bool = False
-    samples: int = 1
+    start: int = 0
+    step: int = 1
+    channel_step: int = 1
+    axis: str = "Z"
+    index: int = 0
     offset: int | None = None
     others: int = 0
     colormap: npt.NDArray[Any] | None = None
@@ -99,8 +108,7 @@ class Layout:
 
     def planes(self, z: int) -> list[int]:
         """Pages of slice ``z``, one per channel."""
-        step, start = (self.slices, z) if self.channels_first else (1, z * self.channels)
-        return [start + c * step for c in range(self.channels)]
+        return [self.start + z * self.step + c * self.channel_step for c in range(self.channels)]
 
     def decode(self, index: int) -> npt.NDArray[Any]:
         """Pixels of one page: (Y, X) or (Y, X, samples)."""
@@ -117,54 +125,133 @@ class Layout:
         return pixels.astype(dtype.newbyteorder("="), copy=False)
 
 
-def lay_out(path: Path, tiff: tifffile.TiffFile) -> Layout:
-    """Make out slices and channels of the first image in a file.
+def lay_out(path: Path, tiff: tifffile.TiffFile, part: int = 0) -> Layout:
+    """Make out slices and channels of an image in a file: of the only one, or of number ``part`` of `list_parts`.
 
     Raises
     ------
     InputError
         If it has other axes than slices and channels, or values that are no numbers to show.
     """
-    page: Any = tiff.pages.first
+    first: Any = tiff.pages.first
+    if not (tiff.is_imagej or tiff.is_ome or tiff.is_shaped) and len(tiff.pages) == 1:
+        return Layout(tiff, tiff.pages, first, *_check_page(path, first), colormap=first.colormap)
+    try:
+        parts = _find_parts(tiff)
+    except DAMAGE:
+        shape, samples = _check_page(path, first)
+        whole = _whole_pages(tiff)
+        if not whole:
+            raise
+        return Layout(tiff, whole, first, shape, samples, slices=len(whole), colormap=first.colormap, is_cut=True)
+    if not 0 <= part < len(parts):
+        raise InputError(f"{path.name} holds {len(parts)} images, no number {part + 1}.")
+    index, time = parts[part]
+    series = tiff.series[index]
+    page = series.keyframe
+    shape, samples = _check_page(path, page)
+    if _are_pages(tiff):
+        return Layout(tiff, tiff.pages, page, shape, samples, slices=len(tiff.pages), colormap=page.colormap)
+    sizes = _counted_axes(tiff, series)
+    steps = {axis: math.prod([*sizes.values()][n + 1 :]) for n, axis in enumerate(sizes)}
+    depth = [a for a in sizes if a in _DEPTH and (time is None or a != "T")]
+    if len(depth) > 1 or sizes.keys() - {*_DEPTH, "C"} or ("C" in sizes and samples > 1):
+        raise InputError(
+            f"{path.name} has the axes {series.axes.upper()} of {' x '.join(map(str, series.shape))};"
+            " only slices and channels can be read.",
+            "Save one time point or position at a time.",
+        )
+    axis = depth[0] if depth else "Z"
+    return Layout(
+        tiff, series.pages, page, shape, samples,
+        slices=sizes.get(axis, 1),
+        channels=sizes.get("C", 1),
+        start=(time or 0) * steps.get("T", 0),
+        step=steps.get(axis, 1),
+        channel_step=steps.get("C", 1),
+        axis=axis,
+        index=index,
+        offset=series.dataoffset if np.dtype(page.dtype).kind != "b" else None,
+        others=0 if tiff.is_ome else len({i for i, _ in _all_parts(tiff)}) - 1,
+        colormap=page.colormap,
+    )  # fmt: skip
+
+
+def list_parts(tiff: tifffile.TiffFile) -> tuple[str, ...]:
+    """Names of the images and time points that can be read by themselves; empty when there is one only.
+
+    Of files that are no OME-TIFF the further images are left out: nothing says what they are.
+    """
+    try:
+        parts = _find_parts(tiff)
+    except DAMAGE:
+        return ()
+    if len(parts) < 2:
+        return ()
+    names = [str(s.name or "").strip() for s in tiff.series]
+    known = len({names[i] for i, _ in parts}) == len({i for i, _ in parts}) and all(names[i] for i, _ in parts)
+    labels = []
+    for index, time in parts:
+        name = names[index] if known else f"image {index + 1}"
+        alone = len({i for i, _ in parts}) == 1
+        labels.append(name if time is None else f"time {time + 1}" if alone else f"{name} time {time + 1}")
+    return tuple(labels)
+
+
+def _find_parts(tiff: tifffile.TiffFile) -> list[tuple[int, int | None]]:
+    """Number of the image in the file and of its time point, for each that can be read by itself."""
+    parts = _all_parts(tiff)
+    return parts if tiff.is_ome else [p for p in parts if p[0] == parts[0][0]]
+
+
+def _all_parts(tiff: tifffile.TiffFile) -> list[tuple[int, int | None]]:
+    """Levels of pyramids are no images, nor are the pictures of a slide's label and of the whole glass."""
+    images = [n for n, s in enumerate(tiff.series) if not _is_aside(s)] or [0]
+    if not tiff.is_ome:
+        images = [images[0], *(n for n in images[1:] if not _is_level(tiff.series[n], tiff.series[images[0]]))]
+    parts: list[tuple[int, int | None]] = []
+    for index in images:
+        sizes = _counted_axes(tiff, tiff.series[index])
+        split = "T" in sizes and any(a in sizes for a in _DEPTH if a != "T")
+        parts += [(index, time) for time in range(sizes["T"])] if split else [(index, None)]
+    return parts
+
+
+def _counted_axes(tiff: tifffile.TiffFile, series: Any) -> dict[str, int]:
+    """Axes that count pages, outermost first, with their lengths."""
+    sizes: dict[str, int] = {}
+    for axis, n in zip(series.axes.upper(), series.shape, strict=True):
+        if axis not in "YXS" and n > 1:
+            sizes[axis if axis not in sizes else f"second {axis}"] = int(n)
+    if not tiff.is_ome and [*sizes] == ["C"] and sizes["C"] > _MOST_CHANNELS:
+        return {"Z": sizes["C"]}  # ImageJ calls a plain stack channels
+    return sizes
+
+
+def _is_aside(series: Any) -> bool:
+    page = series.keyframe
+    said = str(page.description or "").splitlines()[1:2] if str(page.description or "").startswith("Aperio") else []
+    names = {str(series.name or "").strip().lower(), *(line.split(" ")[0].lower() for line in said)}
+    return bool(page.is_subifd or page.is_reduced or names & _ASIDE)
+
+
+def _is_level(series: Any, first: Any) -> bool:
+    """Whether pages that nothing calls a level are one all the same: tiled, smaller, of the same proportions."""
+    small, large = series.keyframe, first.keyframe
+    if not (small.is_tiled and large.is_tiled and small.imagewidth < large.imagewidth):
+        return False
+    width = small.imagelength * large.imagewidth / large.imagelength
+    return bool(abs(width - small.imagewidth) <= max(2, 0.01 * small.imagewidth))
+
+
+def _check_page(path: Path, page: Any) -> tuple[tuple[int, int], int]:
+    """(Y, X) and samples of a page of numbers."""
     dtype = None if page.dtype is None else np.dtype(page.dtype)
     if dtype is None or dtype.kind not in "buif" or not page.imagelength or not page.imagewidth:
         raise InputError(f"{path.name} holds no grey or colour pixels ({dtype}).", "Export it as 8 or 16 bit TIFF.")
     if page.photometric == tifffile.PHOTOMETRIC.SEPARATED:
         raise InputError(f"{path.name} is a CMYK image.", "Export it as RGB.")
-    shape = (int(page.imagelength), int(page.imagewidth))
-    samples = int(page.samplesperpixel)
-    if not (tiff.is_imagej or tiff.is_ome or tiff.is_shaped) and len(tiff.pages) == 1:
-        return Layout(tiff, tiff.pages, page, shape, samples=samples, colormap=page.colormap)
-    try:
-        series = tiff.series[0]
-    except _DAMAGE:
-        whole = _whole_pages(tiff)
-        if not whole:
-            raise
-        return Layout(tiff, whole, page, shape, slices=len(whole), samples=samples, colormap=page.colormap, is_cut=True)
-    if _are_pages(tiff):
-        return Layout(tiff, tiff.pages, page, shape, slices=len(tiff.pages), samples=samples, colormap=page.colormap)
-    axes, sizes = series.axes.upper(), tuple(int(n) for n in series.shape)
-    before = [(a, n) for a, n in zip(axes, sizes, strict=True) if a not in "YXS" and n > 1]
-    depth = [n for a, n in before if a in _DEPTH]
-    channels = [n for a, n in before if a == "C"]
-    if not depth and channels and channels[0] > _MOST_CHANNELS:  # ImageJ calls a plain stack channels
-        depth, channels = channels, []
-    if len(depth) > 1 or len(channels) > 1 or len(depth) + len(channels) < len(before) or (channels and samples > 1):
-        raise InputError(
-            f"{path.name} has the axes {axes} of {' x '.join(map(str, sizes))}; only slices and channels can be read.",
-            "Save one time point or position at a time.",
-        )
-    return Layout(
-        tiff, series.pages, page, shape,
-        slices=depth[0] if depth else 1,
-        channels=channels[0] if channels else 1,
-        channels_first=bool(channels) and before[0][0] == "C",
-        samples=samples,
-        offset=series.dataoffset if dtype.kind != "b" else None,
-        others=len(tiff.series) - 1,
-        colormap=page.colormap,
-    )  # fmt: skip
+    return (int(page.imagelength), int(page.imagewidth)), int(page.samplesperpixel)
 
 
 def _whole_pages(tiff: tifffile.TiffFile) -> list[Any]:
@@ -175,7 +262,7 @@ def _whole_pages(tiff: tifffile.TiffFile) -> list[Any]:
             page: Any = tiff.pages[index]
             if pages and (page.shape, page.dtype) != (pages[0].shape, pages[0].dtype):
                 break
-        except _DAMAGE:
+        except DAMAGE:
             break
         pages.append(page)
     return pages
@@ -186,52 +273,3 @@ def _are_pages(tiff: tifffile.TiffFile) -> bool:
     if tiff.is_imagej or tiff.is_ome or not 1 < len(tiff.series) == len(tiff.pages):
         return False
     return len({(s.shape, str(s.dtype)) for s in tiff.series}) == 1
-
-
-def broken_slices(layout: Layout, size: int, only: int | None = None) -> dict[int, str]:
-    """Slices whose strips or tiles are not all in a file of ``size`` bytes, with the reason."""
-    broken = {}
-    for z in range(layout.slices) if only is None else (only,):
-        for index in layout.planes(z):
-            if reason := _missing_part(layout, index, size):
-                broken[z] = reason
-    return broken
-
-
-def lost_pages(layout: Layout) -> bool:
-    """Whether the chain of pages ends in a page that is not in the file."""
-    tiff = layout.tiff
-    if layout.is_cut:
-        return True
-    if layout.slices * layout.channels == 1 and len(layout.pages) != 1:
-        return False
-    if layout.slices * layout.channels > len(layout.pages):  # their number is known without the pages
-        return False
-    end = tiff.pages.next_page_offset
-    if end is None:
-        return False
-    tiff.filehandle.seek(end)
-    return any(tiff.filehandle.read(tiff.tiff.offsetsize))
-
-
-def _missing_part(layout: Layout, index: int, size: int) -> str:
-    """Why the pixels of a page are not whole; empty when they are."""
-    plane = layout.plane_bytes
-    if index >= len(layout.pages):
-        whole = layout.offset is not None and layout.offset + (index + 1) * plane <= size
-        return "" if whole else "the file is cut off"
-    try:
-        part = layout.pages[index]
-    except _DAMAGE:
-        return "its directory is damaged"
-    offsets, counts = (part.dataoffsets, part.databytecounts) if part is not None else ((), ())
-    known = len(offsets) == len(counts) >= int(np.prod(layout.page.chunked)) and all(counts)
-    there = sum(counts)
-    kind = int(layout.page.compression)
-    most = there if kind == 1 else there * _DEFLATE_LIMIT if kind in _DEFLATE else plane
-    reasons = {
-        "parts of it were never written": not known,
-        "the file is cut off": any(start + n > size for start, n in zip(offsets, counts, strict=False)),
-        f"{there:,} bytes cannot hold its pixels": plane > most,
-    }
-    return next((reason for reason, is_so in reasons.items() if is_so), "")

@@ -13,9 +13,12 @@ import numpy as np
 from napari_medseg.core import Geometry, InputError, Labels, OutputError
 
 from .atomic import check_free, flush, temporary_folder, write_with_companion
-from .format import Format, format_for, formats
-from .masks import smallest_type, whole_numbers, written_names
+from .format import Format, format_for, formats, is_folder_format
+from .masks import written_names
+from .outlines.registry import is_outline_name
+from .outlines.writing import check_outlines_hold, write_outline_labels
 from .sidecar import Sidecar, read_sidecar, sidecar_path
+from .values import smallest_type, whole_numbers
 
 
 def write(target: str | Path, labels: Labels, *, overwrite: bool = False) -> None:
@@ -24,8 +27,8 @@ def write(target: str | Path, labels: Labels, *, overwrite: bool = False) -> Non
     Parameters
     ----------
     target
-        A name with a format's suffix is a file; one without, or an existing folder, is a folder of PNG masks named as
-        the source slices.
+        A name with a format's suffix is a file, of masks or of outlines; one without, or an existing folder, is a
+        folder of PNG masks named as the source slices.
     labels
         The labels; slices in ``labels.missing`` are recorded in the sidecar, and no PNG is written for them.
     overwrite
@@ -39,15 +42,18 @@ def write(target: str | Path, labels: Labels, *, overwrite: bool = False) -> Non
     target = Path(target)
     if 0 in labels.data.shape:
         raise OutputError(f"There are no labels to write to {target}: they have the shape {tuple(labels.data.shape)}.")
-    as_folder = target.is_dir() or not target.suffix
+    if is_outline_name(target) and not target.is_dir():
+        write_outline_labels(target, labels, overwrite=overwrite)
+        return
+    as_folder = (target.is_dir() or not target.suffix) and not is_folder_format(target)
     if not as_folder:
         try:
-            chosen = format_for(target)
+            chosen = format_for(target, writing=True)
         except InputError as error:
             raise OutputError(error.message, error.hint) from error
-        if target.is_dir():
+        if target.is_dir() and not chosen.is_folder:
             raise OutputError(f"{target} is a folder, not a file.", "Choose another name.")
-    if target.is_dir() and target.suffix and _is_format(target):
+    if as_folder and target.is_dir() and target.suffix and _is_format(target):
         raise OutputError(f"{target} is a folder, though its name is that of a file.", "Choose another name.")
     labels = _compact(labels, limit=2**16 if as_folder or not chosen.stacks else 2**32)
     if as_folder:
@@ -64,7 +70,10 @@ def check_holds(target: Path, slices: int) -> None:
     OutputError
         Naming what can.
     """
-    chosen = format_for(target)
+    if is_outline_name(target):
+        check_outlines_hold(target, slices)
+        return
+    chosen = format_for(target, writing=True)
     if chosen.write is None:
         able = ", ".join(f.suffixes[-1] for f in formats() if f.write)
         raise OutputError(f"{chosen.title}s are not written, they would change the masks.", f"Choose {able}.")
@@ -80,9 +89,13 @@ def _write_one(target: Path, labels: Labels, chosen: Format, *, overwrite: bool)
         spacing, unit = labels.geometry.spacing[1:], labels.geometry.unit
         labels = replace(labels, data=labels.slice(0), geometry=Geometry(spacing=spacing, unit=unit))
     beside = sidecar_path(target, folder=False)
+    if target.is_dir() and overwrite and not beside.is_file():
+        raise OutputError(f"{target} is a folder that was not written as masks.", "Choose another name.")
     check_free(target, overwrite=overwrite)
     check_free(beside, overwrite=overwrite)
-    write_with_companion(target, lambda path: _call(chosen, path, labels), beside, _text_writer(Sidecar.of(labels)))
+    sidecar = Sidecar.of(labels, chosen.keeps)
+    describe = _text_writer(sidecar) if sidecar.is_needed or chosen.is_folder else None
+    write_with_companion(target, lambda path: _call(chosen, path, labels), beside, describe)
 
 
 def _write_folder(target: Path, labels: Labels, *, overwrite: bool) -> None:
@@ -139,7 +152,7 @@ def _move_into(folder: Path, target: Path, names: Sequence[str]) -> None:
 
 def _is_format(target: Path) -> bool:
     try:
-        format_for(target)
+        format_for(target, writing=True)
     except InputError:
         return False
     return True

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import lzma
 import re
+import struct
 import tarfile
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,6 +32,12 @@ PICKLES = (".pt", ".pth", ".ckpt", ".bin")
 
 _LARGEST = 4 * 2**30  # bytes of one file of a model; the largest encoders of timm have 2.6 GB
 _DENSEST = 100  # times that weights may shrink in an archive; they shrink by 1.1, a bomb by 1000
+
+_DAMAGE = (
+    zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, struct.error, EOFError, OSError, RuntimeError,
+    ValueError, LookupError, OverflowError,
+)  # fmt: skip
+"""What the readers of archives raise when one is damaged."""
 
 _CONVERT = (
     "Where it was made, save the weights alone: safetensors.torch.save_file(model.state_dict(), 'model.safetensors'), "
@@ -102,7 +111,7 @@ def unpacked(path: Path) -> Iterator[Path]:
             else:
                 with tarfile.open(path) as archive_tar:
                     _unpack(path.name, list(_tar_members(archive_tar, path.stat().st_size)), folder)
-        except (zipfile.BadZipFile, tarfile.TarError, EOFError, OSError, RuntimeError, NotImplementedError) as error:
+        except _DAMAGE as error:
             raise ModelError(f"{path.name} cannot be unpacked: {error}.", "Copy or download it again.") from error
         yield folder
 
@@ -186,8 +195,11 @@ def _read_pickle(path: Path) -> Any:
             "Install torch 2.10 or later, or use a .safetensors file.",
         )
     if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
+        try:
+            with zipfile.ZipFile(path) as archive:
+                names = archive.namelist()
+        except _DAMAGE as error:
+            raise ModelError(f"{path.name} is truncated or damaged.", "Copy or download the file again.") from error
         if any(n.endswith("constants.pkl") or "/code/" in n for n in names):
             raise ModelError(f"{path.name} is a TorchScript program, which is refused.", _CONVERT)
     try:

@@ -4,17 +4,67 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from napari_medseg.core import InputError
+import numpy as np
+
+from napari_medseg.core import ClassInfo, InputError, Labels
 
 from .options import TrainOptions
-from .run import Pair
-from .truth import Painted, paint
+from .run import Pair, TrainingRun
+from .truth import BACKGROUND, Painted, paint
 from .watch import Watch
 
+if TYPE_CHECKING:
+    from napari_medseg.io import FilePair
+    from napari_medseg.io.legend import Legend
 
-def gather(pairs: Sequence[Pair], options: TrainOptions, watch: Watch) -> list[Painted]:
+TOLD = ("UNREADABLE", "OVERLAP", "ONE_HOT_MASK", "MATCHED_BY_ORDER", "SIDECAR_MISMATCH")
+"""Findings about masks that may change what is learnt."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How the masks of a run become classes.
+
+    Attributes
+    ----------
+    legend
+        The colours of coloured masks; None leaves it to each mask.
+    merge
+        Whether all classes are taken as one.
+    background
+        Values that are no class, beside 0.
+    """
+
+    legend: Legend | None = None
+    merge: bool = False
+    background: tuple[int, ...] = ()
+
+
+def find_reading(run: TrainingRun, watch: Watch) -> Reading:
+    """How all masks of a run are read, those that only measure too; colours that nobody named are said.
+
+    Raises
+    ------
+    InputError
+        Masks are coloured pictures.
+    """
+    from napari_medseg.io.colors import find_legend
+    from napari_medseg.io.legend import Legend
+    from napari_medseg.io.pairs import list_masks
+
+    given = Legend(classes=run.classes, background=run.background_colors) if run.background_colors else None
+    files = [path for pair in (*run.pairs, *run.validation_pairs) for path in list_masks(pair.image, pair.labels)]
+    legend, findings = find_legend(files, given)
+    for finding in findings:
+        watch.say(finding.message)
+    ground = tuple(c.value for c in run.classes if c.name.lower() == BACKGROUND)
+    return Reading(legend, run.merge, ground)
+
+
+def gather(pairs: Sequence[Pair], options: TrainOptions, watch: Watch, reading: Reading = Reading()) -> list[Painted]:
     """Snapshots of all labelled slices of the pairs; files that cannot be read are left out and said.
 
     Of the options, the group and the value that does not count hold where a pair has none of its own.
@@ -26,15 +76,19 @@ def gather(pairs: Sequence[Pair], options: TrainOptions, watch: Watch) -> list[P
     """
     painted: list[Painted] = []
     unread: list[InputError] = []
-    for number, pair in expand(pairs, watch):
+    for number, found in expand(pairs, watch):
+        pair = pairs[number]
         try:
-            painted.extend(replace(one, pair=number) for one in read_painted(pair, options, watch))
+            # The patients of a table are held out as a whole, unless the user says by what to group.
+            group = pair.group or ("" if options.group else found.group)
+            chosen = pair.model_copy(update={"group": group})
+            painted.extend(replace(one, pair=number) for one in read_painted(found, chosen, options, watch, reading))
         except InputError as error:
             # Files of another size are a mistake of the user's and are refused; a damaged one is left out.
-            if not is_damage(error, pair):
+            if not is_damage(error, found):
                 raise
             unread.append(error)
-            watch.say(f"{pair.image.name} is left out: {error.message}")
+            watch.say(f"{found.image.name} is left out: {error.message}")
         watch.beat()
     if unread and not painted:
         raise unread[0]
@@ -43,7 +97,7 @@ def gather(pairs: Sequence[Pair], options: TrainOptions, watch: Watch) -> list[P
     return painted
 
 
-def is_damage(error: InputError, pair: Pair) -> bool:
+def is_damage(error: InputError, found: FilePair) -> bool:
     """Whether reading failed because a file is damaged, not because files do not fit."""
     from napari_medseg.io import find_series
     from napari_medseg.io.pixels import DamagedError
@@ -51,24 +105,29 @@ def is_damage(error: InputError, pair: Pair) -> bool:
     if isinstance(error, DamagedError):
         return True
     try:
-        for path in (pair.image, pair.labels):
+        for path in (found.image, *found.masks):
             find_series(path)
     except InputError:
         return True
     return False
 
 
-def read_painted(pair: Pair, options: TrainOptions, watch: Watch) -> list[Painted]:
+def read_painted(
+    found: FilePair, pair: Pair, options: TrainOptions, watch: Watch, reading: Reading = Reading()
+) -> list[Painted]:
+    """The labelled slices of one image of a pair; what is odd about its masks is said."""
     from napari_medseg.io import read_pair
 
-    image, labels, slices = read_pair(pair.image, pair.labels)
-    for finding in (*image.findings, *labels.findings):
-        if finding.code == "UNREADABLE":
+    image, labels, slices = read_pair(found, legend=reading.legend)
+    for finding in (*(f for f in image.findings if f.code == "UNREADABLE"), *labels.findings):
+        if finding.code in TOLD:
             watch.say(finding.message)
     chosen = slices if pair.slices is None else [z for z in pair.slices if z in slices]
     if pair.slices and not chosen:
-        raise InputError(f"None of the chosen slices of {pair.image.name} has a mask in {pair.labels.name}.")
+        raise InputError(f"None of the chosen slices of {found.image.name} has a mask in {found.mask.name}.")
     unlabelled = options.unlabelled if pair.unlabelled is None else pair.unlabelled
+    if reading.merge:
+        labels = merge(labels, {*reading.background, *([] if unlabelled is None else [unlabelled])})
     return [
         replace(
             one, group=pair.group or one.group, value_range=pair.range, unlabelled=unlabelled,
@@ -78,11 +137,20 @@ def read_painted(pair: Pair, options: TrainOptions, watch: Watch) -> list[Painte
     ]  # fmt: skip
 
 
-def expand(pairs: Sequence[Pair], watch: Watch) -> list[tuple[int, Pair]]:
-    """Folders become the pairs in them, with the number of the pair they come from; what has no partner is said."""
+def merge(labels: Labels, kept: set[int]) -> Labels:
+    """The same labels with one class for all of theirs; 0 and ``kept`` values stay, and classes named background."""
+    stay = kept | {0} | {c.value for c in labels.classes if c.name.lower() == BACKGROUND}
+    value = next(v for v in range(1, len(stay) + 2) if v not in stay)
+    data = np.where(np.isin(labels.data, sorted(stay)), labels.data, value).astype(labels.data.dtype)
+    left = tuple(c for c in labels.classes if c.value in stay)
+    return replace(labels, data=data, classes=(*left, ClassInfo.numbered(value)))
+
+
+def expand(pairs: Sequence[Pair], watch: Watch) -> list[tuple[int, FilePair]]:
+    """Images and masks in folders and tables, with the number of their pair; what has no partner is said."""
     from napari_medseg.io import match_pairs
 
-    expanded: list[tuple[int, Pair]] = []
+    expanded: list[tuple[int, FilePair]] = []
     for number, pair in enumerate(pairs):
         found = match_pairs(pair.image, pair.labels)
         reasons = Counter(found.unmatched.values())
@@ -91,6 +159,5 @@ def expand(pairs: Sequence[Pair], watch: Watch) -> list[tuple[int, Pair]]:
                 others = f" So it is for {reasons[reason] - 1} other files." if reasons[reason] > 1 else ""
                 watch.say(f"{path.name}: {reason}{others}")
                 reasons[reason] = 0
-        parts = (pair.model_copy(update={"image": one.image, "labels": one.mask}) for one in found)
-        expanded.extend((number, part) for part in parts)
+        expanded.extend((number, one) for one in found)
     return expanded

@@ -6,7 +6,10 @@ from strangers: sizes are checked before anything is unpacked or decoded, and no
 
 from __future__ import annotations
 
+import lzma
+import struct
 import zipfile
+import zlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +34,10 @@ MOST_BYTES = 16 * 2**20
 MOST_VALUES = 2**27
 
 _INDEX = "memory.json"
-_BROKEN = (OSError, ValueError, zipfile.BadZipFile, RuntimeError, NotImplementedError, KeyError, EOFError)
+_BROKEN = (
+    OSError, ValueError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, RuntimeError, LookupError,
+    EOFError, OverflowError,
+)  # fmt: skip
 
 T = TypeVar("T")
 

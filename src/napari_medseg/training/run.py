@@ -68,6 +68,11 @@ class TrainingRun(BaseModel):
         Of the new model; empty keeps the start's.
     classes
         Names of mask values, over those the masks bring along.
+    background_colors
+        Where masks draw the classes in their colours: the colours ``#rrggbb`` that are none. Empty where masks hold
+        numbers, or their colours are to be found.
+    merge
+        Whether all classes of the masks are taken as one.
     recall
         A model all of whose remembered slices train, beside the pairs; empty for none. With the first of its ancestors
         as ``start``, a model is trained anew on everything that was ever painted.
@@ -82,6 +87,8 @@ class TrainingRun(BaseModel):
     start: str = "femur-ct"
     name: str = ""
     classes: tuple[ClassInfo, ...] = ()
+    background_colors: tuple[str, ...] = ()
+    merge: bool = False
     recall: str = ""
     options: TrainOptions = TrainOptions()
     folder: Path | None = None
@@ -136,6 +143,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 Data = Sequence[tuple[str | Path, str | Path]]
+Classes = Mapping[int, str] | Mapping[str, str] | Iterable[ClassInfo | str]
 
 
 def train(
@@ -144,7 +152,7 @@ def train(
     model: str | Path = "femur-ct",
     name: str = "",
     report: Reporter = silent,
-    classes: Mapping[int, str] | Iterable[ClassInfo | str] = (),
+    classes: Classes = (),
     validation_data: Data = (),
     **settings: Any,
 ) -> ModelCard:
@@ -163,7 +171,8 @@ def train(
     report
         Told about every step; raising `Cancelled` stops, keeps the best so far and returns it.
     classes
-        Names of mask values: ``{1: "femur"}``, ``["1=femur"]`` or classes. One named ``background`` is background.
+        Names of mask values: ``{1: "femur"}``, ``["1=femur"]`` or classes; or of the colours that masks draw them in:
+        ``["#00ff00=gland", "blue=vessel"]``. One named ``background`` is background.
     validation_data
         Pairs that only measure; without them a share of ``data`` is held out.
     **settings
@@ -202,7 +211,7 @@ def plan_run(
     data: Data,
     model: str | Path = "femur-ct",
     name: str = "",
-    classes: Mapping[int, str] | Iterable[ClassInfo | str] = (),
+    classes: Classes = (),
     validation_data: Data = (),
 ) -> TrainingRun:
     """A run over pairs of paths, with the default options."""
@@ -214,8 +223,9 @@ def plan_run(
         tuple(Pair(image=Path(i).expanduser().absolute(), labels=Path(m).expanduser().absolute()) for i, m in part)
         for part in (data, validation_data)
     )
+    named, ground = name_colors(classes)
     return TrainingRun(
-        pairs=pairs, validation_pairs=validation, start=str(model), name=name, classes=name_classes(classes)
+        pairs=pairs, validation_pairs=validation, start=str(model), name=name, classes=named, background_colors=ground
     )
 
 
@@ -227,6 +237,27 @@ def recalling(run: TrainingRun, model: str, start: str = "") -> TrainingRun:
     card = read_card(find_model(model))
     root = start or lineage(card)[0].reference
     return run.model_copy(update={"recall": model, "start": root, "name": run.name or card.name})
+
+
+def name_colors(classes: Classes) -> tuple[tuple[ClassInfo, ...], tuple[str, ...]]:
+    """Classes of values as `name_classes` has them, or numbered as colours are named; then the background's colours.
+
+    Without colours the latter are empty; with them they are those named ``background``, else black.
+    """
+    chosen = [f"{key}={name}" for key, name in classes.items()] if isinstance(classes, Mapping) else [*classes]
+    texts = [one.partition("=") for one in chosen if isinstance(one, str)]
+    if all(key.strip().isdecimal() for key, _, _ in texts):
+        return name_classes(chosen), ()
+    from napari_medseg.io.legend import color_of, legend_of
+
+    colors = [(color_of(key), name.strip()) for key, _, name in texts]
+    if len(texts) < len(chosen) or not any(color for color, _ in colors):
+        return name_classes(chosen), ()
+    named = [(color, name) for color, name in colors if color and name]
+    if len(named) < len(colors):
+        raise InputError("Some of the classes do not name a colour.", "Write COLOUR=NAME for all: #00ff00=gland.")
+    legend = legend_of(named)
+    return legend.classes, legend.background
 
 
 def name_classes(classes: Mapping[int, str] | Iterable[ClassInfo | str]) -> tuple[ClassInfo, ...]:

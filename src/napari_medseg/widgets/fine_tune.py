@@ -14,6 +14,7 @@ from napari_medseg.training.options import TrainOptions
 
 from .curves import Curves
 from .empty_state import EmptyState, open_dock
+from .files_form import FilesForm
 from .fold import Fold
 from .job import Failure, describe_failure
 from .learn_from import LearnFrom
@@ -55,6 +56,7 @@ class FineTuneWidget(Dock):
         self.model, self.name, self.time = self.start.model, self.start.name, self.start.time
         self.learn = LearnFrom(self.viewer, self.model.value)
         self.pairs, self.accept = self.learn.pairs, self.learn.accept
+        self.files = FilesForm()
         self.options = OptionsForm(TrainOptions, exclude=_ELSEWHERE)
         self.panel = RunPanel(
             "Fine-tune",
@@ -68,7 +70,7 @@ class FineTuneWidget(Dock):
         self.after = Outcome()
         self.use, self.keep = self.after.use, self.after.keep
         fold = Fold("Options: steps, augmentation, loss", self.options, "Settings that rarely need a change")
-        for part in (self.learn, self.empty, self.start, fold, self.panel, self.curves, self.after):
+        for part in (self.learn, self.empty, self.files, self.start, fold, self.panel, self.curves, self.after):
             self.column.addWidget(part)
         self.curves.hide()
         self.after.hide()
@@ -81,11 +83,12 @@ class FineTuneWidget(Dock):
         self.empty.job.abandon()
         self.preview.stop()
         self.learn.close_down()
+        self.files.close_down()
         self.curves.close_down()
         self.viewer.events.theme.disconnect(self._recolor)
 
     def _connect(self) -> None:
-        for part in (self.learn, self.start, self.options):
+        for part in (self.learn, self.files, self.start, self.options):
             part.changed.connect(self._show_state)
         self.empty.follow(self.panel, self._show_anew)
         self.panel.clicked.connect(self._on_run)
@@ -115,7 +118,7 @@ class FineTuneWidget(Dock):
         if self.result is not None:
             return
         problem = self._find_problem()
-        blocked = bool(problem) or not rows
+        blocked = bool(problem) or not (rows or self.files.slices)
         text = problem if blocked else self._describe_start()
         if (blocked, text) == self._state:
             return  # what was told last, such as how a run ended, stays until something changes
@@ -127,12 +130,16 @@ class FineTuneWidget(Dock):
         self._show_state()
 
     def _describe_start(self) -> str:
-        slices = sum(len(pair.truth.slices) for pair in self._chosen)
+        slices = sum(len(pair.truth.slices) for pair in self._chosen) + self.files.slices
         card = self.model.value()
         start = name_start(card) if card else ""
         return f"Ready to learn from {count(slices, 'slice')}, starting from {start}."
 
     def _find_problem(self) -> str:
+        if self.files.looking:
+            return "Looking at the masks in the chosen files…"
+        if self.files.value() is not None:
+            return self.start.problem
         if not self.pairs.rows:
             return "" if self.empty.isVisibleTo(self) else "Segment an image first, or add a strokes layer and paint."
         if not self._chosen:
@@ -194,14 +201,15 @@ class FineTuneWidget(Dock):
         except Exception as error:
             self.panel.refuse(describe_failure(error))
             return
-        self._order = Order(tuple(snapshots), card, start, name, options, recall)
+        self._order = Order(tuple(snapshots), card, start, name, options, recall, self.files.value())
         self._learning = [(pair, hash_slices(pair.labels, pair.truth.slices)) for pair in pairs]
         self.result = None
         self.after.hide()
         self.curves.clear()
         self.curves.show()
         classes = {c.value: c for c in card.classes} | {c.value: c for pair in pairs for c in classes_of(pair.labels)}
-        self.preview.start(pairs[0].image, tuple(classes.values()), name)
+        if pairs:
+            self.preview.start(pairs[0].image, tuple(classes.values()), name)
         work = partial(_train, self._order, self.preview.ask)
         self.panel.start(work, f"Fine-tune {card.name}", "Preparing the labelled slices…")
 
@@ -225,7 +233,7 @@ class FineTuneWidget(Dock):
         if self._order is None:
             return
         held_out: dict[int, set[int]] = {i: set() for i in range(len(self._learning))}
-        for i, z in result.held_out:
+        for i, z in (one for one in result.held_out if one[0] in held_out):
             held_out[i].add(self._order.snapshots[i].in_layer(z, self._order.card.neighbours))
         for i, slices in held_out.items():
             corrections_of(self._learning[i][0].labels).set_held_out(sorted(slices))
@@ -255,7 +263,9 @@ class FineTuneWidget(Dock):
         name = f"{card.name} v{card.version}"
         kept = " The slices it learnt from stay as they are." if whole else ""
         self._learning = []
-        if image not in self.viewer.layers:
+        if image is None:
+            self.panel.tell(f"{name} is chosen. Open an image and segment it in the Segment dock.")
+        elif image not in self.viewer.layers:
             self.panel.tell(f"{name} is chosen, but its image was closed. Choose another in the Segment dock.")
         elif segment is None or not segment.segment(image, card.reference):
             self.panel.tell(f"{name} is chosen. The Segment dock is busy: segment again there when it is done.")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_medseg._layers import METADATA, class_colormap, class_features, classes_of
+from napari_medseg._layers import METADATA, class_colormap, class_features, classes_of, image_from_layer, part_of
 from napari_medseg.core import PALETTE, ClassInfo
 
 from .placing import find_seen, image_shape, place_part
@@ -93,13 +93,13 @@ def _add(
     truth: str,
 ) -> Any:
     start, shape = place
-    whole = shape == image_shape(image_layer)
     info: dict[str, Any] = {"image": image_layer.name, "truth": truth}
     names = image_layer.metadata.get(METADATA, {}).get("names")
     if names and len(image_shape(image_layer)) == 3:
         info["names"] = list(names[start[0] : start[0] + shape[0]])
-    if whole and "geometry" in (about := image_layer.metadata.get(METADATA, {})):
-        info["geometry"] = about["geometry"]
+    if "geometry" in image_layer.metadata.get(METADATA, {}):
+        geometry = part_of(image_from_layer(image_layer).geometry, start, shape)
+        info["geometry"] = geometry.model_dump(mode="json")
     highest = max((c.value for c in classes), default=1)
     layer = viewer.add_labels(
         np.zeros(shape, np.uint8 if highest < 255 else np.uint16),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,21 +10,21 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtGui import QDragEnterEvent, QDropEvent
 from qtpy.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QWidget
 
-from napari_medseg._layers import LayerDataTuple, image_layer_data, labels_layer_data
-from napari_medseg.core import Geometry, Progress, Reporter
+from napari_medseg._layers import LayerDataTuple, image_from_layer, lies_straight
+from napari_medseg.core import Image, MedsegError
 
 from .empty_state import open_dock
+from .findings_note import FindingsNote
 from .job import Failure, Job
 from .look import Dock, Rows, button, count, note, tighten
+from .opening import IMAGE, MASKS, OUTLINES, Found, Source, Wish, look, read_layers
 from .run_panel import RunPanel
+from .series_chooser import SeriesChooser
 from .spacing_form import SpacingForm
+from .window_bar import WindowBar
 
 if TYPE_CHECKING:
     import napari.viewer
-
-    from napari_medseg.io.series import Series
-
-Source = Path | list[Path]
 
 _WAITING = "Choose a folder that holds a series, or files, or drop them here."
 
@@ -37,21 +36,25 @@ class OpenWidget(Dock):
         super().__init__(napari_viewer)
         self.setAcceptDrops(True)
         self._source: Source | None = None
-        self._found: Series | None = None
+        self._found: Found | None = None
         self._look = Job(self)
         self.folder = button("Folder…", "Choose the folder that holds the slices", "folder")
         self.files = button("Files…", "Choose one file, or the files of one series", "files")
         self.name = note(name="name")
-        self.series = QComboBox()
-        self.series.setObjectName("series")
-        self.series.setToolTip("The folder holds several series: the one to open")
+        self.series = SeriesChooser()
         self.summary = note(name="summary")
         self.kind = QComboBox()
         self.kind.setObjectName("kind")
-        self.kind.addItems(["Image", "Masks"])
-        self.kind.setToolTip("Masks become a labels layer: their values are classes")
         self.spacing = SpacingForm()
-        self.findings = note(name="findings")
+        self.place = QComboBox()
+        self.place.setObjectName("place")
+        self.place.addItems(["As acquired, to look at and paint", "In the patient, to compare in 3D"])
+        self.place.setToolTip(
+            "The slices lie obliquely or upright in the patient. As acquired, each is seen whole. In the patient, they "
+            "lie right beside other series in 3D, but the slider may cut across them. Saved masks are right either way."
+        )
+        self.findings = FindingsNote()
+        self.windows = WindowBar()
         self.panel = RunPanel("Open", tip="Add it to the viewer as a layer")
         self.segment = button("Segment…", "Segment an image with a model", "segment")
         choose = QWidget()
@@ -66,9 +69,10 @@ class OpenWidget(Dock):
                 "Holds": self.summary,
                 "As": self.kind,
                 "Spacing": self.spacing,
+                "Place": self.place,
             }
         )
-        for part in (choose, self._form, self.findings, self.panel, self.segment):
+        for part in (choose, self._form, self.findings, self.panel, self.windows, self.segment):
             self.column.addWidget(part)
         self.column.addStretch(1)
         self.segment.hide()
@@ -79,12 +83,16 @@ class OpenWidget(Dock):
     def look_at(self, source: Source) -> None:
         """Show what a folder, a file or several files hold; nothing is opened yet."""
         self._source = source
+        self.series.set_groups(None, ())
         self._show_found(None)
         self.segment.hide()
+        self.windows.set_layer(None)
         self._inspect(None)
 
     def close_down(self) -> None:
         self._look.abandon()
+        self.series.job.abandon()
+        self.windows.set_layer(None)
         self.panel.job.abandon()
 
     def dragEnterEvent(self, event: QDragEnterEvent | None) -> None:  # noqa: N802
@@ -102,7 +110,7 @@ class OpenWidget(Dock):
     def _connect(self) -> None:
         self.folder.clicked.connect(self._choose_folder)
         self.files.clicked.connect(self._choose_files)
-        self.series.activated.connect(lambda: self._inspect(self.series.currentData()))
+        self.series.chosen.connect(self._inspect)
         self.kind.currentIndexChanged.connect(self._show_ready)
         self.spacing.changed.connect(self._show_ready)
         self._look.finished.connect(self._show_found)
@@ -118,11 +126,14 @@ class OpenWidget(Dock):
 
     def _choose_files(self) -> None:
         from napari_medseg.io import FORMATS
+        from napari_medseg.io.outlines.registry import outline_formats
 
-        patterns = " ".join(f"*{s}" for form in FORMATS for s in form.suffixes)
-        chosen, _ = QFileDialog.getOpenFileNames(
-            self, "Images", self._start_folder(), f"Images ({patterns});;All files (*)"
+        images, outlines = (
+            " ".join(dict.fromkeys(f"*{s}" for form in forms for s in form.suffixes))
+            for forms in (FORMATS, outline_formats())
         )
+        filters = f"Images and masks ({images});;Outlines ({outlines});;All files (*)"
+        chosen, _ = QFileDialog.getOpenFileNames(self, "Images", self._start_folder(), filters)
         if chosen:
             paths = [Path(p) for p in chosen]
             self.look_at(paths[0] if len(paths) == 1 else paths)
@@ -136,7 +147,7 @@ class OpenWidget(Dock):
     def _inspect(self, series: str | None) -> None:
         if self._source is None:
             return
-        if not self._look.start(partial(_inspect, self._source, series), "Look at files"):
+        if not self._look.start(partial(look, self._source, series), "Look at files"):
             self._look.stop()  # its end asks again, for the newer source
             return
         self.panel.set_blocked("Looking…")
@@ -146,109 +157,123 @@ class OpenWidget(Dock):
         self.panel.set_blocked("")
         self.panel.refuse(failure)
 
-    def _show_found(self, result: tuple[Source, Series] | None) -> None:
-        if result is not None and result[0] != self._source:
+    def _show_found(self, found: Found | None) -> None:
+        if found is not None and found.source != self._source:
             self._inspect(None)  # another source was chosen meanwhile
             return
-        found = self._found = result[1] if result is not None else None
-        self._form.setVisible(found is not None)
-        lines = [f.message for f in found.findings] if found is not None else []
-        self.findings.setText("\n".join(f"⚠ {line}" for line in lines))
-        self.findings.setVisible(bool(lines))
+        self._found = found
+        self._form.setVisible(found is not None or self.series.count() > 1)
+        self.findings.set_value(found.findings if found is not None else ())
         if found is None:
             return
-        self.name.setText(found.source.name)
-        self.name.setToolTip(str(found.source))
-        self.summary.setText(describe_series(found))
-        if found.groups:
-            self._show_groups(found)
-        several = self.series.count() > 1 and (bool(found.groups) or self.series.currentData() is not None)
-        self._form.show_row(self.series, several)
-        self._form.show_row(self.spacing, found.kind != "images")
-        self.spacing.set_value(found.geometry)
-        self.kind.setCurrentIndex(int(_looks_like_masks(self._source, found)))
+        self.name.setText(found.name)
+        self.name.setToolTip(str(self._source))
+        self.summary.setText(found.describe())
+        series = found.series
+        if series is not None and series.groups and not self.series.count():
+            self.series.set_groups(found.source, series.groups)
+        stack = series is not None and series.kind != "images"
+        self._form.show_row(self.series, self.series.count() > 1)
+        self._form.show_row(self.spacing, stack)
+        self._form.show_row(self.place, stack and series is not None and not lies_straight(series.geometry))
+        if series is not None:
+            self.spacing.set_value(series.geometry)
+        self._show_kinds(found.kind)
         self._show_ready()
 
-    def _show_groups(self, found: Series) -> None:
-        self.series.blockSignals(True)
-        self.series.clear()
-        self.series.addItem("choose…", None)
-        for group in found.groups:
-            self.series.addItem(f"{group.label} ({count(len(group.files), 'file')})", group.label)
-        self.series.blockSignals(False)
+    def _show_kinds(self, kind: str) -> None:
+        """Offer what the files can be opened as."""
+        offered = {OUTLINES: "Outlines become shapes", MASKS: "Masks become a labels layer: their values are classes"}
+        kinds = [OUTLINES, MASKS] if kind == OUTLINES else [IMAGE, MASKS]
+        self.kind.blockSignals(True)
+        self.kind.clear()
+        self.kind.addItems(kinds)
+        self.kind.setCurrentText(kind)
+        self.kind.setToolTip("; ".join(text for key, text in offered.items() if key in kinds))
+        self.kind.blockSignals(False)
+
+    def _must_choose(self) -> bool:
+        found = self._found.series if self._found is not None else None
+        return found is not None and bool(found.groups) and self.series.value() is None
 
     def _show_ready(self, *_: object) -> None:
         found = self._found
         if found is None:
             return
-        if found.groups:
-            self.panel.set_blocked("Choose one of the series in this folder.")
-        elif found.kind == "images" and self.kind.currentIndex() == 1:
+        is_set = found.series is not None and found.series.kind == "images"
+        as_masks = self.kind.currentText() == MASKS
+        if self._must_choose():
+            self.panel.set_blocked("Choose one of the series above.")
+        elif is_set and as_masks:
             self.panel.set_blocked("These masks are no series: open them one by one.")
-        elif not self.spacing.value().known and found.kind != "images":
+        elif found.kind == OUTLINES and as_masks and self._image_beside() is None:
+            self.panel.set_blocked("Open the image first: outlines are filled into its size.")
+        elif found.series is not None and not is_set and not self.spacing.value().known:
             self.panel.set_ready("Ready to open; correct the spacing if you know it.")
         else:
             self.panel.set_ready("Ready to open.")
 
+    def _image_beside(self) -> Image | None:
+        """The image that outlines and masks without a place of their own are laid on: the newest that fits."""
+        found = self._found
+        for layer in reversed(self.viewer.layers):
+            if layer._type_string != "image" or found is None:
+                continue
+            try:
+                image = image_from_layer(layer)
+            except MedsegError:
+                continue
+            shape = found.series.shape if found.series is not None else None
+            if shape is None or (image.shape[-2:] == shape and len(image) == found.series.count):  # type: ignore[union-attr]
+                return image
+        return None
+
     # --- opening
 
     def _start(self) -> None:
-        if self._source is None or self._found is None or self._look.running:
+        found = self._found
+        if self._source is None or found is None or self._look.running:
             return
         wanted = self.spacing.value()
-        geometry = None if self._found.kind == "images" or wanted == self._found.geometry else wanted
-        series = self.series.currentData() if not self.series.isHidden() else None
-        work = partial(_open, self._source, self.kind.currentIndex() == 1, geometry, series)
-        self.panel.start(work, f"Open {self._found.source.name}", "Opening…")
+        fixed = found.series is None or found.series.kind == "images" or wanted == found.series.geometry
+        kind = self.kind.currentText()
+        wish = Wish(
+            self._source, kind,
+            geometry=None if fixed else wanted,
+            series=self.series.value(),
+            in_patient=not self.place.isHidden() and self.place.currentIndex() == 1,
+            image=self._image_beside() if kind != IMAGE else None,
+        )  # fmt: skip
+        self.panel.start(partial(read_layers, wish), f"Open {found.name}", "Opening…")
 
     def _add(self, layers: Sequence[LayerDataTuple]) -> None:
+        first = not len(self.viewer.layers)
         added: list[Any] = []
         for data, kwargs, kind in layers:
             layer = getattr(self.viewer, f"add_{kind}")(data, **kwargs)
             added += layer if isinstance(layer, list) else [layer]
+        if not first and not self._in_view(added[0]):
+            self.viewer.reset_view()
+        if len(layers) == 1 and added[0]._type_string == "image":
+            self._show_slices(added[0])
         names = f"“{added[0].name}”" if len(added) == 1 else count(len(added), "layer")
         self.panel.tell(f"{names} opened.")
-        self.segment.setVisible(any(kind == "image" for *_, kind in layers))
+        images = [layer for layer in added if layer._type_string == "image"]
+        self.segment.setVisible(bool(images))
+        self.windows.set_layer(images[0] if images else None)
 
+    def _in_view(self, layer: Any) -> bool:
+        """Whether the middle of a layer lies within the others: series of one patient may lie far apart."""
+        others = [other.extent.world for other in self.viewer.layers if other is not layer]
+        low, high = layer.extent.world
+        middle = (low + high) / 2
+        n = len(middle)
+        return any((least[-n:] <= middle).all() and (middle <= most[-n:]).all() for least, most in others)
 
-def describe_series(found: Series) -> str:
-    """Number, first and last name, size, colours and depth: what to check before opening."""
-    height, width = found.shape
-    what = "image" if found.kind == "images" else "slice"
-    lines = [count(found.count, what)]
-    if len(found.files) > 1:
-        lines[0] += f": {found.files[0].name} … {found.files[-1].name}"
-    colors = "RGB" if found.color else "grey" if found.channels == 1 else f"{found.channels} channels"
-    size = f"first {width}×{height}" if found.kind == "images" else f"{width}×{height}"
-    depth = f"{8 * found.dtype.itemsize} bit" + (" decimal" if found.dtype.kind == "f" else "")
-    return "\n".join([*lines, f"{size} · {colors} · {depth}"])
-
-
-def _looks_like_masks(source: Source | None, found: Series) -> bool:
-    from napari_medseg.io.sidecar import sidecar_path
-
-    if isinstance(source, Path) and sidecar_path(source, folder=source.is_dir()).is_file():
-        return True
-    return not found.color and found.source.stem.lower() in ("mask", "masks", "label", "labels")
-
-
-def _inspect(source: Source, series: str | None, report: Reporter) -> tuple[Source, Series]:
-    from napari_medseg.io.series import find_series
-
-    return source, find_series(source, series=series)
-
-
-def _open(
-    source: Source, masks: bool, geometry: Geometry | None, series: str | None, report: Reporter
-) -> list[LayerDataTuple]:
-    from napari_medseg import io
-
-    report(Progress("Opening"))
-    if masks:
-        labels = io.read_labels(source)
-        return [labels_layer_data(labels if geometry is None else replace(labels, geometry=geometry))]
-    if io.inspect(source).kind == "images" and series is None:
-        return [image_layer_data(image) for image in io.read_set(source)]
-    if geometry is None:
-        return [image_layer_data(io.read(source, series=series))]
-    return [image_layer_data(io.read(source, spacing=geometry.spacing, unit=geometry.unit, series=series))]
+    def _show_slices(self, layer: Any) -> None:
+        """Move sliders that stand off a new image to its middle."""
+        low, high = layer.extent.world
+        first = self.viewer.dims.ndim - len(low)
+        for axis in range(len(low) - 2):
+            if not low[axis] <= self.viewer.dims.point[first + axis] <= high[axis]:
+                self.viewer.dims.set_point(first + axis, (low[axis] + high[axis]) / 2)

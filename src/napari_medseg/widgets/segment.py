@@ -14,10 +14,11 @@ from napari_medseg.inference.normalise import count_channels
 from napari_medseg.inference.options import SegmentOptions
 
 from .empty_state import EmptyState, open_dock
+from .findings_note import FindingsNote
 from .fold import Fold
 from .job import Failure, describe_failure
 from .layer_picker import LayerPicker
-from .look import Dock, Rows, button, count, note, tighten, words_for_seconds
+from .look import Dock, Rows, button, count, tighten, words_for_seconds
 from .model_picker import ModelPicker
 from .options_form import OptionsForm
 from .result_layer import find_result, result_layer, shown_slice
@@ -26,6 +27,7 @@ from .run_panel import RunPanel
 from .save_panel import SavePanel
 from .scope_form import ScopeForm
 from .suggestions import SUGGESTED, Suggestions
+from .window_bar import WindowBar
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -48,16 +50,16 @@ class SegmentWidget(Dock):
         self.options = OptionsForm(SegmentOptions, exclude=("slices",))
         self.options.set_value(SegmentOptions(suggest=SUGGESTED))
         self.panel = RunPanel("Segment", tip="Fill a labels layer with the model's classes, slice by slice")
-        self.findings = note(name="findings")
+        self.findings = FindingsNote(most=3)
+        self.windows = WindowBar()
         self.save_panel = SavePanel()
         self.after = self._make_after()
-        self._rows = Rows({"Image": self.image, "Model": self.model, "Scope": self.scope})
+        self._rows = Rows({"Image": self.image, "Window": self.windows, "Model": self.model, "Scope": self.scope})
         self.image.box.setToolTip("The image layer to segment")
         self.model.box.setToolTip("The model that does it; those that do not fit the image say why")
         fold = Fold("Options: device, tiles, clean-up", self.options, "Settings that rarely need a change")
         for part in (self._rows, fold, self.panel, self.findings, self.empty, self.after, self.save_panel):
             self.column.addWidget(part)
-        self.findings.hide()
         self.save_panel.hide()
         self._connect()
         self._on_image(self.image.value())
@@ -123,10 +125,12 @@ class SegmentWidget(Dock):
             except MedsegError as error:
                 self._problem = str(error)
         stack = self._image is not None and len(self._image) > 1
+        self.windows.set_layer(layer)
+        self._rows.show_row(self.windows, bool(self.windows.buttons) and layer is not None)
         self.scope.set_count(len(self._image) if self._image is not None else 1)
         self._rows.show_row(self.scope, stack)
         self.empty.setVisible(layer is None)
-        self._show_findings(self._image.findings if self._image is not None else ())
+        self.findings.set_value(self._image.findings if self._image is not None else ())
         self._show_after()
         self._show_state()
 
@@ -145,12 +149,6 @@ class SegmentWidget(Dock):
     def _on_step(self, event: object = None) -> None:
         if self.scope.this.isChecked():
             self._show_state()
-
-    def _show_findings(self, findings: tuple[Any, ...]) -> None:
-        lines = list(dict.fromkeys(finding.message for finding in findings))
-        shown = lines[:3] + ([f"… and {len(lines) - 3} more."] if len(lines) > 3 else [])
-        self.findings.setText("\n".join(f"⚠ {line}" for line in shown))
-        self.findings.setVisible(bool(shown))
 
     def _show_after(self, event: object = None) -> None:
         layer = self.image.value()
@@ -175,7 +173,7 @@ class SegmentWidget(Dock):
         self._suggestions = Suggestions(options.suggest)
         self._started = time.monotonic()
         self.save_panel.hide()
-        self._show_findings(image.findings)
+        self.findings.set_value(image.findings)
         self._show_after()
         self.panel.start(partial(_segment, image, card, options), f"Segment {layer.name}", "Loading the model…")
 
@@ -190,7 +188,7 @@ class SegmentWidget(Dock):
         done, name, next_ = self._settle()
         seconds = words_for_seconds(time.monotonic() - self._started)
         image = self._image.findings if self._image is not None else ()
-        self._show_findings((*image, *labels.findings))
+        self.findings.set_value((*image, *labels.findings))
         if not self._tell_lost():
             self.panel.tell(
                 f"{count(done, 'slice')} segmented in {seconds}, in the layer “{name}”. {next_}"

@@ -14,9 +14,10 @@ import numpy.typing as npt
 import tifffile
 
 from napari_medseg._layers import image_from_layer, labels_from_layer
-from napari_medseg.core import Image, Labels, ModelCard, Progress, Reporter
+from napari_medseg.core import Geometry, Image, Labels, ModelCard, Progress, Reporter
 from napari_medseg.training.options import TrainOptions
 
+from .files_form import ChosenFiles
 from .learnt import newest_slices
 from .pairs_list import ChosenPair
 from .placing import Start
@@ -102,6 +103,8 @@ class Order:
         What to start from: a library model, or ``architecture:encoder``.
     recall
         A model whose remembered slices all train too; empty for none.
+    files
+        Images and masks on disk that train too.
     """
 
     snapshots: tuple[Snapshot, ...]
@@ -110,6 +113,7 @@ class Order:
     name: str
     options: TrainOptions
     recall: str = ""
+    files: ChosenFiles | None = None
 
 
 def save_run(order: Order, report: Reporter) -> TrainingRun:
@@ -146,9 +150,11 @@ def save_run(order: Order, report: Reporter) -> TrainingRun:
                 newest=newest, part=snapshot.labels.data.shape[-2:] != snapshot.image.shape[-2:],
             )
         )  # fmt: skip
+    if order.files is not None:
+        pairs.append(Pair(image=order.files.images, labels=order.files.masks))
     return TrainingRun(
         pairs=tuple(pairs), start=order.start, name=order.name, options=order.options, folder=folder,
-        recall=order.recall,
+        recall=order.recall, merge=order.files is not None and order.files.merge,
     )  # fmt: skip
 
 
@@ -178,10 +184,9 @@ def _part(labels: Labels, data: npt.NDArray[Any]) -> Labels:
     """The labels of some slices as labels of their own."""
     geometry = labels.geometry
     if not labels.is_stack or len(data) == 1:
-        spacing = geometry.spacing[-2:]
-        flat = geometry.model_copy(update={"spacing": spacing, "origin": (), "direction": ()})
-        return replace(labels, data=data[0], geometry=flat, names=(), source=None, missing=frozenset())
-    return replace(labels, data=data, names=(), source=None, missing=frozenset())
+        return replace(labels, data=data[0], geometry=geometry.flat, names=(), source=None, missing=frozenset())
+    even = Geometry(spacing=geometry.spacing, unit=geometry.unit)
+    return replace(labels, data=data, geometry=even, names=(), source=None, missing=frozenset())
 
 
 def _write_image(path: Path, image: Image, slices: Sequence[int]) -> None:

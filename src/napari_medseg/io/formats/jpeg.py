@@ -9,11 +9,15 @@ import numpy as np
 import numpy.typing as npt
 from PIL.JpegImagePlugin import JpegImageFile
 
+from napari_medseg.core import InputError
 from napari_medseg.io.budget import check_budget
 from napari_medseg.io.format import Format, Header
 from napari_medseg.io.pixels import damaged, decode_pillow, open_pillow
 
 _TAIL = 2**16
+_DENSEST = 2048
+"""Pixels a byte holds at most: each block of 64 takes a bit or more (ITU-T T.81, F.1.2), and room to spare. What the
+decoder does not find it fills with grey and says nothing."""
 
 
 def read_header(path: Path) -> Header:
@@ -23,11 +27,16 @@ def read_header(path: Path) -> Header:
             image, turn = open_pillow(path, JpegImageFile, file)
             width, height = image.size
             channels = 1 if image.mode == "L" else 3
-            file.seek(0, 2)
-            file.seek(max(0, file.tell() - _TAIL))
+            size = file.seek(0, 2)
+            file.seek(max(0, size - _TAIL))
             whole = b"\xff\xd9" in file.read()
     except (OSError, SyntaxError, ValueError) as error:
         raise damaged(path, error) from error
+    if width * height > _DENSEST * size:
+        raise InputError(
+            f"{path.name} claims {width} x {height} pixels, too many for its {size:,} bytes.",
+            "The file is damaged or made up; copy it again from where it came from.",
+        )
     check_budget(path, (height, width, channels), np.uint8)
     shape = (width, height) if turn >= 5 else (height, width)
     return Header(shape, np.dtype(np.uint8), channels, broken={} if whole else {0: "the file is cut off"})

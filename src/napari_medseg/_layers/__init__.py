@@ -1,0 +1,40 @@
+"""napari layers to `Image` and `Labels` and back, by attribute: imports no napari and keeps no layer."""
+
+from .about import METADATA, LayerDataTuple, findings_of, is_preview
+from .images import image_from_layer, image_layer_data
+from .labels import (
+    card_of,
+    class_colormap,
+    class_features,
+    classes_of,
+    labels_from_layer,
+    labels_layer_data,
+    labels_layer_kwargs,
+)
+from .placing import lies_straight, part_of, place
+from .shapes import outlines_from_layer, outlines_layer_data
+from .windows import STANDARD_WINDOWS, set_window, windows_for
+
+__all__ = [
+    "METADATA",
+    "STANDARD_WINDOWS",
+    "LayerDataTuple",
+    "card_of",
+    "class_colormap",
+    "class_features",
+    "classes_of",
+    "findings_of",
+    "image_from_layer",
+    "image_layer_data",
+    "is_preview",
+    "labels_from_layer",
+    "labels_layer_data",
+    "labels_layer_kwargs",
+    "lies_straight",
+    "outlines_from_layer",
+    "outlines_layer_data",
+    "part_of",
+    "place",
+    "set_window",
+    "windows_for",
+]

@@ -1,0 +1,143 @@
+"""Labels layers, their classes and `Labels`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_medseg.core import ClassInfo, InputError, Labels, ModelCard, Options
+
+from .about import METADATA, LayerDataTuple, about_layer, describe, findings_of, names_of, source_of, title_of
+from .images import image_from_layer
+from .placing import geometry_of, place
+
+UNNAMED_COLOR = "magenta"  # of label values that no class stands for: seen at once
+
+
+def labels_from_layer(layer: Any) -> Labels:
+    """Describe a labels layer; values that no class names become numbered classes in the layer's colours.
+
+    Raises
+    ------
+    InputError
+        If the layer has no two or three axes, or holds negative values.
+    """
+    data = layer.data[0] if getattr(layer, "multiscale", False) else layer.data
+    if data.ndim not in (2, 3):
+        raise InputError(
+            f"Labels layer '{layer.name}' has {data.ndim} axes.", "Choose a layer of one slice or one series."
+        )
+    info = about_layer(layer)
+    return Labels(
+        data=data,
+        classes=_classes(layer, data),
+        geometry=geometry_of(layer, data.ndim),
+        names=names_of(layer, int(data.shape[0]) if data.ndim == 3 else 1),
+        source=source_of(layer),
+        findings=findings_of(layer),
+        missing=frozenset(info.get("missing", ())),
+    )
+
+
+def labels_layer_data(labels: Labels, *, in_patient: bool = False) -> LayerDataTuple:
+    """The layer that shows labels in the colours of their classes."""
+    kwargs = {
+        **place(labels.geometry, in_patient=in_patient),
+        **_dressed(labels.classes),
+        "name": title_of(labels.source, "labels"),
+        "metadata": {METADATA: {**describe(labels), "classes": [c.model_dump() for c in labels.classes]}},
+    }
+    return labels.data, kwargs, "labels"
+
+
+def labels_layer_kwargs(image_layer: Any, card: ModelCard, options: Options | None = None) -> dict[str, Any]:
+    """Keyword arguments for the labels layer that a model's result goes into.
+
+    Parameters
+    ----------
+    image_layer
+        The segmented layer: the labels lie exactly on it, whatever its scale, rotation or affine.
+    card
+        The model; its classes give colours and the names shown while hovering.
+    options
+        The settings of the run, kept in the metadata.
+    """
+    image = image_from_layer(image_layer)
+    classes = [c.model_dump() for c in card.classes]
+    run = {"card": card.model_dump(mode="json"), "options": options.model_dump(mode="json") if options else None}
+    return {
+        "name": f"{image_layer.name} labels",
+        "scale": np.array(image_layer.scale),
+        "translate": np.array(image_layer.translate),
+        "rotate": np.array(image_layer.rotate),
+        "shear": np.array(image_layer.shear),
+        "affine": np.array(image_layer.affine.affine_matrix),
+        "units": tuple(image_layer.units),
+        **_dressed(card.classes),
+        "metadata": {METADATA: {**describe(image), "classes": classes, "image": image_layer.name, **run}},
+    }
+
+
+def class_colormap(classes: Iterable[ClassInfo]) -> dict[int | None, str]:
+    """Colours by label value, as ``Labels.colormap`` takes them.
+
+    Assign it again when ``layer.events.colormap`` fires: napari's shuffle button replaces it.
+    """
+    return {None: UNNAMED_COLOR, 0: "transparent", **{c.value: c.color for c in classes}}
+
+
+def class_features(classes: Iterable[ClassInfo]) -> dict[str, list[Any]]:
+    """Class names by label value, as ``Labels.features`` takes them; napari shows them while hovering."""
+    named = [(0, "background"), *((c.value, c.name) for c in classes)]
+    return {"index": [value for value, _ in named], "class": [name for _, name in named]}
+
+
+def classes_of(layer: Any) -> tuple[ClassInfo, ...]:
+    """The classes a labels layer was made with, without looking at its pixels; empty when it has none."""
+    return tuple(ClassInfo.model_validate(c) for c in about_layer(layer).get("classes", ()))
+
+
+def card_of(layer: Any) -> ModelCard | None:
+    """Card of the model that made a labels layer, or None."""
+    card = about_layer(layer).get("card")
+    return ModelCard.model_validate(card) if card else None
+
+
+def _dressed(classes: Sequence[ClassInfo]) -> dict[str, Any]:
+    return {"colormap": class_colormap(classes), "features": class_features(classes)}
+
+
+def _classes(layer: Any, data: Any) -> tuple[ClassInfo, ...]:
+    known = {c.value: c for c in classes_of(layer)}
+    # On the project's own layers all values without a class share one colour, which says nothing.
+    color = {v: {} if known else {"color": _color(layer, v)} for v in _values(layer.name, data) if v not in known}
+    new = [ClassInfo.numbered(value).model_copy(update=update) for value, update in color.items()]
+    return tuple(sorted([*known.values(), *new], key=lambda c: c.value))
+
+
+def _values(name: str, data: Any) -> list[int]:
+    """Label values in use, background left out; slice by slice, so that lazy data need not fit in memory."""
+    used: set[int] = set()
+    for part in data if data.ndim == 3 else [data]:
+        labels: npt.NDArray[Any] = np.asarray(part)
+        if labels.size == 0:
+            continue
+        if labels.min() < 0:
+            raise InputError(f"Labels layer '{name}' holds negative values.", "Labels are whole numbers from 0.")
+        if labels.max() < 2**16:  # counting is much faster than sorting
+            values = np.flatnonzero(np.bincount(labels.ravel().astype(np.intp, copy=False)))
+        else:
+            values = np.unique(labels)
+        used.update(values.tolist())
+    return sorted(used - {0})
+
+
+def _color(layer: Any, value: int) -> str:
+    color = layer.get_color(value)
+    if color is None:
+        return ClassInfo.numbered(value).color
+    red, green, blue = (round(255 * float(part)) for part in color[:3])
+    return f"#{red:02x}{green:02x}{blue:02x}"

@@ -1,0 +1,51 @@
+"""``--dry-run``: what would be paired, what not, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from napari_medseg.core import InputError, Labels, Reporter
+from napari_medseg.evaluation import match_slices
+from napari_medseg.io.legend import Legend
+from napari_medseg.io.preview import preview_pairs
+from napari_medseg.training import TrainingRun
+
+
+def show_pairs(run: TrainingRun, report: Reporter) -> int:
+    """Print the pairs of a training run.
+
+    Raises
+    ------
+    InputError
+        When nothing could be trained on.
+    """
+    run.check_paths()
+    legend = Legend(classes=run.classes, background=run.background_colors) if run.background_colors else None
+    for title, pairs in (("Trains", run.pairs), ("Only measures", run.validation_pairs)):
+        usable = 0
+        for pair in pairs:
+            found = preview_pairs(pair.image, pair.labels, legend=legend, report=report)
+            print(f"{title}: {pair.image} and {pair.labels}")
+            print("\n".join(found.lines()))
+            usable += len(found.usable)
+        if pairs and not usable:
+            raise InputError("None of these pairs can be used.", "The reasons are listed above.")
+    print("Nothing was trained (--dry-run).")
+    return 0
+
+
+def show_matches(pairs: Sequence[tuple[Labels, Labels]], left_over: Sequence[str] = ()) -> int:
+    """Print which slices of prediction and truth would be compared, and which have no partner."""
+    for prediction, truth in pairs:
+        matches, alone = match_slices(prediction, truth)
+        for p, t, name in matches:
+            lost = p in prediction.missing or t in truth.missing
+            ours = prediction.names[p] if prediction.names else f"slice {p}"
+            theirs = truth.names[t] if truth.names else name
+            print(f"  {ours} — {theirs}{': no result, not scored' if lost else ''}")
+        for name in alone:
+            print(f"  {name}: without partner")
+    for name in left_over:
+        print(f"  {name}: without partner")
+    print("Nothing was scored (--dry-run).")
+    return 0

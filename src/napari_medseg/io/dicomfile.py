@@ -1,0 +1,292 @@
+"""What a DICOM file says of itself, without its pixels, and whether those are whole.
+
+Thousands of files are looked at before a series is shown. So only the elements that matter are taken, through pydicom's
+parser, and values that recur from slice to slice are converted once.
+
+Source: DICOM PS3.5, 7 "The Data Set", PS3.10, 7 "DICOM File Format"; names of elements as in PS3.6.
+"""
+
+from __future__ import annotations
+
+import logging
+import struct
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache, lru_cache
+from io import BytesIO
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from napari_medseg.core import InputError, MedsegError
+
+from .budget import memory_budget
+from .pixels import damaged, quietly
+
+KEYWORDS = (
+    "SpecificCharacterSet", "ImageType", "SOPClassUID", "SOPInstanceUID", "Modality", "SeriesDescription",
+    "PatientName", "PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SeriesNumber", "AcquisitionNumber",
+    "InstanceNumber", "ImagePositionPatient", "ImageOrientationPatient", "TemporalPositionIdentifier", "PixelSpacing",
+    "ImagerPixelSpacing", "NominalScannedPixelSpacing", "SpacingBetweenSlices", "SliceThickness", "GantryDetectorTilt",
+    "Rows", "Columns", "SamplesPerPixel", "PhotometricInterpretation", "NumberOfFrames", "BitsAllocated", "BitsStored",
+    "PixelRepresentation", "PixelPaddingValue", "PixelPaddingRangeLimit", "RescaleIntercept", "RescaleSlope",
+    "RescaleType", "WindowCenter", "WindowWidth", "WindowCenterWidthExplanation", "VOILUTFunction",
+    "ModalityLUTSequence", "EchoTime", "TriggerTime", "DiffusionBValue", "AcquisitionTime", "GridFrameOffsetVector",
+    "DoseGridScaling", "DoseUnits", "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
+    "SequenceOfUltrasoundRegions",
+)  # fmt: skip
+
+PIXELS = {0x7FE00008: "FloatPixelData", 0x7FE00009: "DoubleFloatPixelData", 0x7FE00010: "PixelData"}
+
+DICOMDIR = "1.2.840.10008.1.3.10"
+_IMPLICIT, _EXPLICIT, _BIG = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"
+_DEFLATED = "1.2.840.10008.1.2.1.99"
+_UNDEFINED = 0xFFFFFFFF
+_DELIMITER, _ITEM = b"\xfe\xff\xdd\xe0", b"\xfe\xff\x00\xe0"
+_VRS = frozenset(b"AE AS AT CS DA DS DT FL FD IS LO LT OB OF OW PN SH SL SQ SS ST TM UI UL UN US UT".split())
+_SHORT = 64
+"""Values up to this many bytes are kept converted."""
+
+# pydicom logs what it finds odd, and may name values: a patient's name must not get into anybody's log.
+logging.getLogger("pydicom").addFilter(lambda record: record.levelno >= logging.ERROR)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Elements of a file, or of one frame of it, by keyword; plain numbers, texts and tuples.
+
+    Attributes
+    ----------
+    values
+        What was there; sequences as pydicom has them.
+    syntax
+        UID of the transfer syntax: how the pixels are encoded.
+    pixels
+        Keyword of the element that holds the pixels; empty when there are none.
+    broken
+        Why the pixels are not whole.
+    """
+
+    values: Mapping[str, Any] = field(repr=False)
+    syntax: str = ""
+    pixels: str = ""
+    broken: str = ""
+
+    def text(self, keyword: str) -> str:
+        value = self.values.get(keyword)
+        return "" if value is None else " ".join(str(value).split())
+
+    def number(self, keyword: str) -> float | None:
+        """The (first) number, None where there is none that is finite."""
+        return (self.numbers(keyword) or (None,))[0]
+
+    def integer(self, keyword: str, default: int = 0) -> int:
+        value = self.number(keyword)
+        return default if value is None else int(value)
+
+    def numbers(self, keyword: str, count: int = 0) -> tuple[float, ...]:
+        """All of them; none where one is not finite or there are not ``count``."""
+        value = self.values.get(keyword)
+        listed = value if isinstance(value, tuple) else () if value is None else (value,)
+        try:
+            found = tuple(float(x) for x in listed)
+        except (TypeError, ValueError):
+            return ()
+        return found if np.isfinite(found).all() and (not count or len(found) == count) else ()
+
+    @property
+    def frames(self) -> int:
+        return max(1, self.integer("NumberOfFrames", 1))
+
+    @property
+    def modality(self) -> str:
+        return self.text("Modality").upper()
+
+
+def is_dicom(start: bytes) -> bool:
+    """Whether these first 512 bytes are of a DICOM file, with its preamble or (as old programs write) without."""
+    if start[128:132] == b"DICM":
+        return True
+    if len(start) < 16 or start[:2] not in (b"\x02\x00", b"\x08\x00", b"\x00\x08"):
+        return False
+    element = int.from_bytes(start[2:4], "big" if start[0] == 0 else "little")
+    if element > 0x0100:  # a data set begins with these groups, and low in them
+        return False
+    return start[4:6] in _VRS or int.from_bytes(start[4:8], "little") <= 128
+
+
+def read_facts(path: Path) -> Facts:
+    """Read what a file says of itself; its pixels are looked at only for whether they are all there.
+
+    Raises
+    ------
+    InputError
+        If it is no DICOM file, or one that cannot be read.
+    """
+    from pydicom.filereader import data_element_generator
+
+    try:
+        with quietly(), path.open("rb", buffering=2**15) as file:
+            syntax, media, data = _begin(path, file)
+            found: list[tuple[int, int]] = []
+
+            def is_pixels(tag: int, vr: str | None, length: int) -> bool:
+                number = int(tag)  # comparing pydicom's tags themselves takes ten times as long
+                if number in PIXELS:
+                    found.append((number, length))
+                return number >= 0x7FE00008
+
+            elements = data_element_generator(
+                data, syntax == _IMPLICIT, syntax != _BIG, stop_when=is_pixels, specific_tags=_tags()
+            )
+            values = _plain_values(elements)
+            if media and "SOPClassUID" not in values:
+                values["SOPClassUID"] = media
+            pixels = PIXELS[found[0][0]] if found else ""
+            broken = ""
+            if found and "Rows" in values:
+                data.seek(8 if syntax == _IMPLICIT else 12, 1)
+                broken = _find_damage(data, found[0][1], Facts(values), syntax)
+            return Facts(values, syntax, pixels, broken)
+    except MedsegError:
+        raise
+    except OSError as error:
+        raise InputError(f"{path.name} cannot be opened ({error.strerror}).", "Check its rights.") from error
+    except Exception as error:  # anything may come out of a damaged file; its text may quote a patient's name
+        raise damaged(path, "its DICOM header cannot be read") from error
+
+
+def _begin(path: Path, file: BinaryIO) -> tuple[str, str, BinaryIO]:
+    """Transfer syntax, media storage class, and the file (or what it deflates to) where its elements begin."""
+    from pydicom.filereader import data_element_generator
+
+    start = file.read(132)
+    file.seek(132 if start[128:] == b"DICM" else 0)
+    meta: dict[int, str] = {}
+    if (first := file.read(6))[:2] == b"\x02\x00":
+        file.seek(-6, 1)
+        for element in data_element_generator(file, False, True, stop_when=lambda tag, vr, length: tag >= 0x00030000):
+            if int(element.tag) in (0x00020002, 0x00020010):
+                meta[int(element.tag)] = bytes(element.value or b"").rstrip(b"\0 ").decode("ascii")
+    elif is_dicom(start) or start[128:] == b"DICM":
+        file.seek(-len(first), 1)
+    else:
+        raise damaged(path, "it is no DICOM file")
+    media = meta.get(0x00020002, "")
+    if media == DICOMDIR:
+        raise InputError(
+            f"{path.name} is a table of contents, no image.", "Open the folder that it lies in: its series are found."
+        )
+    syntax = meta.get(0x00020010) or _guess_syntax(first)
+    if syntax != _DEFLATED:
+        return syntax, media, file
+    limit = memory_budget()
+    inflated = zlib.decompressobj(-zlib.MAX_WBITS).decompress(file.read(), limit)
+    if len(inflated) >= limit:
+        raise damaged(path, "it inflates to more than fits in memory")
+    return syntax, media, BytesIO(inflated)
+
+
+def _guess_syntax(first: bytes) -> str:
+    if first[:1] == b"\0":
+        return _BIG
+    return _EXPLICIT if first[4:6] in _VRS else _IMPLICIT
+
+
+def _plain_values(elements: Any) -> dict[str, Any]:
+    from pydicom.charset import convert_encodings
+
+    names, values = _names(), dict[str, Any]()
+    encodings: tuple[str, ...] = ("iso8859",)
+    for element in elements:
+        name = names.get(int(element.tag))
+        if name is None:
+            continue
+        try:
+            if not hasattr(element, "value_tell"):  # a sequence of undefined length, parsed already
+                values[name] = element.value
+            elif element.value and len(element.value) <= _SHORT:
+                values[name] = _convert_short(element._replace(value_tell=0), encodings)
+            elif element.value:
+                values[name] = _convert(element, encodings)
+        except Exception:  # an element that makes no sense is as if it were not there
+            continue
+        if name == "SpecificCharacterSet" and name in values:
+            told = values[name]
+            encodings = tuple(convert_encodings(list(told) if isinstance(told, tuple) else told))
+    return values
+
+
+def _convert(element: Any, encodings: tuple[str, ...]) -> Any:
+    from pydicom.dataelem import convert_raw_data_element
+
+    return plain(convert_raw_data_element(element, encoding=list(encodings)).value)
+
+
+_convert_short = lru_cache(maxsize=2**14)(_convert)
+
+
+def plain(value: Any) -> Any:
+    """A value of pydicom's as a plain number, text or tuple; sequences and bytes as they are."""
+    from pydicom.multival import MultiValue
+    from pydicom.sequence import Sequence
+
+    if value is None or isinstance(value, Sequence | bytes):
+        return value
+    if isinstance(value, MultiValue | list | tuple):
+        return tuple(plain(v) for v in value)
+    if isinstance(value, int):
+        return int(value)
+    return value if isinstance(value, float) and type(value) is float else _number_or_text(value)
+
+
+def _number_or_text(value: Any) -> float | str:
+    try:
+        return float(value) if not isinstance(value, str) else str(value)
+    except (TypeError, ValueError):
+        return str(value)
+
+
+def _find_damage(data: BinaryIO, length: int, facts: Facts, syntax: str) -> str:
+    """Why the pixels are not whole; empty when they are. Only lengths are looked at."""
+    begin = data.tell()
+    end = data.seek(0, 2)
+    if length == _UNDEFINED:
+        return _find_lost_fragment(data, begin, end)
+    photometric = facts.text("PhotometricInterpretation")
+    samples = 2.0 if photometric == "YBR_FULL_422" else facts.integer("SamplesPerPixel", 1)
+    bits = facts.integer("Rows") * facts.integer("Columns") * samples * facts.integer("BitsAllocated", 8)
+    need = int(bits * facts.frames + 7) // 8
+    there = min(length, end - begin)
+    if there < need:
+        return f"{there:,} of {need:,} bytes of its pixels are there"
+    return ""
+
+
+def _find_lost_fragment(data: BinaryIO, begin: int, end: int) -> str:
+    """Walk the fragments of compressed pixels to their end (PS3.5, A.4)."""
+    data.seek(begin)
+    while len(header := data.read(8)) == 8:
+        if header[:4] == _DELIMITER:
+            return ""
+        length = struct.unpack("<L", header[4:])[0]
+        if header[:4] != _ITEM or data.tell() + length > end:
+            break
+        data.seek(length, 1)
+    return "its compressed pixels are cut off"
+
+
+@cache
+def _names() -> dict[int, str]:
+    from pydicom.datadict import tag_for_keyword
+
+    return {int(tag_for_keyword(name) or 0): name for name in KEYWORDS}
+
+
+@cache
+def _tags() -> list[Any]:
+    from pydicom.tag import Tag
+
+    return [Tag(tag) for tag in _names()]

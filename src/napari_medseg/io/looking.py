@@ -1,0 +1,57 @@
+"""A look into each file of a series: its header, and whether its colours are more than grey."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from napari_medseg.core import InputError
+
+from .format import Header, format_for, read_header
+from .pixels import is_grey
+
+_SAMPLES = 5
+
+
+def look_into(files: list[Path]) -> tuple[list[Header | None], dict[int, str]]:
+    """Headers of all files, and why some cannot be read."""
+
+    def look(path: Path) -> Header | str:
+        try:
+            return read_header(path)
+        except InputError as error:
+            return str(error)
+
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(look, files))
+    unreadable = {z: h for z, h in enumerate(found) if isinstance(h, str)}
+    for z, h in enumerate(found):
+        if isinstance(h, Header) and len(h.broken) == h.slices:
+            unreadable[z] = f"{files[z].name} is damaged ({h.broken[0]})."
+    return [None if isinstance(h, str) else h for h in found], unreadable
+
+
+def is_color(
+    files: list[Path], headers: Sequence[Header | None], unreadable: dict[int, str], color: bool | None
+) -> bool:
+    """Whether any of a few slices has unequal channels."""
+    rgb = [i for i, h in enumerate(headers) if h and h.channels == 3 and h.meaning != "channels"]
+    if color is not None or not rgb:
+        return bool(color) and bool(rgb)
+    if len(files) == 1 and format_for(files[0]).array:  # says what its channels are; a look may decode all of it
+        return True
+    if len(files) == 1 and (only := headers[0]):
+        places = [(0, z) for z in range(only.slices) if z not in unreadable]
+    else:
+        places = [(index, 0) for index in rgb if index not in unreadable]
+    for pick in sorted({round(i) for i in np.linspace(0, len(places) - 1, _SAMPLES)}) if places else ():
+        index, z = places[pick]
+        try:
+            if not is_grey(format_for(files[index]).pixels(files[index], z)):
+                return True
+        except InputError:  # told when this slice is read
+            continue
+    return False

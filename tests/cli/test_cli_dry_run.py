@@ -1,0 +1,72 @@
+"""``--dry-run`` lists what would be paired, what not, and why; nothing is trained or scored."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image as Picture
+
+import napari_medseg.cli.train as train_command
+
+from .conftest import Run
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> tuple[Path, Path]:
+    """Three images, two masks of them and one of none."""
+    for folder, names in (("i", ("anna", "bob", "carl")), ("m", ("anna_mask", "bob_mask", "zoe_mask"))):
+        (tmp_path / folder).mkdir()
+        for name in names:
+            Picture.fromarray(np.eye(16, dtype=np.uint8)).save(tmp_path / folder / f"{name}.png")
+    return tmp_path / "i", tmp_path / "m"
+
+
+@pytest.fixture(autouse=True)
+def no_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a dry run trains nothing")
+
+    monkeypatch.setattr(train_command, "train_model", refuse)
+
+
+def test_train_lists_pairs_and_what_is_left_out(run: Run, folders: tuple[Path, Path]) -> None:
+    """T3."""
+    result = run("train", "--data", *folders, "--dry-run")
+    assert result.code == 0, result.err
+    assert "2 pairs with 2 labelled slices, 2 files without partner" in result.out
+    assert "anna.png — anna_mask.png" in result.out
+    assert "carl.png: No mask is called carl" in result.out
+    assert "zoe_mask.png: No image belongs to this mask." in result.out
+    assert "Nothing was trained" in result.out
+
+
+def test_train_without_a_pair_is_bad_input(run: Run, folders: tuple[Path, Path]) -> None:
+    for path in folders[1].iterdir():
+        Picture.fromarray(np.eye(9, dtype=np.uint8)).save(path)
+    result = run("train", "--data", *folders, "--dry-run")
+    assert result.code == 2
+    assert "has 9 x 9 pixels" in result.out
+    assert "None of these pairs can be used" in result.err
+
+
+def test_named_colours_are_used(run: Run, folders: tuple[Path, Path]) -> None:
+    for path in folders[1].iterdir():
+        pixels = np.zeros((16, 16, 3), np.uint8)
+        pixels[4:10, 4:10] = (0, 255, 0)
+        Picture.fromarray(pixels).save(path)
+    result = run("train", "--data", *folders, "--dry-run", "--classes", "#00ff00=gland")
+    assert result.code == 0, result.err
+    assert "1 gland: in 2 pairs" in result.out
+    wrong = run("train", "--data", *folders, "--dry-run", "--classes", "#00ff00=gland", "2=x")
+    assert (wrong.code, "COLOUR=NAME for all" in wrong.err) == (2, True)
+
+
+def test_evaluate_lists_what_is_compared(run: Run, folders: tuple[Path, Path]) -> None:
+    result = run("evaluate", "--prediction", folders[0], "--truth", folders[1], "--dry-run")
+    assert result.code == 0, result.err
+    assert "anna.png — anna_mask.png" in result.out
+    assert "carl.png: without partner" in result.out
+    assert "zoe_mask.png: without partner" in result.out
+    assert "Nothing was scored" in result.out

@@ -1,0 +1,88 @@
+"""Learning from files: the pairing preview of the Fine-tune dock."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import imagecodecs
+import numpy as np
+import pytest
+from napari.components import ViewerModel
+
+from napari_medseg.core import ModelCard, silent
+from napari_medseg.training import TrainOptions
+from napari_medseg.widgets.files_form import ChosenFiles, FilesForm
+from napari_medseg.widgets.fine_tune import FineTuneWidget
+from napari_medseg.widgets.snapshot import Order, save_run
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> tuple[Path, Path]:
+    """Three images; one mask fits, one has another size, one image has none."""
+    for folder in ("images", "masks"):
+        (tmp_path / folder).mkdir()
+    for name, side in (("anna", 16), ("bob", 9), ("carl", 0)):
+        png = imagecodecs.png_encode(np.full((16, 16), 80, np.uint8))
+        (tmp_path / "images" / f"{name}.png").write_bytes(png)
+        if side:
+            png = imagecodecs.png_encode(np.eye(side, dtype=np.uint8) + 1)
+            (tmp_path / "masks" / f"{name}_mask.png").write_bytes(png)
+    return tmp_path / "images", tmp_path / "masks"
+
+
+@pytest.fixture
+def dock(qtbot: Any, viewer: ViewerModel, cards: list[ModelCard]) -> Iterator[FineTuneWidget]:
+    made = FineTuneWidget(viewer)
+    qtbot.addWidget(made)
+    yield made
+    made.panel.job.stop()
+
+
+def choose(form: FilesForm, images: Path, masks: Path) -> None:
+    form.images.set_value(images)
+    form.masks.set_value(masks)
+
+
+def test_chosen_files_are_previewed_and_can_be_learnt_from(
+    qtbot: Any, dock: FineTuneWidget, folders: tuple[Path, Path]
+) -> None:
+    """T3, T10: what is left out is told before anything starts."""
+    form = dock.files
+    choose(form, *folders)
+    qtbot.waitUntil(lambda: form.value() is not None)
+    assert form.summary.text() == ("1 pair with 1 labelled slice, 1 cannot be used, 1 file without partner.")
+    text = form.text.toPlainText()
+    assert "anna.png — anna_mask.png" in text
+    assert "bob_mask.png has 9 x 9 pixels" in text
+    assert "carl.png: No mask is called carl" in text
+    assert dock.panel.run.isEnabled()
+    assert dock.panel.status.text() == "Ready to learn from 1 slice, starting from grey-bone v1."
+    form.merge.setChecked(True)
+    assert form.value() == ChosenFiles(*folders, merge=True)
+
+
+def test_files_that_do_not_fit_say_why_and_nothing_can_start(
+    qtbot: Any, dock: FineTuneWidget, folders: tuple[Path, Path], tmp_path: Path
+) -> None:
+    choose(dock.files, folders[0], tmp_path / "absent")
+    qtbot.waitUntil(lambda: "does not exist" in dock.files.summary.text())
+    assert dock.files.value() is None
+    assert not dock.panel.run.isEnabled()
+    dock.files.clear.click()
+    assert dock.files.summary.text().startswith("Choose images and their masks")
+
+
+def test_the_last_chosen_files_count(qtbot: Any, dock: FineTuneWidget, folders: tuple[Path, Path]) -> None:
+    choose(dock.files, folders[0], folders[0])
+    dock.files.masks.set_value(folders[1])
+    qtbot.waitUntil(lambda: dock.files.value() is not None)
+    assert dock.files.value() == ChosenFiles(*folders)
+
+
+def test_a_run_from_files_is_saved_with_their_paths(cards: list[ModelCard], folders: tuple[Path, Path]) -> None:
+    order = Order((), cards[0], cards[0].reference, "mine", TrainOptions(), files=ChosenFiles(*folders, merge=True))
+    run = save_run(order, silent)
+    assert [(pair.image, pair.labels) for pair in run.pairs] == [folders]
+    assert run.merge
