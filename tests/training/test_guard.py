@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from itertools import count
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
+from napari_medseg.training import work
 from napari_medseg.training.engine import Engine
 from napari_medseg.training.guard import HeldOut, score
+from napari_medseg.training.schedule import Budget
 from napari_medseg.training.truth import LabelledSlice
 from napari_medseg.training.verdict import FORGOTTEN, TOLERANCE, Verdict
+from napari_medseg.training.watch import Watch
+
+from .conftest import Listener
 
 
 def test_todays_and_remembered_slices_are_scored_apart() -> None:
@@ -76,3 +84,20 @@ def test_what_cannot_be_measured_does_not_stand_in_the_way() -> None:
 def test_balance_leaves_out_what_is_not_there() -> None:
     assert math.isnan(HeldOut((1.0, math.nan)).balance())
     assert HeldOut((1.0, 0.8)).balance() == 0.8
+
+
+@pytest.mark.parametrize(("today", "past"), [(1, 12), (12, 1), (9, 9)])
+def test_where_there_is_time_for_few_slices_some_of_today_and_some_remembered_are_measured(
+    today: int, past: int, monkeypatch: pytest.MonkeyPatch, listener: Listener
+) -> None:
+    """T6: a model spoilt by today's labels would pass unseen if only remembered slices were measured."""
+    pixels, target = np.zeros((1, 8, 8), np.float16), np.zeros((8, 8), np.int16)
+    slices = [LabelledSlice(f"{i}", pixels, target, remembered=i >= today) for i in range(today + past)]
+    job = SimpleNamespace(engine=SimpleNamespace(outputs=2, predict=lambda *given: None), network=nn.Identity())
+    ticks = count()
+    monkeypatch.setattr(work.time, "monotonic", lambda: float(next(ticks)))  # every look costs a second
+    budget = Budget(60, None)
+    measured = work.limit(slices, job, budget, Watch(listener, budget))
+    assert sum(not one.remembered for one in measured) == min(today, 3)
+    assert sum(one.remembered for one in measured) == min(past, 3)
+    assert "are measured, so that measuring leaves time" in listener.said

@@ -18,7 +18,7 @@ from .watch import Watch
 
 if TYPE_CHECKING:
     from napari_medseg.io import FilePair
-    from napari_medseg.io.legend import Legend
+    from napari_medseg.io.masks.legend import Legend
 
 TOLD = ("UNREADABLE", "OVERLAP", "ONE_HOT_MASK", "MATCHED_BY_ORDER", "SIDECAR_MISMATCH")
 """Findings about masks that may change what is learnt."""
@@ -51,9 +51,9 @@ def find_reading(run: TrainingRun, watch: Watch) -> Reading:
     InputError
         Masks are coloured pictures.
     """
-    from napari_medseg.io.colors import find_legend
-    from napari_medseg.io.legend import Legend
-    from napari_medseg.io.pairs import list_masks
+    from napari_medseg.io.masks.colors import find_legend
+    from napari_medseg.io.masks.legend import Legend
+    from napari_medseg.io.pairs.matching import list_masks
 
     given = Legend(classes=run.classes, background=run.background_colors) if run.background_colors else None
     files = [path for pair in (*run.pairs, *run.validation_pairs) for path in list_masks(pair.image, pair.labels)]
@@ -152,7 +152,7 @@ def expand(pairs: Sequence[Pair], watch: Watch) -> list[tuple[int, FilePair]]:
 
     expanded: list[tuple[int, FilePair]] = []
     for number, pair in enumerate(pairs):
-        found = match_pairs(pair.image, pair.labels)
+        found = match_pairs(pair.image, pair.labels, series=pair.series)
         reasons = Counter(found.unmatched.values())
         for path, reason in found.unmatched.items():
             if reasons[reason]:

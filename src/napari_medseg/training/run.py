@@ -39,6 +39,8 @@ class Pair(BaseModel):
         can train together.
     newest
         Slices painted since the last training, which the first steps show more often.
+    series
+        Which series of an ``image`` that holds several.
     part
         Whether ``image`` is cut out of larger ones: then where a pixel lies in it says nothing.
     """
@@ -52,6 +54,7 @@ class Pair(BaseModel):
     group: str = ""
     unlabelled: int | None = Field(default=None, ge=0)
     newest: tuple[int, ...] = ()
+    series: str = ""
     part: bool = False
 
 
@@ -248,7 +251,7 @@ def name_colors(classes: Classes) -> tuple[tuple[ClassInfo, ...], tuple[str, ...
     texts = [one.partition("=") for one in chosen if isinstance(one, str)]
     if all(key.strip().isdecimal() for key, _, _ in texts):
         return name_classes(chosen), ()
-    from napari_medseg.io.legend import color_of, legend_of
+    from napari_medseg.io.masks.legend import color_of, legend_of
 
     colors = [(color_of(key), name.strip()) for key, _, name in texts]
     if len(texts) < len(chosen) or not any(color for color, _ in colors):

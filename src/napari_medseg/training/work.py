@@ -210,8 +210,10 @@ def make_job(run: TrainingRun, start: Start, team: Team, material: Material, wat
 
 
 def limit(slices: list[LabelledSlice], job: Job, budget: Budget, watch: Watch) -> list[LabelledSlice]:
-    """As many held-out slices as can be scored in about 3 % of the time, evenly spread; at least three."""
-    if budget.seconds is None or len(slices) <= 3:
+    """As many held-out slices as can be scored in about 3 % of the time; at least three of today's and three others."""
+    today = [one for one in slices if not one.remembered]
+    past = [one for one in slices if one.remembered]
+    if budget.seconds is None or max(len(today), len(past)) <= 3:
         return slices
     everything = range(job.engine.outputs)
     job.network.eval()
@@ -219,7 +221,16 @@ def limit(slices: list[LabelledSlice], job: Job, budget: Budget, watch: Watch) -
     begin = time.monotonic()
     job.engine.predict(job.network, slices[0].pixels, everything)
     most = max(3, int(0.03 * budget.seconds / max(time.monotonic() - begin, 1e-6)))
+    today = spread(today, most)
+    measured = [*today, *spread(past, max(3, most - len(today)))]
+    if len(measured) < len(slices):
+        watch.say(f"Of {len(slices)} held-out slices, {len(measured)} are measured, so that measuring leaves time for "
+                  "training.")  # fmt: skip
+    return measured
+
+
+def spread(slices: list[LabelledSlice], most: int) -> list[LabelledSlice]:
+    """At most so many of them, evenly spread."""
     if len(slices) <= most:
         return slices
-    watch.say(f"Of {len(slices)} held-out slices, {most} are measured, so that measuring leaves time for training.")
     return [slices[int((i + 0.5) * len(slices) / most)] for i in range(most)]
