@@ -42,11 +42,15 @@ def writers() -> str:
         taken.update(suffixes)
         if suffixes:
             entries.append(_writer("write_file", "labels", suffixes, f"Masks: {form.title}"))
-    for command, kind, what in (("write_file", "labels", "Borders"), ("write_outlines", "shapes", "Outlines")):
+    for command, kind, what in (
+        ("write_file", "labels", "Borders"),
+        ("write_outlines", "shapes", "Outlines"),
+        ("write_outlines_on_image", 'image", "shapes', "Outlines on the image"),
+    ):
         for outline in outline_formats():
             shared = {s for f in outline_formats() if f is not outline for s in f.suffixes}
             suffixes = [s for s in outline.suffixes if outline.default or s not in shared]
-            if suffixes and (command == "write_outlines" or not taken.intersection(suffixes)):
+            if suffixes and (command != "write_file" or not taken.intersection(suffixes)):
                 entries.append(_writer(command, kind, suffixes, f"{what}: {outline.title}"))
     entries += [
         _writer("write_folder", "labels", [], "Folder of PNG masks"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -310,6 +311,20 @@ def test_series_of_one_oblique_orientation_lie_on_each_other() -> None:
     assert np.allclose(layers[2].data_to_world((1, 10, 20)), at)
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_slider_reaches_the_last_slice_wherever_the_stack_begins(sign: int) -> None:
+    """D4: napari cuts off the number of steps, and rounding must not lose one."""
+    random = np.random.default_rng(4)
+    for slices in range(5, 65, 2):
+        spacing, origin = (round(random.uniform(0.3, 8), 3), 0.7, 0.7), tuple(random.uniform(-900, 900, 3).tolist())
+        geometry = Geometry(spacing=spacing, unit="mm", origin=origin, direction=tuple(
+            tuple(row) for row in np.diag([float(sign), 1.0, 1.0]).tolist()))  # fmt: skip
+        data, kwargs, _ = _layers.image_layer_data(Image(np.zeros((slices, 6, 7), np.uint8), "ZYX", geometry))
+        viewer = ViewerModel()
+        viewer.add_image(data, **kwargs)
+        assert viewer.dims.nsteps == (slices, 6, 7)
+
+
 def test_windows_of_the_file_and_of_a_ct_are_offered_and_set() -> None:
     data, kwargs, _ = _layers.image_layer_data(described())
     layer = ImageLayer(data, **kwargs)
@@ -347,6 +362,42 @@ def test_outlines_survive_the_way_through_a_shapes_layer() -> None:
     assert [len(r.polygons) for r in back.regions] == [2, 1]
     assert np.array_equal(filled(back).data, filled(outlines()).data)
     assert np.allclose(layer.edge_color[0][:3], (0xE6 / 255, 0x9F / 255, 0), atol=1e-3)
+
+
+def test_outlines_that_cross_themselves_are_drawn_and_enclose_the_same() -> None:
+    """X3: annotators' lines cross and touch themselves; napari cannot draw such a polygon, and raises."""
+    from napari_medseg.io.outlines.placing import filled
+
+    bow = np.array([[2, 2], [20, 20], [20, 2], [2, 20], [11, 30]], float)
+    touching = np.array([[22, 2], [30, 10], [38, 2], [38, 18], [30, 10], [22, 18]], float)
+    drawn = replace(outlines(), regions=(Region(((bow,),), 1), Region(((touching,),), 2)))
+    data, kwargs, _ = _layers.outlines_layer_data(drawn)
+    layer = ShapesLayer(data, **kwargs)
+    assert len(layer.data) > 2
+    back = _layers.outlines_from_layer(layer)
+    assert len(back.regions) == 2, "the parts of one region stay one region"
+    assert np.array_equal(filled(back).data, filled(drawn).data)
+
+
+def test_cut_to_a_hole_crosses_nothing() -> None:
+    """X3: the nearest corner may lie across a bay; a cut through it cannot be drawn."""
+    outer = np.array([[0, 0], [0, 30], [30, 30], [30, 0], [16, 0], [16, 9], [14.5, 9], [14.5, 0]], float)
+    hole = np.array([[20, 12], [20, 20], [10, 20], [10, 12], [14, 9.5]], float)
+    second = np.array([[10, 20], [8, 25], [12, 25]], float)
+    drawn = replace(outlines(), regions=(Region(((outer, hole, second),), 1),))
+    data, kwargs, _ = _layers.outlines_layer_data(drawn)
+    layer = ShapesLayer(data, **kwargs)
+    mask = layer.to_labels((40, 50))
+    assert mask[5, 5] == 1
+    assert not mask[15, 15]
+    assert not mask[10, 23]
+
+
+def test_foreign_shapes_keep_the_values_of_their_features() -> None:
+    square = np.array([[0, 0], [0, 9], [9, 9], [9, 0]])
+    layer = ShapesLayer([square, square], features={"class": ["gland", "duct"], "value": [7, 3]})
+    found = _layers.outlines_from_layer(layer)
+    assert {c.name: c.value for c in found.classes} == {"gland": 7, "duct": 3}
 
 
 def test_lines_are_left_out_of_outlines_and_counted() -> None:

@@ -11,6 +11,7 @@ from napari.layers import Labels as LabelsLayer
 from npe2 import PluginManager
 
 from napari_medseg import _layers, _writer, io
+from napari_medseg._reader import get_reader
 from napari_medseg.core import ClassInfo, Geometry, Labels, OutputError
 
 GEOMETRY = Geometry(spacing=(5, 0.5, 0.5), unit="mm")
@@ -59,6 +60,16 @@ def test_file_is_replaced_as_the_dialog_has_asked(name: str, tmp_path: Path) -> 
         written = _writer.write_file(str(tmp_path / name), data, meta)
     assert written == [str(tmp_path / "masks.tif")]
     assert (io.read_labels(tmp_path / "masks.tif").data == data).all()
+
+
+def test_napari_shows_what_the_file_cannot_hold(tmp_path: Path) -> None:
+    """D7: a warning becomes a notice in the window."""
+    places = ((0.0, 0.0, 0.0), (5.0, 0.0, 0.0), (12.0, 0.0, 0.0))
+    uneven = Geometry(spacing=(5, 0.5, 0.5), origin=places[0], positions=places, unit="mm")
+    data, kwargs, _ = _layers.labels_layer_data(Labels(np.ones((3, 20, 30), np.uint8), (FEMUR,), uneven))
+    taken = LabelsLayer(data, **kwargs).as_layer_data_tuple()
+    with pytest.warns(UserWarning, match=r"unevenly, which x\.nii\.gz cannot say"):
+        _writer.write_file(str(tmp_path / "x.nii.gz"), *taken[:2])
 
 
 def test_layers_go_into_folders_of_their_own_and_images_stay_out(tmp_path: Path) -> None:
@@ -116,3 +127,50 @@ def test_shapes_are_saved_as_outlines_that_come_back(tmp_path: Path) -> None:
     found = read_outlines(tmp_path / "a.geojson")
     assert [c.name for c in found.classes] == ["gland"]
     assert sorted(map(tuple, found.regions[0].polygons[0][0].tolist())) == [(2, 2), (2, 9), (9, 2), (9, 9)]
+
+
+OUTLINE_NAMES = ["a.geojson", "a.aperio.xml", "a.asap.xml", "a.coco.json", "a.labelme.json", "a.svg"]
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("name", OUTLINE_NAMES)
+def test_outlines_keep_values_colours_size_and_place_in_every_format(tmp_path: Path, name: str) -> None:
+    """X4, X5: what the file itself cannot hold lies in its sidecar."""
+    from napari.layers import Shapes
+
+    from napari_medseg._layers import outlines_from_layer
+
+    classes = tuple(
+        ClassInfo(value=v, name=n, color=c).model_dump()
+        for v, n, c in [(7, "gland", "#e69f00"), (3, "duct", "#0072b2")]
+    )
+    geometry = Geometry(spacing=(0.5, 0.5), unit="um")
+    info = {"classes": classes, "sizes": [[40, 50]], "geometry": geometry.model_dump(mode="json"), "names": ["a.tif"]}
+    square = np.array([[1.5, 1.5], [1.5, 8.5], [8.5, 8.5], [8.5, 1.5]])
+    shapes = Shapes(
+        [square, square + 15], shape_type="polygon", features={"class": ["gland", "duct"]},
+        metadata={"napari_medseg": info},
+    )  # fmt: skip
+    data, meta, _ = shapes.as_layer_data_tuple()
+    _writer.write_outlines(str(tmp_path / name), data, meta)
+    [(data, kwargs, _)] = get_reader(str(tmp_path / name))(str(tmp_path / name))
+    found = outlines_from_layer(Shapes(data, **kwargs))
+    assert [(c.value, c.name, c.color) for c in found.classes] == [(3, "duct", "#0072b2"), (7, "gland", "#e69f00")]
+    assert sorted(r.value for r in found.regions) == [3, 7]
+    assert (found.sizes, found.geometry) == (((40, 50),), geometry)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("name", ["a.coco.json", "a.labelme.json", "a.svg"])
+def test_shapes_drawn_by_hand_are_saved_with_the_size_of_the_image_chosen_with_them(tmp_path: Path, name: str) -> None:
+    """X4: formats that cannot do without the size of the image."""
+    from napari.layers import Shapes
+
+    from napari_medseg.io.outlines.registry import read_outlines
+
+    drawn = Shapes([[[1, 1], [1, 8], [8, 8]]], shape_type="polygon").as_layer_data_tuple()
+    picture = ImageLayer(np.zeros((30, 40))).as_layer_data_tuple()
+    assert _writer.write_outlines_on_image(str(tmp_path / name), [drawn, picture]) == [str(tmp_path / name)]
+    assert read_outlines(tmp_path / name).sizes == ((30, 40),)
+    with pytest.raises(OutputError, match="size of the image"):
+        _writer.write_outlines(str(tmp_path / "alone.coco.json"), *drawn[:2])

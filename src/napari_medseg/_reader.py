@@ -9,9 +9,10 @@ from pathlib import Path
 from . import io
 from ._layers import LayerDataTuple, image_layer_data, labels_layer_data, outlines_layer_data
 from .core import Finding, InputError
-from .io.format import is_folder_format, is_known
 from .io.holding import holds_masks
-from .io.outlines.registry import is_outline_name, read_outlines
+from .io.outlines.described import read_described
+from .io.outlines.registry import is_outline_name
+from .io.registry import is_folder_format, is_known
 from .io.series import image_files
 
 Paths = str | list[str]
@@ -38,7 +39,7 @@ def read_layers(path: Paths) -> list[LayerDataTuple]:
     """
     source = Path(path) if isinstance(path, str) else [Path(p) for p in path]
     if isinstance(source, Path) and _is_outline(source):
-        outlines = read_outlines(source)
+        outlines = read_described(source)
         _tell(outlines.findings)
         return [outlines_layer_data(outlines)]
     if isinstance(source, Path) and holds_masks(source):

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 from . import io
-from ._layers import LayerDataTuple, is_preview, labels_from_layer, outlines_from_layer
+from ._layers import LayerDataTuple, image_from_layer, is_preview, labels_from_layer, outlines_from_layer
 from .core import Labels, OutputError
 from .editing.journal import note_saved
-from .io import atomic
-from .io.outlines.registry import is_outline_name, outline_format
-from .io.outlines.writing import check_outlines_hold
+from .io.outlines.described import described_by
+from .io.outlines.regions import Outlines
+from .io.outlines.registry import is_outline_name
+from .io.outlines.writing import write_described
 
 
 def write_file(path: str, data: Any, meta: Mapping[str, Any]) -> list[str]:
@@ -26,18 +28,32 @@ def write_file(path: str, data: Any, meta: Mapping[str, Any]) -> list[str]:
     known = any(target.name.lower().endswith(s) for f in io.FORMATS if f.write for s in f.suffixes)
     if not known and not is_outline_name(target):
         target = target.with_name(f"{target.name}.tif")
-    io.write(target, _labels(data, meta), overwrite=True)
+    for finding in io.write(target, _labels(data, meta), overwrite=True):
+        warnings.warn(finding.message, stacklevel=2)  # what napari shows as a notice
     note_saved(data)
     return [str(target)]
 
 
 def write_outlines(path: str, data: Any, meta: Mapping[str, Any]) -> list[str]:
     """Write the filled shapes of one shapes layer as outlines; the suffix tells the format."""
-    target = Path(path)
-    outlines = outlines_from_layer(SimpleNamespace(**{**meta, "data": data}))
-    chosen = outline_format(target)
-    check_outlines_hold(target, len(outlines))
-    atomic.write_file(target, lambda place: chosen.write(place, outlines), overwrite=True)
+    return _write_outlines(path, outlines_from_layer(SimpleNamespace(**{**meta, "data": data})))
+
+
+def write_outlines_on_image(path: str, layers: list[LayerDataTuple]) -> list[str]:
+    """Write the filled shapes of one layer as outlines on one image, which tells size and place."""
+    image, shapes = (
+        SimpleNamespace(**{**meta, "data": data})
+        for wanted in ("image", "shapes")
+        for data, meta, kind in layers
+        if kind == wanted
+    )
+    return _write_outlines(path, described_by(outlines_from_layer(shapes), image_from_layer(image)))
+
+
+def _write_outlines(path: str, outlines: Outlines) -> list[str]:
+    for finding in outlines.findings:
+        warnings.warn(finding.message, stacklevel=3)
+    write_described(Path(path), outlines, overwrite=True)
     return [path]
 
 

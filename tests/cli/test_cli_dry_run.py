@@ -70,3 +70,27 @@ def test_evaluate_lists_what_is_compared(run: Run, folders: tuple[Path, Path]) -
     assert "carl.png: without partner" in result.out
     assert "zoe_mask.png: without partner" in result.out
     assert "Nothing was scored" in result.out
+
+
+@pytest.fixture
+def two_series(tmp_path: Path) -> tuple[Path, Path]:
+    """Images and masks of two series in one folder each."""
+    for folder in ("i", "m"):
+        (tmp_path / folder).mkdir()
+        for name in ("a-0", "a-1", "a-2", "b-0", "b-1"):
+            Picture.fromarray(np.eye(16, dtype=np.uint8)).save(tmp_path / folder / f"{name}.png")
+    return tmp_path / "i", tmp_path / "m"
+
+
+def test_one_series_of_several_is_chosen(run: Run, two_series: tuple[Path, Path]) -> None:
+    """S6: the same flag for images and masks."""
+    images, masks = two_series
+    result = run("train", "--data", images, masks, "--series", "b-", "--dry-run")
+    assert result.code == 0, result.err
+    assert "1 pair with 2 labelled slices" in result.out
+    sides = ("--prediction", images, "--truth", masks)
+    assert "--series" in run("evaluate", *sides, "--dry-run").err
+    result = run("evaluate", *sides, "--series", "a-", "--dry-run")
+    assert result.code == 0, result.err
+    assert "a-2.png — a-2.png" in result.out
+    assert "b-" not in result.out

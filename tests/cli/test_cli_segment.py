@@ -15,7 +15,7 @@ from PIL import Image as Picture
 import napari_medseg.cli.segment as command
 from napari_medseg import io
 from napari_medseg.cli.segment import parse_shard, runs
-from napari_medseg.core import ComputeError, Image, InputError, Labels, Progress
+from napari_medseg.core import ComputeError, Geometry, Image, InputError, Labels, Progress
 from napari_medseg.models import Model
 
 from .conftest import Run, bright_square
@@ -273,6 +273,7 @@ def test_failure_midway_keeps_finished_slices(
         (("--output", "m", "--report", "file/r.json"), "Not a directory"),
         (("--output", "m", "--probabilities", "file/p.npz"), "Not a directory"),
         (("--output", "m.jpg"), "are not written"),
+        (("--output", "m.seg.dcm"), "needs the DICOM series it belongs to, and 0.png is no DICOM file"),
         (("--output", "n.tif"), "n.tif.classes.json exists already"),
         (("--output", "m", "--batch", "0"), "batch: must be auto or 1 to"),
     ],
@@ -290,6 +291,19 @@ def test_what_cannot_be_written_is_refused_before_any_work(
     assert (result.code, said in result.err) == (2, True), result.err
     assert len(result.err.strip().splitlines()) == 2
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_file_that_cannot_hold_uneven_slices_says_so(run: Run, tmp_path: Path) -> None:
+    """D7: an even grid is what other programs would take the slices to lie on."""
+    pixels = np.stack([bright_square(z) for z in range(3)])
+    places = tuple((z, 0.0, 0.0) for z in (0.0, 3.0, 10.0))
+    geometry = Geometry(spacing=(3.0, 1.0, 1.0), origin=places[0], positions=places, unit="mm")
+    io.write(tmp_path / "ct.ome.zarr", Labels(pixels, (), geometry))
+    for name, told in (("a.nii.gz", True), ("b.ome.zarr", False), ("masks", False)):
+        result = run("segment", tmp_path / "ct.ome.zarr", "--model", "any", "--output", tmp_path / name)
+        assert (result.code, f"unevenly, which {name} cannot say" in result.err) == (0, told), result.err
+    result = run("convert", tmp_path / "b.ome.zarr", tmp_path / "c.nrrd")
+    assert (result.code, "DICOM SEG" in result.out) == (0, True), result.err
 
 
 def test_one_of_several_series_is_chosen_and_its_spacing_given(run: Run, series: Path, tmp_path: Path) -> None:

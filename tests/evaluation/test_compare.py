@@ -70,6 +70,21 @@ def test_without_names_slices_match_by_position_and_need_equal_numbers() -> None
         evaluate(stack(box(1), box(1)), stack(box(1)))
 
 
+@pytest.mark.parametrize("place", [True, False], ids=["same place", "unknown place"])
+def test_volumes_stored_from_the_other_side_are_compared_where_they_lie(place: bool) -> None:
+    """N3: a NIfTI of another program; where a file tells nothing true about its place, indices decide."""
+    truth = replace(stack(box(1), box(2, 5)), geometry=Geometry(spacing=(3, 0.5, 0.5), origin=(9, 9, 9), unit="mm"))
+    matrix = truth.geometry.affine()
+    if place:
+        matrix[:3, 3] += matrix[:3, 2] * (truth.data.shape[2] - 1)
+    else:
+        matrix[:3, 3] = 0
+    matrix[:3, 2] *= -1
+    data = truth.data[..., ::-1] if place else truth.data
+    report = evaluate(replace(truth, data=data, geometry=Geometry.from_affine(matrix)), truth)
+    assert {(r.false_positive, r.false_negative) for r in report.rows if r.values} == {(0, 0)}
+
+
 def test_nothing_matched_is_refused() -> None:
     with pytest.raises(InputError, match=r"a\.png.*has a name of the truth"):
         evaluate(stack(EMPTY, EMPTY, names=("a.png", "b.png")), stack(EMPTY, EMPTY, names=("c.png", "d.png")))

@@ -12,9 +12,9 @@ from PIL import Image as Picture
 
 from napari_medseg.core import InputError, Labels
 from napari_medseg.io import match_pairs, read_labels, read_pair
-from napari_medseg.io.colors import find_legend
-from napari_medseg.io.legend import Legend, color_of, legend_of, name_color, read_legend
-from napari_medseg.io.preview import preview_pairs
+from napari_medseg.io.masks.colors import find_legend
+from napari_medseg.io.masks.legend import Legend, color_of, legend_of, name_color, read_legend
+from napari_medseg.io.pairs.preview import preview_pairs
 
 GREEN, YELLOW, RED, BLUE = (0, 255, 0), (255, 255, 0), (255, 0, 0), (0, 0, 255)
 ORDER = [BLUE, GREEN, RED, YELLOW]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import logging
+import traceback
 from collections.abc import Callable, Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +18,18 @@ from pydicom import Dataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
+    ExplicitVRLittleEndian,
     HTJ2KLossless,
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
+    JPEGBaseline8Bit,
     JPEGLosslessSV1,
     JPEGLSLossless,
 )
 
 from napari_medseg import io
-from napari_medseg.core import Image, InputError
+from napari_medseg.core import Image, InputError, Labels
+from napari_medseg.io.dicom import elements
 
 Make = Callable[..., Path]
 
@@ -187,6 +193,19 @@ def test_monochrome1_is_shown_right(tmp_path: Path) -> None:
     assert "INVERTED" in codes(image)
 
 
+def test_padding_of_monochrome1_is_black_too(tmp_path: Path) -> None:
+    """D7, D9: around an X-ray lies white, stored as 0, or any other number; it is shown as background."""
+    pixels = np.array([[0, 4095], [100, 1000]], np.uint16)
+    for padding, wanted in ((0, [[0, 0], [3995, 3095]]), (4095, [[4095, 0], [3995, 3095]])):
+        xray = dicom_slice(
+            Modality="DX", PhotometricInterpretation="MONOCHROME1", RescaleIntercept=0, RescaleSlope=1,
+            PixelPaddingValue=padding, **stored_of(pixels, BitsStored=12, HighBit=11),
+        )  # fmt: skip
+        image = io.read(save_dicom(tmp_path / f"{padding}.dcm", xray))
+        assert image.slice(0).tolist() == wanted
+        assert ("PADDING" in codes(image)) == (padding == 0)
+
+
 def test_slope_and_intercept_are_those_of_each_slice(series: Make) -> None:
     """D8: a PET scales every slice by itself."""
     folder = series((0, 3))
@@ -282,11 +301,29 @@ def test_compressed_slices_hold_the_same_values(tmp_path: Path, kind: str) -> No
     np.testing.assert_array_equal(image.slice(0), pixels.astype(np.int32) - 1024)
 
 
+@pytest.mark.parametrize("kind", [*CODECS, "jpeg"])
+def test_a_compressed_frame_larger_than_its_header_says_is_not_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """D13, F3: decoders allocate what the stream claims."""
+    codecs = {**CODECS, "jpeg": (JPEGBaseline8Bit, imagecodecs.jpeg8_encode)}
+    syntax, encode = codecs[kind]
+    dtype = np.uint8 if kind == "jpeg" else np.uint16
+    stream = bytes(encode(np.zeros((64, 48), dtype)))
+    described = stored_of(np.zeros((40, 48), dtype))
+    dataset = dicom_slice(**{**described, "PixelData": encapsulate([stream])})
+    dataset["PixelData"].is_undefined_length = True
+    path = save_dicom(tmp_path / "x.dcm", dataset, syntax)
+    monkeypatch.setattr("pydicom.pixels.utils.pixel_array", None)
+    with pytest.raises(InputError, match=r"x\.dcm is damaged \(its compressed pixels claim 48 x 64"):
+        io.read(path).slice(0)
+
+
 def test_our_decoders_do_without_other_packages(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """D11: pydicom's own choice of packages may all be missing."""
     from pydicom.pixels import get_decoder
 
-    from napari_medseg.io.dicomcodecs import add_decoders
+    from napari_medseg.io.dicom.codecs import add_decoders
 
     add_decoders()
     for kind in ("jpeg lossless", "jpeg-ls"):
@@ -300,7 +337,7 @@ def test_a_missing_decoder_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     """D11: says which package, before anything is read."""
     from pydicom.pixels import get_decoder
 
-    from napari_medseg.io.dicomcodecs import missing_decoder
+    from napari_medseg.io.dicom.codecs import missing_decoder
 
     missing_decoder.cache_clear()
     decoder = get_decoder(HTJ2KLossless)
@@ -398,6 +435,70 @@ def test_nothing_that_names_the_patient_is_told(
     assert not any(word in told.lower() for word in ("doe", "jane", "4711"))
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"Rows": 0}, {"PixelData": b"\0\0"}, {"BitsAllocated": 12}, {"PixelData": None}, {"SamplesPerPixel": 7},
+        {"Rows": 60000, "Columns": 60000}, {"NumberOfFrames": 99}, {"ImagePositionPatient": None, "Modality": "SR"},
+    ],
+)  # fmt: skip
+def test_errors_about_damaged_values_do_not_name_the_patient(
+    tmp_path: Path, damage: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    """D17: nor does what caused them, which a log or ``--debug`` shows."""
+    caplog.set_level(logging.DEBUG)
+    path = save_dicom(tmp_path / "x.dcm", dicom_slice(0, **damage))
+    content = path.read_bytes().replace(b"Doe^Jane", b"Doe^\xff\xfe\\e").replace(b"0.75\\0.5", b"Doe Jane")
+    path.write_bytes(content)
+    told = caplog.text
+    try:
+        image = io.read(path)
+        image.slice(0)
+        told += repr(image.findings)
+    except InputError as error:
+        told += "".join(traceback.format_exception(error))
+    assert not any(word in told.lower() for word in ("doe^", "doe jane", "4711"))
+
+
+@pytest.mark.parametrize("name", ["m.nii.gz", "m.seg.nrrd", "m.mha", "m.ome.tif", "m.ome.zarr", "m.npy", "m"])
+def test_exported_masks_do_not_name_the_patient(series: Make, tmp_path: Path, name: str) -> None:
+    """D17: only DICOM, which belongs to the patient's study, tells whose masks these are."""
+    image = io.read(series(SeriesDescription="DOE thigh HOSP-4711"))
+    masks = Labels(np.ones(image.shape, np.uint8), (), image.geometry, names=image.names, source=image.source)
+    io.write(tmp_path / "out" / name, masks)
+    for path in (p for p in (tmp_path / "out").rglob("*") if p.is_file()):
+        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        assert not any(word in content.lower() for word in (b"jane", b"4711", b"doe thigh")), path.name
+
+
+@pytest.mark.parametrize("implicit", [False, True], ids=["explicit", "implicit"])
+def test_stepping_over_elements_finds_what_pydicom_finds(tmp_path: Path, implicit: bool) -> None:
+    """S8: sequences in sequences, of known and unknown length, private ones too, and many bytes of another maker."""
+    inner, outer = Dataset(), Dataset()
+    inner.Rows, inner.PatientID = 99, "inner"
+    inner.is_undefined_length_sequence_item = True
+    outer.ReferencedImageSequence, outer.Columns = [inner, inner], 98
+    dataset = dicom_slice(3, ReferencedStudySequence=[outer, outer], SourceImageSequence=[inner])
+    for name in ("ReferencedStudySequence", "SourceImageSequence"):
+        dataset[name].is_undefined_length = name == "ReferencedStudySequence"
+        for item in dataset[name].value:
+            item.is_undefined_length_sequence_item = True
+    outer["ReferencedImageSequence"].is_undefined_length = True
+    dataset.private_block(0x0029, "MAKER", create=True).add_new(1, "UN", bytes(50_000))
+    path = save_dicom(tmp_path / "x.dcm", dataset, ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian)
+    content = path.read_bytes()
+    syntax = str(dataset.file_meta.TransferSyntaxUID)
+    begin = 144 + int.from_bytes(content[140:144], "little")  # the length of the meta information
+    skimmed, parsed = BytesIO(content), BytesIO(content)
+    skimmed.seek(begin)
+    parsed.seek(begin)
+    found = elements._skim_values(skimmed, syntax)
+    assert found is not None
+    assert found == elements._parse_values(parsed, syntax)
+    assert skimmed.tell() == parsed.tell() == content.index(dataset.PixelData)
+    assert (found[0]["Rows"], found[0]["PatientID"]) == (6, "HOSP-4711")
+
+
 def test_a_slice_too_large_for_memory_is_refused_before_it_is_read(tmp_path: Path) -> None:
     """F4: by the size that its header claims."""
     path = save_dicom(tmp_path / "x.dcm", dicom_slice(Rows=65535, Columns=65535, SamplesPerPixel=3))
@@ -406,12 +507,12 @@ def test_a_slice_too_large_for_memory_is_refused_before_it_is_read(tmp_path: Pat
 
 def test_many_slices_open_without_their_pixels(series: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     """S8: only headers are read; nothing is decoded until a slice is asked for."""
-    from napari_medseg.io import dicompixels
+    from napari_medseg.io.dicom import pixels
 
     folder = series([3 * z for z in range(60)])
     decoded: list[Path] = []
-    decode = dicompixels._decode
-    monkeypatch.setattr(dicompixels, "_decode", lambda path, *rest: decoded.append(path) or decode(path, *rest))
+    decode = pixels._decode
+    monkeypatch.setattr(pixels, "_decode", lambda path, *rest: decoded.append(path) or decode(path, *rest))
     image = io.read(folder)
     assert (len(image), decoded) == (60, [])
     image.slice(7)

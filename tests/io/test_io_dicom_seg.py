@@ -16,10 +16,10 @@ from specimens import dicom_series
 
 from napari_medseg.core import ClassInfo, Geometry, Image, InputError, Labels, MedsegError, OutputError
 from napari_medseg.io import read, read_labels, write
-from napari_medseg.io.anatomy import FINDINGS, SIDES, STRUCTURES, name_anatomy
-from napari_medseg.io.format import format_for
+from napari_medseg.io.dicom_seg.anatomy import FINDINGS, SIDES, STRUCTURES, name_anatomy
 from napari_medseg.io.formats import dicom_seg
-from napari_medseg.io.onto import lay_onto
+from napari_medseg.io.masks.onto import lay_onto
+from napari_medseg.io.registry import format_for
 
 SHAPE = (6, 9, 11)
 CLASSES = (
@@ -444,6 +444,27 @@ def test_cropped_masks_lie_on_their_image() -> None:
     wanted[1:4, 2:6, 0:4] = 1
     np.testing.assert_array_equal(whole.data, wanted)
     assert [(f.code, f.message.startswith("12 pixels")) for f in whole.findings] == [("OUTSIDE", True)]
+
+
+@pytest.mark.parametrize("axes", [(0, 1, 2), (2, 1, 0), (1, 2, 0)])
+@pytest.mark.parametrize("flips", [(0,), (1,), (0, 1), (1, 2), (0, 1, 2)])
+def test_masks_stored_in_another_order_lie_on_their_image(axes: tuple[int, ...], flips: tuple[int, ...]) -> None:
+    """N3: programs that turn DICOM into NIfTI flip the rows; every pixel goes to where it lies in the patient."""
+    geometry = GEOMETRIES["tilted"]
+    pixels = np.arange(np.prod(SHAPE)).reshape(SHAPE).astype(np.uint16)
+    matrix = geometry.affine()[:, [*axes, 3]]
+    stored = np.flip(np.transpose(pixels, axes), flips)
+    for k in flips:
+        matrix[:3, 3] += matrix[:3, k] * (stored.shape[k] - 1)
+        matrix[:3, k] *= -1
+    missing = frozenset({1}) if axes[0] == 0 else frozenset()
+    lost = SHAPE[0] - 2 if 0 in flips else 1
+    whole = lay_onto(
+        Labels(stored, (), Geometry.from_affine(matrix), missing=missing), Image(np.zeros(SHAPE), "ZYX", geometry)
+    )
+    assert whole.missing == (frozenset({lost}) if missing else frozenset())
+    pixels[sorted(whole.missing)] = 0
+    np.testing.assert_array_equal(whole.data, pixels)
 
 
 @pytest.mark.parametrize("move", [[0.4, 0, 0], [0, 0.5, 0], [50, 0, 0]])

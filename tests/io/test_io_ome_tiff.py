@@ -14,8 +14,8 @@ from made_up import plane
 from napari_medseg.core import ClassInfo, Geometry, InputError, Labels
 from napari_medseg.io import inspect, read, read_labels, write
 from napari_medseg.io.formats import tiff as tiff_format
-from napari_medseg.io.omexml import UNITS
 from napari_medseg.io.pyramid import LARGE, count_levels, halve
+from napari_medseg.io.tiff.ome import UNITS
 
 MakeLabels = Callable[..., Labels]
 SLIDE = plane(1, (513, 700))
@@ -104,6 +104,21 @@ def test_images_and_time_points_of_an_ome_tiff_are_chosen_by_name(tmp_path: Path
         read(path, series="foot")
 
 
+def test_a_folder_of_files_of_several_images_says_that_the_first_are_taken(tmp_path: Path) -> None:
+    """F7: nothing is left out silently."""
+    for z in range(3):
+        with tifffile.TiffWriter(tmp_path / f"{z}.ome.tif") as tiff:
+            for name in ("arm", "leg"):
+                tiff.write(plane(z), metadata={"axes": "YX", "Name": name})
+    image = read(tmp_path)
+    assert len(image) == 3
+    (told,) = [f for f in image.findings if f.code == "SEVERAL_IMAGES"]
+    assert "0.ome.tif holds 2 images" in told.message
+    assert told.files == tuple(f"{z}.ome.tif" for z in range(3))
+    chosen = read(tmp_path / "0.ome.tif", series="leg")
+    assert "SEVERAL_IMAGES" not in {f.code for f in chosen.findings}
+
+
 def test_time_points_of_single_slices_are_slices_without_a_distance(tmp_path: Path) -> None:
     sizes = {"axes": "TYX", "PhysicalSizeX": 0.5, "PhysicalSizeY": 0.5, "PhysicalSizeZ": 7}
     tifffile.imwrite(tmp_path / "x.ome.tif", np.stack([plane(z) for z in range(4)]), metadata=sizes)
@@ -154,6 +169,7 @@ def test_one_file_of_several_is_read_for_what_it_holds(tmp_path: Path) -> None:
     np.testing.assert_array_equal(one.slice(0), plane(1))
     assert "one of 3 files" in next(f.message for f in one.findings if f.code == "OTHER_FILES")
     whole = read(tmp_path)
+    assert "OTHER_FILES" not in {f.code for f in whole.findings}
     np.testing.assert_array_equal(np.asarray(whole.data), np.stack([plane(z) for z in range(3)]))
     assert (whole.geometry.spacing, whole.geometry.unit) == ((3, 0.5, 0.5), "um")
 

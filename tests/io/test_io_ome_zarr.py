@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import struct
+import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -236,6 +239,49 @@ def test_claims_beyond_the_memory_are_refused(tmp_path: Path) -> None:
         file.write_text(json.dumps(about))
         with pytest.raises(InputError, match=r"claims 400000 x 400000 pixels|claims .* chunks"):
             read(tmp_path / f"{name}.zarr")
+
+
+BOMBS: dict[str, Callable[[], bytes]] = {
+    "blosc": lambda: struct.pack("<BBBBIII", 2, 1, 0, 1, 2**31 - 1, 2**20, 16 + 9) + b"\0" * 9,
+    "zstd": lambda: b"\x28\xb5\x2f\xfd" + bytes([0xE0]) + struct.pack("<Q", 2**40) + b"\0" * 9,
+    "gzip": lambda: gzip.compress(b"\0" * 2**24),
+    "zlib": lambda: zlib.compress(b"\0" * 2**24),
+}
+
+
+@pytest.mark.parametrize("codec", BOMBS)
+def test_a_chunk_that_claims_too_much_is_refused_before_it_is_unpacked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, codec: str
+) -> None:
+    """F3: codecs allocate what a chunk claims, whatever the size of chunks is said to be."""
+    path = make(tmp_path / "x.zarr", VOXELS[0, 0], SPACE)
+    image = read(path)
+    (path / "0" / "c" / "0" / "0" / "0").write_bytes(BOMBS[codec]())
+    monkeypatch.setattr("napari_medseg.io.zarr.store.memory_budget", lambda: 2**20)
+    with pytest.raises(InputError, match=r"A chunk of x\.zarr \(0/c/0/0/0\) claims"):
+        image.slice(0)
+    np.testing.assert_array_equal(image.slice(1), VOXELS[0, 0, 1])
+
+
+def test_lack_of_memory_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """F3."""
+    image = read(make(tmp_path / "x.zarr", VOXELS[0, 0], SPACE))
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("zarr.core.array.Array.__getitem__", fail)
+    with pytest.raises(InputError, match=r"x\.zarr takes more memory than there is"):
+        image.slice(0)
+
+
+def test_time_points_beyond_the_first_thousand_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = make(tmp_path / "x.zarr", VOXELS[:, 0], [AXES[0], *SPACE])
+    assert "MORE_TIMES" not in {f.code for f in read(path, series="time 1").findings}
+    monkeypatch.setattr("napari_medseg.io.zarr.image.MOST_TIMES", 1)
+    monkeypatch.setattr("napari_medseg.io.formats.zarr.MOST_TIMES", 1)
+    (told,) = [f.message for f in read(path).findings if f.code == "MORE_TIMES"]
+    assert "2 time points" in told
 
 
 @pytest.mark.parametrize("path", ["../y.zarr/0", "/etc", "0/../../y.zarr/0"])

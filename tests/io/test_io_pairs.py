@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from made_up import plane, save_png
 
 from napari_medseg.core import InputError
 from napari_medseg.io import match_pairs, read_pair
-from napari_medseg.io.pairs import match_folder
+from napari_medseg.io.pairs.matching import match_folder
 
 
 def mask(value: int = 1, shape: tuple[int, int] = (12, 17)) -> np.ndarray:
@@ -143,6 +144,17 @@ def test_as_many_masks_of_other_names_match_by_order_and_say_so(tmp_path: Path) 
     assert "MATCHED_BY_ORDER" in {f.code for f in labels.findings}
 
 
+def test_a_mask_is_never_its_own_image(tmp_path: Path) -> None:
+    """S9: masks beside images that are called quite differently, or without any."""
+    for name in ("sub_seg-a_label_msk.png", "sub_seg-b_label_msk.png", "sub_ct.png"):
+        save_png(tmp_path / "one" / name, mask())
+    for name in ("1_mask.png", "2_mask.png", "3_mask.png"):
+        save_png(tmp_path / "all" / name, mask())
+    for folder in ("one", "all"):
+        with pytest.raises(InputError, match="No mask in"):
+            match_pairs(tmp_path / folder, tmp_path / folder)
+
+
 def test_nothing_matches(tmp_path: Path) -> None:
     """T3."""
     for k in range(3):
@@ -152,3 +164,61 @@ def test_nothing_matches(tmp_path: Path) -> None:
         match_pairs(tmp_path / "i", tmp_path / "m")
     with pytest.raises(InputError, match="does not exist"):
         match_pairs(tmp_path / "i", tmp_path / "absent")
+
+
+def outline_file(path: Path, name: str, left: int) -> None:
+    """Outlines as QuPath writes them: one square of 4 x 4 pixels of a class."""
+    path.parent.mkdir(exist_ok=True)
+    ring = [[left, 2], [left + 4, 2], [left + 4, 6], [left, 6], [left, 2]]
+    feature = {
+        "type": "Feature", "geometry": {"type": "Polygon", "coordinates": [ring]},
+        "properties": {"objectType": "annotation", "classification": {"name": name, "color": [200, 0, 0]}},
+    }  # fmt: skip
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": [feature]}))
+
+
+def test_outlines_of_some_slices_are_their_masks(tmp_path: Path) -> None:
+    """X4, S5: a class has the same value on every slice, and slices without a file are missing."""
+    for k in range(5):
+        save_png(tmp_path / "i" / f"{k}.png", plane(k))
+    outline_file(tmp_path / "m" / "1.geojson", "gland", 3)
+    outline_file(tmp_path / "m" / "mask_3.geojson", "stroma", 5)
+    (tmp_path / "m" / "4.geojson").write_text("{")
+    (pair,) = match_pairs(tmp_path / "i", tmp_path / "m")
+    image, labels, slices = read_pair(pair)
+    assert slices == (1, 3)
+    assert labels.missing == {0, 2, 4}
+    assert labels.data.shape == image.shape
+    values = {c.name: c.value for c in labels.classes}
+    assert values.keys() == {"gland", "stroma"}
+    for z, name, left in ((1, "gland", 3), (3, "stroma", 5)):
+        expected = np.zeros((12, 17), int)
+        expected[2:6, left : left + 4] = values[name]
+        np.testing.assert_array_equal(labels.slice(z), expected)
+    assert [f.files for f in labels.findings if f.code == "UNREADABLE"] == [("4.geojson",)]
+
+
+def test_outlines_of_single_images_agree_in_their_classes(tmp_path: Path) -> None:
+    """Each file numbers its own classes from 1."""
+    for k, name in enumerate(("gland", "stroma", "gland")):
+        save_png(tmp_path / "i" / f"{'abc'[k]}.png", plane(k, (12, 17 + k)))
+        outline_file(tmp_path / "m" / f"{'abc'[k]}.geojson", name, 3)
+    found = [read_pair(pair)[1] for pair in match_pairs(tmp_path / "i", tmp_path / "m")]
+    assert [int(labels.data.max()) for labels in found] == [1, 2, 1]
+    assert [{c.value: c.name for c in labels.classes}[int(labels.data.max())] for labels in found] == [
+        "gland", "stroma", "gland",
+    ]  # fmt: skip
+
+
+def test_one_series_of_several_is_paired_with_its_masks(tmp_path: Path) -> None:
+    """S6, D10: masks of another series are no strays."""
+    for series, first in (("a", 1), ("b", 40)):
+        for z in range(3):
+            save_png(tmp_path / "i" / f"{series}-{z}.png", plane(first + z))
+            save_png(tmp_path / "m" / f"{series}-{z}.png", mask(z + 1))
+    (pair,) = match_pairs(tmp_path / "i", tmp_path / "m", series="b-")
+    image, labels, slices = read_pair(pair)
+    assert image.names == ("b-0.png", "b-1.png", "b-2.png")
+    assert slices == (0, 1, 2)
+    assert [int(labels.slice(z).max()) for z in range(3)] == [1, 2, 3]
+    assert len(match_pairs(tmp_path / "i", tmp_path / "m")) == 6, "without it they are single images"

@@ -9,8 +9,8 @@ import pytest
 
 from napari_medseg.core import InputError
 from napari_medseg.io import inspect, match_pairs, read, read_labels, read_pair
-from napari_medseg.io.colors import find_legend
-from napari_medseg.io.preview import preview_pairs
+from napari_medseg.io.masks.colors import find_legend
+from napari_medseg.io.pairs.preview import preview_pairs
 
 
 def folder(real_data: Path, name: str) -> Path:

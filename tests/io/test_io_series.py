@@ -182,8 +182,14 @@ def test_a_folder_of_masks_alone_is_a_series(make_series: Make) -> None:
 @pytest.mark.parametrize(
     ("name", "stem"),
     [
-        ("7_mask.tif", "7"), ("mask_7.png", "7"), ("damask_7.png", None), ("mask.png", None),
-        ("7_mask.nii.gz", "7"), ("7.seg.nrrd", "7"), ("7.seg.dcm", "7"), ("7.ome.tif", None),
+        ("7_mask.tif", "7"),
+        ("mask_7.png", "7"),
+        ("damask_7.png", None),
+        ("mask.png", None),
+        ("7_mask.nii.gz", "7"),
+        ("7.seg.nrrd", "7"),
+        ("7.seg.dcm", "7"),
+        ("7.ome.tif", None),
     ],
 )
 def test_mask_names(name: str, stem: str | None) -> None:

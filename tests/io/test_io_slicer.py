@@ -141,6 +141,8 @@ def test_arrays_are_read_as_saved(tmp_path: Path, shape: tuple[int, ...], axes: 
     data = np.random.default_rng(1).integers(0, 4000, shape).astype(">u2")
     np.save(tmp_path / "x.npy", np.asarray(data, order=order))
     found = read(tmp_path / "x.npy")
+    told = [f.message for f in found.findings if f.code == "COLOR_AXIS"]
+    assert len(told) == ("C" in found.axes), "that a last axis of 3 is one of colours is a guess"
     assert found.axes == axes
     np.testing.assert_array_equal(found.data, data)
 

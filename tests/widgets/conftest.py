@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,6 +21,9 @@ from napari_medseg.inference.options import SegmentOptions
 from napari_medseg.widgets import fine_tune, model_picker, segment
 from napari_medseg.widgets.result_layer import result_layer
 from napari_medseg.widgets.snapshot import Order
+
+# The made-up files that the tests of io share.
+sys.path.insert(0, str(Path(__file__).parents[1] / "io"))
 
 GREY = ModelCard(name="grey-bone", modality="CT", classes=(ClassInfo.numbered(1, "bone"),))
 RGB = ModelCard(name="rgb-gland", channels=3, classes=(ClassInfo.numbered(1, "gland"),))

@@ -12,7 +12,7 @@ from napari.components import ViewerModel
 from pytestqt.qtbot import QtBot
 
 from napari_medseg._layers import labels_layer_data
-from napari_medseg.core import ClassInfo, Geometry, Labels
+from napari_medseg.core import ClassInfo, Finding, Geometry, Labels
 from napari_medseg.widgets.evaluate import EvaluateWidget
 
 CLASSES = (ClassInfo.numbered(1, "femur"), ClassInfo.numbered(2, "tibia"))
@@ -139,3 +139,27 @@ def test_report_that_cannot_be_written_says_why(dock: EvaluateWidget, qtbot: QtB
     run(dock, qtbot)
     dock.save_report(tmp_path / "gone" / "report.json")
     assert "cannot be written" in dock.panel.status.text()
+
+
+def test_what_was_found_in_the_files_is_shown(viewer: ViewerModel, dock: EvaluateWidget) -> None:
+    """D4: figures of uneven slices are read with that in mind."""
+    assert dock.findings.isHidden()
+    labels = Labels(
+        np.ones((5, 20, 30), np.uint8),
+        CLASSES,
+        Geometry.unknown(3),
+        findings=(Finding("IRREGULAR_SPACING", "Slices do not lie evenly."),),
+    )
+    pixels, kwargs, _ = labels_layer_data(labels)
+    viewer.add_labels(pixels, **{**kwargs, "name": "uneven"})
+    dock.prediction.set_value(viewer.layers["uneven"])
+    assert "do not lie evenly" in dock.findings.text()
+
+
+def test_one_layer_asks_for_a_second(qtbot: QtBot) -> None:
+    """G9."""
+    alone = ViewerModel()
+    add(alone, "labels", np.ones((2, 8, 9), np.uint8))
+    dock = EvaluateWidget(alone)
+    qtbot.addWidget(dock)
+    assert "second labels layer" in dock.panel.status.text()

@@ -86,3 +86,34 @@ def test_a_run_from_files_is_saved_with_their_paths(cards: list[ModelCard], fold
     run = save_run(order, silent)
     assert [(pair.image, pair.labels) for pair in run.pairs] == [folders]
     assert run.merge
+
+
+def test_files_that_fit_nothing_say_so_in_the_status_line(
+    qtbot: Any, dock: FineTuneWidget, folders: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """G9: a grey button without a word helps nobody."""
+    dock.files.images.set_value(folders[0])
+    assert "both, images and masks" in dock.panel.status.text()
+    (tmp_path / "none").mkdir()
+    dock.files.masks.set_value(tmp_path / "none")
+    qtbot.waitUntil(lambda: not dock.files.looking)
+    assert not dock.panel.run.isEnabled()
+    assert "nothing to learn from" in dock.panel.status.text()
+
+
+def test_notes_about_many_masks_that_are_alike_are_one_line(qtbot: Any, dock: FineTuneWidget, tmp_path: Path) -> None:
+    """T10: what needs a look is not buried."""
+    for folder in ("images", "masks"):
+        (tmp_path / folder).mkdir()
+    for n, name in enumerate(("anna", "bob", "carl", "dora")):
+        soft = np.zeros((64, 64), np.uint8)
+        soft[16:48, 16:48] = 255
+        soft[16, 16 : 40 + n] = np.arange(100, 124 + n)
+        (tmp_path / "images" / f"{name}.png").write_bytes(imagecodecs.png_encode(np.full((64, 64), 80, np.uint8)))
+        (tmp_path / "masks" / f"{name}.png").write_bytes(imagecodecs.png_encode(soft))
+    choose(dock.files, tmp_path / "images", tmp_path / "masks")
+    qtbot.waitUntil(lambda: dock.files.value() is not None)
+    text = dock.files.text.toPlainText()
+    assert text.count("values between 0 and 255") == 1
+    assert "(and 3 more like it)" in text
+    assert dock.files.text.horizontalScrollBar().maximum() == 0

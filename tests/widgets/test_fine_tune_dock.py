@@ -90,6 +90,16 @@ def test_labels_without_corrections_say_what_to_do(
     assert not dock.panel.run.isEnabled()
 
 
+def test_what_was_found_in_the_files_learnt_from_is_shown(corrected: Any, dock: FineTuneWidget) -> None:
+    """D4."""
+    assert dock.findings.isHidden()
+    image = dock.viewer.layers[0]
+    found = {"code": "GANTRY_TILT", "message": "Slices are tilted by 18.5 degrees.", "files": []}
+    image.metadata = {**image.metadata, "napari_medseg": {"findings": [found]}}
+    dock.pairs.refresh()
+    assert "tilted by 18.5" in dock.findings.text()
+
+
 def test_corrections_are_counted_while_painting(qtbot: Any, corrected: Any, dock: FineTuneWidget) -> None:
     assert dock.pairs.rows[0].check.isChecked()
     paint(corrected, 5)

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from made_up_dicom import dicom_slice, save_dicom
 from napari.components import ViewerModel
+from napari.layers import Image as ImageLayer
 from PIL import Image as Picture
 from pytestqt.qtbot import QtBot
 from qtpy.QtCore import QMimeData, QPointF, Qt, QUrl
 from qtpy.QtGui import QDropEvent
 
 from napari_medseg import io
-from napari_medseg._layers import image_from_layer
-from napari_medseg.core import ClassInfo, Geometry, Labels
+from napari_medseg._layers import image_from_layer, image_layer_data, labels_from_layer, labels_layer_data
+from napari_medseg.core import ClassInfo, Geometry, Image, Labels
 from napari_medseg.widgets.open import OpenWidget
+from napari_medseg.widgets.window_bar import WindowBar
 
 Look = Callable[..., None]
 
@@ -219,8 +223,11 @@ def test_oblique_series_can_be_placed_in_the_patient(
     open_it(dock, qtbot)
     dock.place.setCurrentIndex(1)
     dock._start()
-    with pytest.warns(UserWarning, match="Non-orthogonal"):
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Non-orthogonal")
         qtbot.waitUntil(lambda: not dock.panel.job.running)
+    assert dock.viewer.dims.ndisplay == 3, "in 2D there would be nothing but a line of it"
+    assert "3D" in dock.panel.status.text()
     acquired, placed = dock.viewer.layers
     assert image_from_layer(acquired).geometry == image_from_layer(placed).geometry
     affine = image_from_layer(placed).geometry.affine()
@@ -291,3 +298,83 @@ def test_outlines_open_as_shapes_or_filled(
     assert layer._type_string == ("shapes" if kind == "Outlines" else "labels")
     if kind == "Masks":
         assert np.argwhere(layer.data).tolist()[::48] == [[2, 2], [8, 8]]
+
+
+def test_choice_of_series_shows_nothing_that_is_not_decided_yet(
+    dock: OpenWidget, look: Look, qtbot: QtBot, tmp_path: Path
+) -> None:
+    """S6: what all series hold together is true of none; the layer is called as the series."""
+    for name in ("a-1", "a-2", "b-1", "b-2"):
+        save(tmp_path / "two" / f"{name}.png")
+    look(tmp_path / "two")
+    qtbot.waitUntil(lambda: not dock.series.job.running)
+    assert dock.summary.isHidden()
+    assert dock.kind.isHidden()
+    assert dock.findings.isHidden()
+    rows = sum(dock.series.sizeHintForRow(row) for row in range(2))
+    assert dock.series.height() == rows + 2 * dock.series.frameWidth(), "no dead space below the last"
+    dock.series.setCurrentRow(1)
+    qtbot.waitUntil(lambda: not dock._look.running)
+    assert not dock.summary.isHidden()
+    open_it(dock, qtbot)
+    assert dock.viewer.layers[0].name == "b-"
+
+
+def test_dicom_series_is_called_as_its_description(dock: OpenWidget, look: Look, qtbot: QtBot, tmp_path: Path) -> None:
+    """S6, D17: never by a name of the patient."""
+    for number, what in ((4, "thigh bone"), (5, "thigh soft")):
+        for z in (0, 3, 6):
+            made = dicom_slice(z, SeriesNumber=number, SeriesDescription=what, SeriesInstanceUID=f"1.2.3.{number}",
+                               SOPInstanceUID=f"1.2.{number}.{z + 1}")  # fmt: skip
+            save_dicom(tmp_path / "two" / f"{number}-{z}.dcm", made)
+    look(tmp_path / "two")
+    assert [dock.series.item(row).text() for row in range(2)] == [
+        f"thigh {w} · CT · 3 slices" for w in ("bone", "soft")
+    ]
+    dock.series.setCurrentRow(0)
+    qtbot.waitUntil(lambda: not dock._look.running and not dock.series.job.running)
+    open_it(dock, qtbot)
+    assert dock.viewer.layers[0].name == "thigh bone · CT"
+
+
+def test_windows_fit_the_narrowest_dock(qtbot: QtBot) -> None:
+    """G9: the file's own names may be long."""
+    layer = ImageLayer(np.array([[-1024, 2000]]), metadata={"napari_medseg": {
+        "meaning": "HU", "windows": [{"name": "ABDOMEN WITHOUT CONTRAST", "low": -100, "high": 300}]}})  # fmt: skip
+    bar = WindowBar()
+    qtbot.addWidget(bar)
+    bar.set_layer(layer)
+    bar.resize(210, bar.sizeHint().height())
+    bar.show()
+    assert [b.text() for b in bar.buttons] == ["ABDOMEN WIT…", "Bone", "Soft tissue", "Lung", "Brain"]
+    assert bar.minimumSizeHint().width() <= 280
+    assert "ABDOMEN WITHOUT CONTRAST" in bar.buttons[0].toolTip()
+
+
+def test_spacing_of_four_decimals_is_shown_whole(dock: OpenWidget, look: Look, tmp_path: Path) -> None:
+    look(volume(tmp_path / "ct.nii", np.diag([-0.4883, -0.4883, 4.2231, 1])))
+    dock.resize(360, 600)
+    dock.show()
+    for box in dock.spacing.boxes:
+        needed = box.fontMetrics().horizontalAdvance(box.text())
+        assert box.lineEdit().width() >= needed, f"'{box.text()}' is cut off"
+
+
+def test_volume_called_a_mask_opens_as_masks(dock: OpenWidget, look: Look, qtbot: QtBot, tmp_path: Path) -> None:
+    look(volume(tmp_path / "sub-1_seg-vert_msk.nii.gz", np.diag([-0.7, -0.7, 3, 1])))
+    assert dock.kind.currentText() == "Masks"
+    look(volume(tmp_path / "sub-1_ct.nii.gz", np.diag([-0.7, -0.7, 3, 1])))
+    assert dock.kind.currentText() == "Image"
+
+
+def test_masks_without_a_place_opened_by_napari_are_laid_on_their_image(dock: OpenWidget) -> None:
+    """D4: File > Open knows no image beside; while a dock is open, the masks still come to lie on it."""
+    geometry = Geometry(spacing=(3, 0.7, 0.7), unit="mm", origin=(-400, 5, 7))
+    pixels, kwargs, _ = image_layer_data(Image(np.zeros((6, 24, 20), np.int16), "ZYX", geometry))
+    image = dock.viewer.add_image(pixels, **kwargs)
+    data, kwargs, _ = labels_layer_data(Labels(np.ones((6, 24, 20), np.uint8), (), Geometry.unknown(3)))
+    labels = dock.viewer.add_labels(data, **kwargs)
+    assert np.allclose(image.data_to_world((2, 3, 4)), labels.data_to_world((2, 3, 4)))
+    assert labels_from_layer(labels).geometry == geometry
+    other = dock.viewer.add_labels(np.ones((6, 24, 20), np.uint8))
+    assert tuple(other.scale) == (1, 1, 1), "a layer that somebody else made stays where it is"

@@ -198,6 +198,38 @@ def test_status_names_the_slice_the_slider_shows(dock: SegmentWidget, make_stack
         assert dock.panel.status.text() == f"Ready to segment slice {z} with grey-bone v1."
 
 
+def test_slices_count_as_the_slider_does_where_it_runs_against_the_file(
+    qtbot: Any, dock: SegmentWidget, make_stack: Callable[..., Any], brake: Any
+) -> None:
+    """D4: the first slice of the file may be the uppermost, which the slider shows last."""
+    make_stack(affine=np.diag([-1.0, 1, 1, 1]))
+    dock.viewer.dims.set_current_step(0, 1)
+    dock.scope.this.click()
+    assert "slice 1 with" in dock.panel.status.text()
+    run(qtbot, dock)
+    assert brake.slices == [4]
+    dock.scope.range.click()
+    dock.scope.first.setValue(0)
+    dock.scope.last.setValue(1)
+    assert "slices 0 to 1" in dock.panel.status.text()
+    run(qtbot, dock)
+    assert brake.slices[1:] == [4, 5]
+
+
+def test_slices_count_as_a_slider_that_begins_before_the_stack(
+    dock: SegmentWidget, make_stack: Callable[..., Any]
+) -> None:
+    make_stack(translate=(30, 0, 0))
+    dock.scope.first.setValue(2)
+    dock.viewer.add_image(np.zeros((30, 8, 8)), scale=(3, 1, 1), name="long")
+    dock.image.set_value(dock.viewer.layers[0])
+    assert (dock.scope.first.minimum(), dock.scope.last.maximum()) == (10, 15)
+    dock.scope.first.setValue(12)
+    assert dock.scope.value(0) == "2:6"
+    dock.viewer.layers.pop(1)
+    assert (dock.scope.first.value(), dock.scope.last.value()) == (2, 5), "the same slices stay chosen"
+
+
 def test_labels_removed_during_the_run_stop_it(
     qtbot: Any, dock: SegmentWidget, make_stack: Callable[..., Any], brake: Any
 ) -> None:
@@ -290,6 +322,9 @@ def test_saving_asks_before_it_replaces(
     dock.save.click()
     panel = dock.save_panel
     assert panel.isVisibleTo(dock)
+    offered = [panel.kind.itemData(row) for row in range(panel.kind.count())]
+    assert ".nii.gz" in offered or ".nii" in offered
+    assert ".seg.dcm" not in offered, "these images are no DICOM series"
     target = tmp_path / "masks"
     panel.path.setText(str(target))
     with qtbot.waitSignal(panel.saved):

@@ -23,6 +23,10 @@ Matrix = npt.NDArray[np.float64]
 _ROUNDING = 1e-4
 """Directions this close to an axis are taken as it: files round them, 0.05 mm at the far side of a large image."""
 
+_GRID = 2.0**-24
+"""Layers lie on multiples of this part of a unit: sums of such numbers are exact, so that the slider, whose number of
+steps napari cuts off, does not lose the last slice to rounding."""
+
 # Directions in the patient (Z Y X) of the slider, of down and of right on the screen, by the axis that slices are
 # across: the patient's right is on the left of axial and coronal slices, the front on the left of sagittal ones; the
 # slider runs as DICOM counts slices, along right x down (PS3.3, C.7.6.2.1.1).
@@ -79,7 +83,10 @@ def place(geometry: Geometry, *, in_patient: bool = False) -> dict[str, Any]:
         affine[0, 1:3] = affine[1:3, 0] = 0
         affine[0, 0] = np.sign(affine[0, 0])
     affine[:n, :n][np.abs(affine[:n, :n]) < 1e-9] = 0
-    return kwargs if np.array_equal(affine, np.eye(n + 1)) else {**kwargs, "affine": affine}
+    if np.array_equal(affine, np.eye(n + 1)):
+        return kwargs
+    affine[:n, n] = _on_grid(affine[:n, n])
+    return {**kwargs, "scale": tuple(_on_grid(np.array(geometry.spacing)).tolist()), "affine": affine}
 
 
 def geometry_of(layer: Any, ndim: int) -> Geometry:
@@ -97,7 +104,9 @@ def geometry_of(layer: Any, ndim: int) -> Geometry:
         factors = np.array([f * (1e-3 if name == "um" and unit == "mm" else 1) for name, f in known])
     stored = about_layer(layer).get("geometry")
     if stored and len(stored["spacing"]) == ndim:
-        spacing = np.abs(np.asarray(layer.scale, float)) * factors
+        shown, told = np.abs(np.asarray(layer.scale, float)), np.array(stored["spacing"])
+        # Only who moved the scale off what `place` made of it meant to correct it.
+        spacing = np.where(np.abs(shown - told) <= _GRID, told, shown) * factors
         return Geometry(**{**stored, "spacing": tuple(spacing.tolist()), "unit": unit})
     matrix = _world(layer, ndim)
     matrix[:ndim] *= factors[:, np.newaxis]
@@ -116,6 +125,10 @@ def part_of(geometry: Geometry, start: Sequence[int], shape: Sequence[int]) -> G
     first = positions[0] if positions else tuple(origin[:-1].tolist())
     keeps = any(start) or geometry.origin
     return Geometry(**{**geometry.model_dump(), "origin": first if keeps else (), "positions": positions})
+
+
+def _on_grid(numbers: Matrix) -> Matrix:
+    return np.asarray(np.maximum(np.rint(numbers / _GRID), np.where(numbers > 0, 1, -np.inf)) * _GRID)
 
 
 def _screen(direction: Matrix) -> Matrix:

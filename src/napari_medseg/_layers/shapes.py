@@ -12,6 +12,7 @@ from napari_medseg.core import ClassInfo, Finding, Geometry
 from napari_medseg.io.findings import counted
 from napari_medseg.io.outlines.drawing import ellipse, hex_color
 from napari_medseg.io.outlines.regions import Outlines, Polygon, Region, joined
+from napari_medseg.io.outlines.rings import uncrossed
 
 from .about import METADATA, LayerDataTuple, about_layer, names_of, source_of, title_of
 from .placing import place
@@ -24,15 +25,16 @@ _REGIONS = {"polygon", "rectangle", "ellipse"}
 def outlines_layer_data(outlines: Outlines, *, in_patient: bool = False) -> LayerDataTuple:
     """The layer that shows outlines in the colours of their classes, on the image that they were drawn on.
 
-    Parts of one region have the same number in the feature ``region``; a cut leads to each hole. ``in_patient`` places
-    oblique slices in patient coordinates.
+    Parts of one region have the same number in the feature ``region``; a cut leads to each hole, and rings that cross
+    themselves become several shapes: napari can draw no others. ``in_patient`` places oblique slices in patient
+    coordinates.
     """
     geometry = outlines.geometry
     ndim = geometry.ndim if geometry else 3 if len(outlines) > 1 else 2
     by_value = {c.value: c for c in outlines.classes}
     data, values, numbers = [], [], []
     for number, region in enumerate(outlines.regions):
-        for polygon in region.polygons:
+        for polygon in (part for whole in region.polygons for part in uncrossed(whole)):
             points = joined(polygon) - _HALF
             data.append(points if ndim == 2 else np.insert(points, 0, region.z, axis=1))
             values.append(region.value)
@@ -61,13 +63,13 @@ def outlines_layer_data(outlines: Outlines, *, in_patient: bool = False) -> Laye
 def outlines_from_layer(layer: Any) -> Outlines:
     """Outlines of a Shapes layer: polygons, rectangles and ellipses; lines and paths enclose nothing.
 
-    Classes come from the features ``class`` and ``value`` where the layer has them; other shapes are one class by the
-    colour of their edge.
+    A class is what the feature ``class`` names, of the value that the layer's own classes or the feature ``value`` give
+    it; shapes without a name are one class by the colour of their edge.
     """
     info = about_layer(layer)
     classes = {c["value"]: ClassInfo.model_validate(c) for c in info.get("classes", ())}
     by_name = {c.name: c.value for c in classes.values()}
-    names, numbers = _feature(layer, "class"), _feature(layer, "region")
+    names, numbers, values = (_feature(layer, name) for name in ("class", "region", "value"))
     left_out: Counter[str] = Counter()
     parts: dict[Any, tuple[int, int, list[Polygon]]] = {}
     for index, (points, kind) in enumerate(zip(layer.data, layer.shape_type, strict=True)):
@@ -77,14 +79,16 @@ def outlines_from_layer(layer: Any) -> Outlines:
         name = str(names[index]) if names is not None and str(names[index]) not in ("", "nan", "None") else ""
         color = _color(layer.edge_color[index])
         if (name or color) not in by_name:
-            value = max(classes, default=0) + 1
+            value = _number(values, index)
+            if value is None or value < 1 or value in classes:
+                value = max(classes, default=0) + 1
             by_name[name or color] = value
             classes[value] = ClassInfo(value=value, name=name or f"class {value}", color=color)
         value = by_name[name or color]
         z = round(float(points[0][0])) if points.shape[1] == 3 else 0
-        number = float(numbers[index]) if numbers is not None else float("nan")
+        number = _number(numbers, index)
         # A shape drawn anew has no number, and a copied or recoloured one has that of another class.
-        key = (number, value, z) if np.isfinite(number) else index
+        key = (number, value, z) if number is not None else index
         parts.setdefault(key, (value, z, []))[2].append((_ring(np.asarray(points, float)[:, -2:], kind),))
     findings: tuple[Finding, ...] = ()
     if left_out:
@@ -114,6 +118,15 @@ def _ring(corners: npt.NDArray[np.float64], kind: str) -> npt.NDArray[np.float64
 def _feature(layer: Any, name: str) -> Any:
     features = getattr(layer, "features", None)
     return list(features[name]) if features is not None and name in features else None
+
+
+def _number(column: Any, index: int) -> int | None:
+    """A whole number of a feature; None where it says none."""
+    try:
+        number = float(column[index]) if column is not None else float("nan")
+    except (TypeError, ValueError):
+        return None
+    return int(number) if np.isfinite(number) else None
 
 
 def _color(color: Any) -> str:

@@ -9,9 +9,9 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from napari_medseg import io
-from napari_medseg.core import Image, InputError, Labels
+from napari_medseg.core import Finding, Image, InputError, Labels
 from napari_medseg.io.findings import counted
-from napari_medseg.io.onto import lay_onto, lies_elsewhere
+from napari_medseg.io.masks.onto import lay_onto, lies_elsewhere
 from napari_medseg.io.outlines.placing import OutlineUnit, holds_outlines, read_outline_labels
 from napari_medseg.io.outlines.writing import write_outline_labels
 
@@ -55,11 +55,12 @@ def convert(
     """
     check_target(output, source, *([image] if image else []), overwrite=overwrite)
     labels = _read(source, io.read(image) if image else None, reading or Reading())
+    told: tuple[Finding, ...] = ()
     if format is None:
-        io.write(output, labels, overwrite=overwrite)
+        told = io.write(output, labels, overwrite=overwrite)
     else:
         write_outline_labels(output, labels, overwrite=overwrite, name=format)
-    for finding in labels.findings:
+    for finding in (*labels.findings, *told):
         print(finding.message)
     written = len(labels) - (len(labels.missing) if output.is_dir() else 0)
     print(f"Wrote {counted(written, 'slice')} to {output}")

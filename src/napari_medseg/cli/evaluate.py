@@ -14,12 +14,13 @@ from cyclopts import Parameter
 from napari_medseg import io
 from napari_medseg.core import Image, InputError, Labels, OutputError
 from napari_medseg.evaluation import evaluate_set, match_slices, slice_key
+from napari_medseg.evaluation.compare import laid_like
 from napari_medseg.evaluation.panels import display_range, draw_panel
 from napari_medseg.io.atomic import write_file
-from napari_medseg.io.colors import find_legend
+from napari_medseg.io.masks.colors import find_legend
 
 from .pairing import show_matches
-from .sources import is_set, read_images
+from .sources import is_set, read_images, series_in
 from .targets import check_target, write_text
 
 Pairs = Sequence[tuple[Labels, Labels]]
@@ -29,11 +30,15 @@ _USUAL = "SINGLE_SLICE"
 
 @dataclass(frozen=True)
 class Outputs:
-    """What ``evaluate`` writes besides the table."""
+    """What ``evaluate`` writes besides the table, and of which series."""
 
     report: Annotated[Path | None, Parameter(help="Write all figures, per slice and class, to this JSON file.")] = None
     panels: Annotated[Path | None, Parameter(help="Draw image, truth and prediction side by side here (PNG).")] = None
     image: Annotated[Path | None, Parameter(help="The image or series for --panels.")] = None
+    series: Annotated[
+        str,
+        Parameter(help="Which series of a prediction, truth or image that holds several.", show_default=False),
+    ] = ""
     overwrite: Annotated[
         bool, Parameter(help="Replace an existing report and panels.", negative=(), show_default=False)
     ] = False
@@ -74,7 +79,7 @@ def evaluate(
         raise InputError("Panels need both --panels FOLDER and --image IMAGE.", "Give both or none.")
     if outputs.panels is not None and outputs.panels.exists() and not outputs.panels.is_dir():
         raise OutputError(f"{outputs.panels} is a file, not a folder.", "Choose a folder for the panels.")
-    pairs = read_pairs(prediction, truth)
+    pairs = read_pairs(prediction, truth, outputs.series)
     told = dict.fromkeys(f.message for pair in pairs for labels in pair for f in labels.findings if f.code != _USUAL)
     for message in told:
         print(message, file=sys.stderr)
@@ -85,12 +90,12 @@ def evaluate(
     if outputs.report is not None:
         write_text(outputs.report, result.to_json())
     if outputs.panels is not None and outputs.image is not None:
-        count = _draw(outputs.panels, outputs.image, pairs)
+        count = _draw(outputs.panels, read_images(outputs.image, outputs.series), pairs)
         print(f"Drew {count} panels into {outputs.panels}")
     return 0
 
 
-def read_pairs(prediction: Path, truth: Path) -> Pairs:
+def read_pairs(prediction: Path, truth: Path, series: str = "") -> Pairs:
     """Both sides as one pair, or one pair for each name when they are images of different sizes.
 
     Raises
@@ -99,7 +104,8 @@ def read_pairs(prediction: Path, truth: Path) -> Pairs:
         When one of them cannot be read or nothing matches.
     """
     if not (is_set(prediction) or is_set(truth)):
-        return [(io.read_labels(prediction), io.read_labels(truth))]
+        chosen = [io.read_labels(side, series=series_in(side, series)) for side in (prediction, truth)]
+        return [(laid_like(chosen[0], chosen[1]), chosen[1])]
     ours, theirs = _by_key(prediction), _by_key(truth)
     common = [key for key in theirs if key in ours]
     if not common:
@@ -137,10 +143,10 @@ def left_over(prediction: Path, truth: Path) -> list[str]:
     return [side[key].name for side, other in ((ours, theirs), (theirs, ours)) for key in side if key not in other]
 
 
-def _draw(folder: Path, source: Path, pairs: Pairs) -> int:
+def _draw(folder: Path, images: Sequence[Image], pairs: Pairs) -> int:
     from PIL import Image as Picture
 
-    images, count = read_images(source), 0
+    count = 0
     for prediction, truth in pairs:
         for p, t, name in match_slices(prediction, truth)[0]:
             image, z = _slice_of(images, name, t)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,8 +27,8 @@ from napari_medseg.core import (
 )
 from napari_medseg.inference import SegmentOptions
 from napari_medseg.io.atomic import explained, write_file
-from napari_medseg.io.format import format_for
-from napari_medseg.io.masks import mask_values, written_names
+from napari_medseg.io.masks.reading import mask_values, written_names
+from napari_medseg.io.registry import format_for
 from napari_medseg.io.series import image_files
 from napari_medseg.io.sidecar import Sidecar, sidecar_path
 
@@ -185,10 +185,10 @@ class MaskFile:
         return keep
 
     def finish(self) -> Labels:
-        """Write the file; slices that have no mask are missing."""
+        """Write the file; slices that have no mask are missing, and findings say what it cannot hold."""
         labels = _labels(self.image, self.card, self.masks)
-        io.write(self.path, labels, overwrite=self.overwrite)
-        return labels
+        told = io.write(self.path, labels, overwrite=self.overwrite)
+        return replace(labels, findings=(*labels.findings, *told))
 
 
 def _labels(image: Image, card: ModelCard, masks: dict[int, npt.NDArray[Any]]) -> Labels:

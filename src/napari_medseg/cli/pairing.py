@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from napari_medseg.core import InputError, Labels, Reporter
 from napari_medseg.evaluation import match_slices
-from napari_medseg.io.legend import Legend
-from napari_medseg.io.preview import preview_pairs
+from napari_medseg.io.masks.legend import Legend
+from napari_medseg.io.pairs.preview import preview_pairs
 from napari_medseg.training import TrainingRun
 
 
@@ -24,7 +24,7 @@ def show_pairs(run: TrainingRun, report: Reporter) -> int:
     for title, pairs in (("Trains", run.pairs), ("Only measures", run.validation_pairs)):
         usable = 0
         for pair in pairs:
-            found = preview_pairs(pair.image, pair.labels, legend=legend, report=report)
+            found = preview_pairs(pair.image, pair.labels, series=pair.series, legend=legend, report=report)
             print(f"{title}: {pair.image} and {pair.labels}")
             print("\n".join(found.lines()))
             usable += len(found.usable)

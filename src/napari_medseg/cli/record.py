@@ -35,11 +35,13 @@ class Record:
     findings: list[Finding] = field(default_factory=list)
 
     _start: float = field(default_factory=time.monotonic, repr=False)
+    _said: set[str] = field(default_factory=set, repr=False)
 
     def watching(self, report: Reporter) -> Reporter:
-        """The same reporter, which also remembers the device that finished slices name."""
+        """The same reporter, which also remembers the device that finished slices name, and what was said."""
 
         def watch(progress: Progress) -> None:
+            self._said.add(progress.message)
             if progress.result is not None and progress.message:
                 self.device = progress.message
             report(progress)
@@ -57,6 +59,11 @@ class Record:
         """Note an image that has no result."""
         self.missing.append(name)
         self.findings += findings
+
+    @property
+    def unsaid(self) -> list[Finding]:
+        """Findings that nothing was said of while the work went on."""
+        return [finding for finding in self.findings if finding.message not in self._said]
 
     def write(self, target: Path) -> None:
         """Write it as JSON."""

@@ -173,7 +173,7 @@ def _series(job: Job, report: Reporter) -> int:
         target.begin(job.options, shared=extras.shared, overwrite=extras.overwrite)
         chosen = [z for z in chosen if z not in target.done()] if extras.resume else chosen
     else:
-        check_holds(job.output, len(image))
+        check_holds(job.output, len(image), image)
         target = MaskFile(job.output, image, card, extras.overwrite)
     findings: dict[Finding, None] = {}
     code = DONE
@@ -187,7 +187,8 @@ def _series(job: Job, report: Reporter) -> int:
         code = CANCELLED
     finally:
         if target.done():
-            job.record.add(target.finish(), tuple(findings) or image.findings)
+            labels = target.finish()
+            job.record.add(labels, (*findings, *labels.findings))
             job.record.look_at = job.lookout.look_at(names)
     if code == CANCELLED and not target.done():
         raise Cancelled("nothing was finished")
@@ -264,8 +265,8 @@ def _set(job: Job, report: Reporter) -> int:
             return CANCELLED
         else:
             target = job.output / f"{stem_of(file)}{'.tif' if image.is_stack else '.png'}"
-            io.write(target, labels, overwrite=job.extras.overwrite)
-            job.record.add(labels, labels.findings)
+            told = io.write(target, labels, overwrite=job.extras.overwrite)
+            job.record.add(labels, (*labels.findings, *told))
             job.lookout.finish_image(file.name)
     job.record.look_at = job.lookout.look_at([])
     if not job.record.slices:
@@ -286,7 +287,7 @@ def _numbered(report: Reporter, number: int, total: int) -> Reporter:
 
 
 def _tell(record: Record) -> None:
-    for finding in record.findings:
+    for finding in record.unsaid:
         print(finding.message, file=sys.stderr)
     if record.missing:
         names = ", ".join(record.missing[:5]) + (" …" if len(record.missing) > 5 else "")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from napari_medseg.core import OutputError
 from napari_medseg.io.atomic import check_writable, write_file
-from napari_medseg.io.format import is_known
+from napari_medseg.io.registry import is_known
 
 
 def check_target(target: Path, *sources: Path, overwrite: bool = False) -> None:

@@ -69,6 +69,7 @@ class Plan:
             consume_multiple=True,
         ),
     ] = ()
+    series: Annotated[str, Parameter(help="Which series of an IMAGES that holds several.", show_default=False)] = ""
     merge: Annotated[
         bool,
         Parameter(help="Take all classes of the masks as one.", negative=(), show_default=False),
@@ -140,12 +141,12 @@ def train(
             settled: dict[str, Any] = {
                 **start, "name": plan.name, "classes": plan.classes, "validation_data": plan.validation_data,
             }  # fmt: skip
-            new = plan_run(plan.data, **settled).model_copy(update={"merge": plan.merge})
+            new = _of_series(plan_run(plan.data, **settled).model_copy(update={"merge": plan.merge}), plan.series)
             if dry_run:
                 return show_pairs(new, report)
             if plan.recall:
                 new = recalling(new, plan.recall, plan.model)
-            if plan.recall or plan.merge:
+            if plan.recall or plan.merge or plan.series:
                 card = train_model(new, report=report, **settings)
             else:
                 card = train_model(plan.data, **settled, report=report, **settings)
@@ -154,3 +155,12 @@ def train(
     if first_here():
         print(f"{card.reference}: {card.description}".rstrip(": "))
     return 0
+
+
+def _of_series(run: TrainingRun, series: str) -> TrainingRun:
+    """The same run on this series of each folder or file of images that holds several."""
+    chosen = {
+        field: tuple(pair.model_copy(update={"series": series}) for pair in getattr(run, field))
+        for field in ("pairs", "validation_pairs")
+    }
+    return run.model_copy(update=chosen) if series else run

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import numpy.typing as npt
 
 from napari_medseg.core import ClassInfo, Finding, InputError, Labels
 from napari_medseg.io import read_labels
+from napari_medseg.io.masks.onto import stored_like
 from napari_medseg.io.names import masked_stem, stem_of
 
 from .metrics import METRICS, count
@@ -50,7 +52,8 @@ def evaluate_set(pairs: Sequence[tuple[Labels, Labels]], *, merge: bool = False)
     unmatched: list[str] = []
     findings: list[Finding] = []
     units = set()
-    for prediction, truth in pairs:
+    for given, truth in pairs:
+        prediction = laid_like(given, truth)
         matches, alone = match_slices(prediction, truth)
         unmatched += alone
         classes = None if merge else _classes(prediction, truth, matches)
@@ -83,6 +86,22 @@ def evaluate_set(pairs: Sequence[tuple[Labels, Labels]], *, merge: bool = False)
 def load(source: Source) -> Labels:
     """The labels themselves, or read from a file or folder."""
     return source if isinstance(source, Labels) else read_labels(Path(source))
+
+
+def laid_like(prediction: Labels, truth: Labels) -> Labels:
+    """The prediction with its voxels in the order of the truth's, where both fill the same place in space.
+
+    Programs store one volume from left to right or from right to left. Where places differ, as those of files do that
+    tell nothing true about them, indices decide.
+    """
+    if not (prediction.is_stack and truth.is_stack and prediction.geometry.unit == truth.geometry.unit == "mm"):
+        return prediction
+    turned = stored_like(prediction, truth.geometry)
+    if turned is prediction or tuple(turned.data.shape) != tuple(truth.data.shape):
+        return prediction
+    off = np.abs(turned.geometry.affine() - truth.geometry.affine()).max()
+    same = off <= 0.1 * min(truth.geometry.spacing)
+    return replace(turned, names=truth.names) if same else prediction
 
 
 def slice_key(name: str) -> str:

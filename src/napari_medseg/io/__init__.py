@@ -1,10 +1,16 @@
-"""Pixels and masks in and out: PNG, TIFF, JPEG and BMP, one file, a series of slices, or a set."""
+"""Images, masks and outlines in and out of files, with their place in space: one file, a series of slices, or a set.
 
-from .format import Format, Header, formats
-from .masks import read_labels
-from .pair_reading import read_pair
-from .pairs import FilePair, Pairs, match_pairs
+``formats`` and ``annotations`` hold one file for each format; what a format needs besides lies in the folder called like
+it (``dicom``, ``dicom_seg``, ``tiff``, ``zarr``, ``volumes``), and what is done with masks whatever their format in
+``masks``, ``pairs`` and ``outlines``.
+"""
+
+from .format import Format, Header
+from .masks.reading import read_labels
+from .pairs.matching import FilePair, Pairs, match_pairs
+from .pairs.reading import read_pair
 from .reading import read, read_set
+from .registry import formats
 from .series import Series, find_series
 from .series import find_series as inspect
 from .sidecar import Sidecar

@@ -11,8 +11,9 @@ from pathlib import Path
 from napari_medseg.core import Finding, InputError
 
 from .findings import counted
-from .format import Arranged, arranging_format, format_for
+from .format import Arranged
 from .names import Group, in_order
+from .registry import arranging_format, format_for
 
 _MOST_FILES = 10**5
 _DEEPEST = 8

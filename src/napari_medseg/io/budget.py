@@ -11,6 +11,9 @@ from napari_medseg.core import InputError
 SLICE_LIMIT = 4 * 2**30
 """Bytes one decoded slice may take at most, however much memory there is; half the free memory where that is less."""
 
+STACK_FACTOR = 8
+"""What is taken into memory as a whole stack may take this many times the budget of one slice."""
+
 DEFLATE_LIMIT = 1032
 """Deflate packs at most 1032 bytes into one (zlib technical notes), so a file that claims more cannot hold it."""
 
@@ -22,6 +25,11 @@ def memory_budget() -> int:
         return min(SLICE_LIMIT, int(free.split()[1]) * 1024 // 2)
     except (OSError, StopIteration, ValueError):
         return SLICE_LIMIT
+
+
+def stack_budget() -> int:
+    """Bytes a whole stack may take on this machine now."""
+    return STACK_FACTOR * memory_budget()
 
 
 def check_budget(path: Path, shape: tuple[int, ...], dtype: np.dtype[np.generic] | type) -> None:

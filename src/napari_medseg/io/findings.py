@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from napari_medseg.core import Finding
+from napari_medseg.core import Finding, Geometry
 
-from .format import Header
+from .format import Header, Kept
 from .names import Group, missing_numbers
 
 
@@ -54,9 +54,37 @@ def about_files(files: list[Path], headers: Sequence[Header | None], unreadable:
         )
         text = f"{often} images are {dtype} with {channels} channels, {len(odd)} are not, such as {odd[0]}."
         findings.append(Finding("INCONSISTENT_TYPE", text, odd))
+    findings += _told_by_files(headers)
     if len(files) == 1:
         findings.append(Finding("SINGLE_SLICE", f"The series has one slice, {files[0].name}.", (files[0].name,)))
     return findings
+
+
+def _told_by_files(headers: Sequence[Header | None]) -> list[Finding]:
+    """What files of a series say of themselves, once of each kind.
+
+    Of their spacing `about_spacing` tells; that each is one of several files is no news of a folder.
+    """
+    by_code: dict[str, list[Finding]] = {}
+    for finding in (f for h in headers if h for f in h.findings):
+        by_code.setdefault(finding.code, []).append(finding)
+    findings = []
+    for code in sorted(by_code.keys() - {"NO_SPACING", "PRINT_RESOLUTION", "OTHER_FILES"}):
+        told = by_code[code]
+        text = told[0].message + (f" So it is for {len(told) - 1} other files." if len(told) > 1 else "")
+        findings.append(Finding(code, text, tuple(n for f in told for n in f.files)))
+    return findings
+
+
+def about_places(name: str, keeps: Collection[Kept], geometry: Geometry) -> tuple[Finding, ...]:
+    """That a file whose format ``keeps`` these things says of uneven slices that they lie evenly."""
+    if not geometry.positions or "positions" in keeps or "spacing" not in keeps:
+        return ()
+    text = (
+        f"The slices lie unevenly, which {name} cannot say: other programs will misplace them. DICOM SEG (.seg.dcm)"
+        " holds the place of every slice."
+    )
+    return (Finding("POSITIONS_LOST", text, (name,)),)
 
 
 def about_numbers(group: Group) -> list[Finding]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from napari_medseg.core import InputError
 
-from .format import format_for, is_folder_format, is_known
+from .registry import format_for, is_folder_format, is_known
 from .sidecar import sidecar_path
 
 

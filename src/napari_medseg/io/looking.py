@@ -10,8 +10,9 @@ import numpy as np
 
 from napari_medseg.core import InputError
 
-from .format import Header, format_for, read_header
+from .format import Header
 from .pixels import is_grey
+from .registry import format_for, read_header
 
 _SAMPLES = 5
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from natsort import natsort_keygen, ns
 
-from .format import known_suffix
+from .registry import known_suffix
 
 _natural = natsort_keygen(alg=ns.IGNORECASE | ns.PATH)
 _DIGITS = re.compile(r"\d+")

@@ -15,8 +15,8 @@ from napari_medseg.core import Finding, Geometry, Image, InputError
 from napari_medseg.core.geometry import Unit
 from napari_medseg.core.image import Axes
 
-from .format import format_for
 from .pixels import is_grey
+from .registry import format_for
 from .series import Series, Source, find_series
 from .slices import open_slices
 

@@ -14,9 +14,10 @@ from napari_medseg.core import Finding, Geometry, InputError
 
 from .arranging import Choice, choose_arranged, nested_files, with_space
 from .findings import about_files, about_numbers, about_others, about_spacing
-from .format import Header, format_for, is_folder_format, is_known, read_header
+from .format import Header
 from .looking import is_color, look_into
 from .names import Group, group_files, in_order, split_masks
+from .registry import format_for, is_folder_format, is_known, read_header
 
 Source = str | Path | Sequence[str | Path]
 Kind = Literal["file", "series", "images"]

@@ -9,7 +9,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from napari_medseg.core import ClassInfo, Geometry, InputError, Labels
 
-from .format import Kept, is_folder_format
+from .format import Kept
+from .registry import is_folder_format
 
 _FOLDER_NAME = "classes.json"
 
@@ -41,10 +42,14 @@ class Sidecar(BaseModel):
             names=labels.names, missing=tuple(sorted(labels.missing)), slices=len(labels),
         )  # fmt: skip
 
+    def save(self, path: Path) -> None:
+        """Write it into a new file."""
+        path.write_text(self.model_dump_json(indent=1), encoding="utf-8")
+
     @property
     def is_needed(self) -> bool:
-        """Whether it holds more than names of slices, which nobody misses who has no files of them."""
-        return bool(self.classes or self.geometry or self.missing)
+        """Whether it holds anything that the file of masks does not; one slice is called as its file."""
+        return bool(self.classes or self.geometry or self.missing or (self.names and self.slices > 1))
 
 
 def _holds(keeps: Collection[Kept], geometry: Geometry) -> bool:

@@ -13,8 +13,8 @@ import numpy.typing as npt
 
 from napari_medseg.core import InputError
 
-from .format import format_for
 from .pixels import DamagedError
+from .registry import format_for
 
 
 def open_slices(path: Path, part: int | None = None, *, values: bool = False) -> Callable[[int], npt.NDArray[Any]]:

@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from napari_medseg.core import Geometry, InputError, Labels, OutputError
+from napari_medseg.core import Finding, Geometry, Image, InputError, Labels, OutputError
 
 from .atomic import check_free, flush, temporary_folder, write_with_companion
-from .format import Format, format_for, formats, is_folder_format
-from .masks import written_names
+from .findings import about_places
+from .format import Format
+from .masks.reading import written_names
+from .masks.values import smallest_type, whole_numbers
 from .outlines.registry import is_outline_name
 from .outlines.writing import check_outlines_hold, write_outline_labels
+from .registry import format_for, formats, is_folder_format
 from .sidecar import Sidecar, read_sidecar, sidecar_path
-from .values import smallest_type, whole_numbers
 
 
-def write(target: str | Path, labels: Labels, *, overwrite: bool = False) -> None:
+def write(target: str | Path, labels: Labels, *, overwrite: bool = False) -> tuple[Finding, ...]:
     """Write labels into a file, or as a PNG mask per slice into a folder, with a sidecar that keeps the rest.
 
     Parameters
@@ -34,6 +36,11 @@ def write(target: str | Path, labels: Labels, *, overwrite: bool = False) -> Non
     overwrite
         Whether files of this name may be replaced. Files of other names are never touched.
 
+    Returns
+    -------
+    tuple of Finding
+        What other programs will not know from the file: where uneven slices lie (``POSITIONS_LOST``).
+
     Raises
     ------
     OutputError
@@ -44,7 +51,7 @@ def write(target: str | Path, labels: Labels, *, overwrite: bool = False) -> Non
         raise OutputError(f"There are no labels to write to {target}: they have the shape {tuple(labels.data.shape)}.")
     if is_outline_name(target) and not target.is_dir():
         write_outline_labels(target, labels, overwrite=overwrite)
-        return
+        return ()
     as_folder = (target.is_dir() or not target.suffix) and not is_folder_format(target)
     if not as_folder:
         try:
@@ -58,12 +65,13 @@ def write(target: str | Path, labels: Labels, *, overwrite: bool = False) -> Non
     labels = _compact(labels, limit=2**16 if as_folder or not chosen.stacks else 2**32)
     if as_folder:
         _write_folder(target, labels, overwrite=overwrite)
-    else:
-        _write_one(target, labels, chosen, overwrite=overwrite)
+        return ()
+    _write_one(target, labels, chosen, overwrite=overwrite)
+    return about_places(target.name, chosen.keeps, labels.geometry)
 
 
-def check_holds(target: Path, slices: int) -> None:
-    """Refuse a file whose format cannot be written, or that cannot hold this many slices.
+def check_holds(target: Path, slices: int, image: Image | Labels | None = None) -> None:
+    """Refuse a file whose format cannot be written, or that cannot hold this many slices, or masks of this image.
 
     Raises
     ------
@@ -81,6 +89,8 @@ def check_holds(target: Path, slices: int) -> None:
         raise OutputError(
             f"{target.name} can hold one slice, there are {slices}.", "Give a folder, or a name ending in .tif."
         )
+    if image is not None and chosen.check is not None:
+        chosen.check(image)
 
 
 def _write_one(target: Path, labels: Labels, chosen: Format, *, overwrite: bool) -> None:
@@ -94,7 +104,7 @@ def _write_one(target: Path, labels: Labels, chosen: Format, *, overwrite: bool)
     check_free(target, overwrite=overwrite)
     check_free(beside, overwrite=overwrite)
     sidecar = Sidecar.of(labels, chosen.keeps)
-    describe = _text_writer(sidecar) if sidecar.is_needed or chosen.is_folder else None
+    describe = sidecar.save if sidecar.is_needed or chosen.is_folder else None
     write_with_companion(target, lambda path: _call(chosen, path, labels), beside, describe)
 
 
@@ -119,7 +129,7 @@ def _write_folder(target: Path, labels: Labels, *, overwrite: bool) -> None:
                 )  # fmt: skip
                 _call(png, folder / name, one)
                 flush(folder / name)
-        _text_writer(Sidecar.of(labels))(folder / beside.name)
+        Sidecar.of(labels).save(folder / beside.name)
         flush(folder / beside.name)
         if not target.exists():
             folder.rename(target)
@@ -136,13 +146,6 @@ def _write_folder(target: Path, labels: Labels, *, overwrite: bool) -> None:
 def _call(chosen: Format, path: Path, labels: Labels) -> None:
     assert chosen.write is not None
     chosen.write(path, labels)
-
-
-def _text_writer(sidecar: Sidecar) -> Callable[[Path], None]:
-    def write_text(path: Path) -> None:
-        path.write_text(sidecar.model_dump_json(indent=1), encoding="utf-8")
-
-    return write_text
 
 
 def _move_into(folder: Path, target: Path, names: Sequence[str]) -> None:

@@ -28,6 +28,7 @@ from qtpy.QtWidgets import (
 from napari_medseg._layers import classes_of, labels_from_layer
 from napari_medseg.core import ClassInfo, Labels, MedsegError, Progress, Reporter
 
+from .findings_note import FindingsNote
 from .job import describe_failure
 from .layer_picker import LayerPicker
 from .look import Dock, Rows, button, count, note, tighten
@@ -57,6 +58,7 @@ class EvaluateWidget(Dock):
         self.merge.setObjectName("merge")
         self.merge.setToolTip("Score everything that is not background together, whatever its class")
         self.panel = RunPanel("Evaluate", tip="Compare the two labels layers slice by slice")
+        self.findings = FindingsNote(most=3)
         self.scores = _table("scores", ())
         self.worst = _table("worst", ("Slice", "Class", "Dice"))
         self.worst.setToolTip("Click a slice to see it")
@@ -66,7 +68,7 @@ class EvaluateWidget(Dock):
         self.prediction.box.setToolTip("The labels layer to score")
         self.truth.box.setToolTip("The labels layer that is right")
         rows = Rows({"Prediction": self.prediction, "Truth": self.truth, "": self.merge})
-        for part in (rows, self.panel, self._results):
+        for part in (rows, self.panel, self.findings, self._results):
             self.column.addWidget(part)
         self.column.addStretch(1)
         self._results.hide()
@@ -117,10 +119,13 @@ class EvaluateWidget(Dock):
 
     def _show_state(self, *_: object) -> None:
         prediction, truth = self.prediction.value(), self.truth.value()
+        self.findings.set_layers((prediction, truth))
         if prediction is None or truth is None:
             self.panel.set_blocked("Open or make two labels layers: a prediction and a truth.")
         elif prediction is truth:
-            self.panel.set_blocked("Choose two different layers.")
+            alone = self.prediction.box.count() < 2
+            more = "Open or make a second labels layer to compare with." if alone else "Choose two different layers."
+            self.panel.set_blocked(more)
         else:
             self.panel.set_ready(f"Ready to compare “{prediction.name}” with “{truth.name}”.")
 

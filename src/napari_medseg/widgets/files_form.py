@@ -17,7 +17,7 @@ from .look import Rows, button, count, note, tighten
 from .signals import Signal
 
 if TYPE_CHECKING:
-    from napari_medseg.io.preview import Preview
+    from napari_medseg.io.pairs.preview import Preview
 
 _TITLE = "Images and masks in files"
 _HINT = "Choose images and their masks: two folders, twice the same one, or a table (CSV) and its folder."
@@ -94,7 +94,6 @@ class FilesForm(Fold):
         self.text = QPlainTextEdit()
         self.text.setObjectName("preview")
         self.text.setReadOnly(True)
-        self.text.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
         self.text.setFixedHeight(170)
         self.clear = button("Clear", "Do not learn from files", "clear_files")
         layout = QVBoxLayout(content)
@@ -137,6 +136,17 @@ class FilesForm(Fold):
         """Whether the masks are being looked at."""
         return self._job.running
 
+    @property
+    def problem(self) -> str:
+        """Why nothing can be learnt from what is chosen here yet; empty when it can, or when nothing is chosen."""
+        if self.looking:
+            return "Looking at the masks in the chosen files…"
+        if self.images.value() is None and self.masks.value() is None:
+            return ""
+        if self._paths() is None:
+            return "Choose both, images and masks, or clear the choice."
+        return "" if self.slices else "The chosen files hold nothing to learn from: see above."
+
     def close_down(self) -> None:
         self._job.abandon()
 
@@ -147,6 +157,8 @@ class FilesForm(Fold):
     def _look(self) -> None:
         paths = self._paths()
         if paths == self._asked:
+            if paths is None:
+                self._show(None)  # one of both may be there by now
             return
         if self._job.running:
             self._job.stop()  # its end asks again
@@ -190,6 +202,6 @@ class FilesForm(Fold):
 
 
 def _preview(images: Path, masks: Path, report: Reporter) -> Preview:
-    from napari_medseg.io.preview import preview_pairs
+    from napari_medseg.io.pairs.preview import preview_pairs
 
     return preview_pairs(images, masks, report=report)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
+from typing import Any
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QLabel, QSizePolicy
 
+from napari_medseg._layers import findings_of
 from napari_medseg.core import Finding
 
 
@@ -29,8 +31,13 @@ class FindingsNote(QLabel):
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Minimum)
         self.hide()
 
-    def set_value(self, findings: Sequence[Finding]) -> None:
+    def set_layers(self, layers: Iterable[Any]) -> None:
+        """Show what was found when these layers' files were opened; None stands for no layer."""
+        self.set_value(f for layer in layers if layer is not None for f in findings_of(layer))
+
+    def set_value(self, findings: Iterable[Finding]) -> None:
         """Show these findings."""
+        findings = tuple(findings)
         lines = list(dict.fromkeys(f.message for f in findings))
         more = len(lines) - self._most
         shown = [f"⚠ {line}" for line in lines[: self._most]] + ([f"… and {more} more."] if more > 0 else [])

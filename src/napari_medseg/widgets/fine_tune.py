@@ -15,6 +15,7 @@ from napari_medseg.training.options import TrainOptions
 from .curves import Curves
 from .empty_state import EmptyState, open_dock
 from .files_form import FilesForm
+from .findings_note import FindingsNote
 from .fold import Fold
 from .job import Failure, describe_failure
 from .learn_from import LearnFrom
@@ -65,12 +66,14 @@ class FineTuneWidget(Dock):
             cancel_tip="Stop and keep the best so far",
             counted=False,
         )
+        self.findings = FindingsNote(most=3)
         self.curves = Curves()
         self.preview = LearningPreview(self.viewer)
         self.after = Outcome()
         self.use, self.keep = self.after.use, self.after.keep
         fold = Fold("Options: steps, augmentation, loss", self.options, "Settings that rarely need a change")
-        for part in (self.learn, self.empty, self.files, self.start, fold, self.panel, self.curves, self.after):
+        top = (self.learn, self.empty, self.files, self.start, fold, self.panel)
+        for part in (*top, self.findings, self.curves, self.after):
             self.column.addWidget(part)
         self.curves.hide()
         self.after.hide()
@@ -113,6 +116,7 @@ class FineTuneWidget(Dock):
         rows = self.pairs.rows
         self.empty.setVisible(not any(layer._type_string == "image" for layer in self.viewer.layers))
         self._chosen = tuple(pair for row in rows if (pair := row.value()) is not None)
+        self.findings.set_layers(layer for pair in self._chosen for layer in (pair.image, pair.labels))
         self._suggest()
         self.after.setVisible(self.result is not None and not self.panel.job.running)
         if self.result is not None:
@@ -136,8 +140,8 @@ class FineTuneWidget(Dock):
         return f"Ready to learn from {count(slices, 'slice')}, starting from {start}."
 
     def _find_problem(self) -> str:
-        if self.files.looking:
-            return "Looking at the masks in the chosen files…"
+        if self.files.problem:
+            return self.files.problem
         if self.files.value() is not None:
             return self.start.problem
         if not self.pairs.rows:

@@ -20,6 +20,7 @@ from .look import Dock, Rows, button, count, note, tighten
 from .opening import IMAGE, MASKS, OUTLINES, Found, Source, Wish, look, read_layers
 from .run_panel import RunPanel
 from .series_chooser import SeriesChooser
+from .slices import find_axis
 from .spacing_form import SpacingForm
 from .window_bar import WindowBar
 
@@ -163,7 +164,7 @@ class OpenWidget(Dock):
             return
         self._found = found
         self._form.setVisible(found is not None or self.series.count() > 1)
-        self.findings.set_value(found.findings if found is not None else ())
+        self.findings.set_value(())
         if found is None:
             return
         self.name.setText(found.name)
@@ -172,7 +173,12 @@ class OpenWidget(Dock):
         series = found.series
         if series is not None and series.groups and not self.series.count():
             self.series.set_groups(found.source, series.groups)
-        stack = series is not None and series.kind != "images"
+        # What all of several series hold together is no use to anybody.
+        decided = not self._must_choose()
+        self.findings.set_value(f for f in found.findings if f.code != "SEVERAL_SERIES")
+        for part in (self.summary, self.kind):
+            self._form.show_row(part, decided)
+        stack = decided and series is not None and series.kind != "images"
         self._form.show_row(self.series, self.series.count() > 1)
         self._form.show_row(self.spacing, stack)
         self._form.show_row(self.place, stack and series is not None and not lies_straight(series.geometry))
@@ -241,6 +247,7 @@ class OpenWidget(Dock):
             self._source, kind,
             geometry=None if fixed else wanted,
             series=self.series.value(),
+            title=self.series.title(),
             in_patient=not self.place.isHidden() and self.place.currentIndex() == 1,
             image=self._image_beside() if kind != IMAGE else None,
         )  # fmt: skip
@@ -257,10 +264,18 @@ class OpenWidget(Dock):
         if len(layers) == 1 and added[0]._type_string == "image":
             self._show_slices(added[0])
         names = f"“{added[0].name}”" if len(added) == 1 else count(len(added), "layer")
-        self.panel.tell(f"{names} opened.")
+        self.panel.tell(f"{names} opened.{self._show_whole(added[0])}")
         images = [layer for layer in added if layer._type_string == "image"]
         self.segment.setVisible(bool(images))
         self.windows.set_layer(images[0] if images else None)
+
+    def _show_whole(self, layer: Any) -> str:
+        """Switch to 3D for slices that the slider would cut across; says so."""
+        if len(layer.scale) < 3 or layer.data.shape[0] < 2 or find_axis(self.viewer, layer) is not None:
+            return ""
+        self.viewer.dims.ndisplay = 3
+        self.viewer.reset_view()
+        return " It is shown in 3D, where its slices lie right; in 2D the slider cuts across them."
 
     def _in_view(self, layer: Any) -> bool:
         """Whether the middle of a layer lies within the others: series of one patient may lie far apart."""

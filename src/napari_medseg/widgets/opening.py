@@ -59,6 +59,8 @@ class Wish:
         Instead of what the files tell.
     series
         Which of several.
+    title
+        What to call its layer; empty for the name of its file or folder.
     in_patient
         Place oblique slices in patient coordinates.
     image
@@ -69,6 +71,7 @@ class Wish:
     kind: str
     geometry: Geometry | None = None
     series: str | None = None
+    title: str = ""
     in_patient: bool = False
     image: Image | None = None
 
@@ -81,12 +84,13 @@ def look(source: Source, series: str | None, report: Reporter) -> Found:
     InputError
         If there is nothing to open.
     """
-    from napari_medseg.io.format import is_known
-    from napari_medseg.io.outlines.registry import is_outline_name, read_outlines
+    from napari_medseg.io.outlines.described import read_described
+    from napari_medseg.io.outlines.registry import is_outline_name
+    from napari_medseg.io.registry import is_known
     from napari_medseg.io.series import find_series
 
     if isinstance(source, Path) and source.is_file() and is_outline_name(source) and not is_known(source):
-        return Found(source, OUTLINES, outlines=read_outlines(source))
+        return Found(source, OUTLINES, outlines=read_described(source))
     found = find_series(source, series=series)
     return Found(source, MASKS if _looks_like_masks(source, found) else IMAGE, found)
 
@@ -110,12 +114,17 @@ def read_layers(wish: Wish, report: Reporter) -> list[LayerDataTuple]:
     if wish.series is None and io.inspect(wish.source).kind == "images":
         return [image_layer_data(image) for image in io.read_set(wish.source)]
     image = io.read(wish.source, series=wish.series)
+    data, kwargs, kind = _image_layer(image, wish)
+    return [(data, {**kwargs, **({"name": wish.title} if wish.title else {})}, kind)]
+
+
+def _image_layer(image: Image, wish: Wish) -> LayerDataTuple:
     if wish.geometry is not None:
         image = image.with_spacing(wish.geometry.spacing, wish.geometry.unit)
         image = replace(
             image, findings=tuple(f for f in image.findings if f.code not in ("NO_SPACING", "PRINT_RESOLUTION"))
         )
-    return [image_layer_data(image, in_patient=wish.in_patient)]
+    return image_layer_data(image, in_patient=wish.in_patient)
 
 
 def describe_outlines(outlines: Outlines | None) -> str:
@@ -143,10 +152,14 @@ def describe_series(found: Series) -> str:
 
 def _looks_like_masks(source: Source, found: Series) -> bool:
     from napari_medseg.io.holding import holds_masks
+    from napari_medseg.io.names import masked_stem, stem_of
 
     if isinstance(source, Path) and holds_masks(source):
         return True
-    return not found.color and found.source.stem.lower() in ("mask", "masks", "label", "labels")
+    name = stem_of(found.source).lower()
+    called = name in ("mask", "masks", "label", "labels")
+    called = called or (found.source.is_file() and masked_stem(found.source) is not None)
+    return called and not found.color and found.dtype.kind in "bui"
 
 
 def _is_placed(geometry: Geometry) -> bool:
@@ -154,12 +167,11 @@ def _is_placed(geometry: Geometry) -> bool:
 
 
 def _outlines_layer(wish: Wish) -> LayerDataTuple:
-    from napari_medseg.io.outlines.registry import read_outlines
+    from napari_medseg.io.outlines.described import described_by, read_described
 
     assert isinstance(wish.source, Path)
-    outlines = read_outlines(wish.source)
-    if outlines.geometry is None and wish.image is not None:
-        same = all(size == wish.image.shape[-2:] for size in outlines.sizes)
-        if same and (not wish.image.is_stack or len(outlines) > 1):
-            outlines = replace(outlines, geometry=wish.image.geometry)
-    return outlines_layer_data(outlines, in_patient=wish.in_patient)
+    outlines = read_described(wish.source)
+    if wish.image is not None:
+        outlines = described_by(outlines, wish.image)
+    data, kwargs, kind = outlines_layer_data(outlines, in_patient=wish.in_patient)
+    return data, {**kwargs, "name": f"{kwargs['name']} outlines"}, kind

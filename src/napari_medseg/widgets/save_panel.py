@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from qtpy.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QLineEdit, QVBoxLayout, QWidget
 
 from napari_medseg._layers import labels_from_layer
-from napari_medseg.core import Labels, MedsegError
+from napari_medseg.core import Finding, Labels, MedsegError, OutputError
 from napari_medseg.editing.journal import begin_save
 
 from .job import Failure, Job, describe_failure
 from .look import button, note, tighten
 from .signals import Signal
+
+if TYPE_CHECKING:
+    from napari_medseg.io import Format
 
 _FOLDER = "Folder of PNG masks"
 
@@ -32,6 +35,11 @@ class SavePanel(QWidget):
     """Rows that appear below the dock's buttons; nothing modal except the system's file dialog.
 
     ``saved`` carries the path, ``failed`` a `Failure`.
+
+    Attributes
+    ----------
+    told
+        What the file last saved cannot hold, in words.
     """
 
     saved = Signal(object)
@@ -40,6 +48,7 @@ class SavePanel(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self._layer: Any = None
+        self.told = ""
         self._end_save = begin_save(None)
         self.job = Job(self)
         self.kind = QComboBox()
@@ -83,12 +92,12 @@ class SavePanel(QWidget):
         self.kind.blockSignals(True)
         self.kind.clear()
         self.kind.addItem(_FOLDER, "")
-        stack = layer.data.ndim == 3 and len(layer.data) > 1
+        labels = labels_from_layer(layer)
         for form in FORMATS:
-            if form.write is not None and (form.stacks or not stack):
+            if _can_hold(form, labels):
                 self.kind.addItem(f"{form.title} ({form.suffixes[0]})", form.suffixes[0])
         self.kind.blockSignals(False)
-        self.path.setText(str(default_target(labels_from_layer(layer))))
+        self.path.setText(str(default_target(labels)))
         self.show()
 
     def _on_kind(self, *_: object) -> None:
@@ -136,7 +145,9 @@ class SavePanel(QWidget):
         self._end_save = begin_save(self._layer)
         self.job.start(lambda report: _write_masks(target, labels, overwrite), f"Save {target.name}")
 
-    def _on_saved(self, path: Path) -> None:
+    def _on_saved(self, saved: tuple[Path, tuple[Finding, ...]]) -> None:
+        path, findings = saved
+        self.told = " ".join(f.message for f in findings)
         self.setEnabled(True)
         self._end_save()
         self._ask("")
@@ -153,8 +164,19 @@ def _holds_something(target: Path) -> bool:
     return any(target.iterdir()) if target.is_dir() else target.exists()
 
 
-def _write_masks(target: Path, labels: Labels, overwrite: bool) -> Path:
+def _can_hold(form: Format, labels: Labels) -> bool:
+    """Whether a format is one to offer for these labels."""
+    if form.write is None or (len(labels) > 1 and not form.stacks):
+        return False
+    try:
+        if form.check is not None:
+            form.check(labels)
+    except OutputError:
+        return False
+    return True
+
+
+def _write_masks(target: Path, labels: Labels, overwrite: bool) -> tuple[Path, tuple[Finding, ...]]:
     from napari_medseg.io import write
 
-    write(target, labels, overwrite=overwrite)
-    return target
+    return target, write(target, labels, overwrite=overwrite)

@@ -26,11 +26,14 @@ from .result_writer import ResultWriter
 from .run_panel import RunPanel
 from .save_panel import SavePanel
 from .scope_form import ScopeForm
+from .slices import find_axis
 from .suggestions import SUGGESTED, Suggestions
 from .window_bar import WindowBar
 
 if TYPE_CHECKING:
     import napari.viewer
+
+_DIMS = ("range", "order", "ndim", "ndisplay")
 
 
 class SegmentWidget(Dock):
@@ -83,6 +86,8 @@ class SegmentWidget(Dock):
         for event in (self.viewer.layers.events.inserted, self.viewer.layers.events.removed):
             event.disconnect(self._show_after)
         self.viewer.dims.events.current_step.disconnect(self._on_step)
+        for name in _DIMS:
+            getattr(self.viewer.dims.events, name).disconnect(self._count_slices)
 
     def _make_after(self) -> QWidget:
         after = QWidget()
@@ -101,6 +106,8 @@ class SegmentWidget(Dock):
         self.options.changed.connect(self._show_state)
         self.empty.follow(self.panel, self._show_state)
         self.viewer.dims.events.current_step.connect(self._on_step)
+        for name in _DIMS:
+            getattr(self.viewer.dims.events, name).connect(self._count_slices)
         self.panel.clicked.connect(self._start)
         job = self.panel.job
         job.progressed.connect(self._on_progress)
@@ -109,7 +116,9 @@ class SegmentWidget(Dock):
         job.failed.connect(self._on_failed)
         self.save.clicked.connect(self._on_save)
         self.fine_tune.clicked.connect(self._on_fine_tune)
-        self.save_panel.saved.connect(lambda path: self.panel.tell(f"Masks saved in {path}."))
+        self.save_panel.saved.connect(
+            lambda path: self.panel.tell(f"Masks saved in {path}. {self.save_panel.told}".strip())
+        )
         self.save_panel.failed.connect(self.panel.refuse)
         for event in (self.viewer.layers.events.inserted, self.viewer.layers.events.removed):
             event.connect(self._show_after)
@@ -127,12 +136,25 @@ class SegmentWidget(Dock):
         stack = self._image is not None and len(self._image) > 1
         self.windows.set_layer(layer)
         self._rows.show_row(self.windows, bool(self.windows.buttons) and layer is not None)
-        self.scope.set_count(len(self._image) if self._image is not None else 1)
+        self._count_slices()
         self._rows.show_row(self.scope, stack)
         self.empty.setVisible(layer is None)
         self.findings.set_value(self._image.findings if self._image is not None else ())
         self._show_after()
         self._show_state()
+
+    def _count_slices(self, event: object = None) -> None:
+        """Let the scope count as the slider does."""
+        layer = self.image.value()
+        axis = find_axis(self.viewer, layer) if self._image is not None else None
+        slices = len(self._image) if self._image is not None else 1
+        if axis is None:
+            self.scope.set_count(slices)
+        else:
+            start, last = axis.number_of(0), axis.number_of(slices - 1)
+            self.scope.set_count(slices, start, 1 if last >= start else -1)
+        if event is not None:
+            self._show_state()
 
     def _show_state(self, *_: object) -> None:
         layer, card = self.image.value(), self.model.value()

@@ -59,6 +59,14 @@ class SeriesChooser(QListWidget):
         chosen = self.selectedItems()
         return str(chosen[0].data(Qt.ItemDataRole.UserRole)) if chosen else None
 
+    def title(self) -> str:
+        """What to call the layer of the chosen series: what its files say it shows, else its label; or empty."""
+        chosen = self.selectedItems()
+        if not chosen:
+            return ""
+        first = chosen[0].text().partition("\n")[0].rpartition(" · ")[0]
+        return first or str(self.value())
+
     def set_value(self, label: str) -> None:
         """Choose a series."""
         for row in range(self.count()):
@@ -73,13 +81,14 @@ class SeriesChooser(QListWidget):
         blank = QPixmap(SIDE, SIDE)
         blank.fill(Qt.GlobalColor.black)
         for group in groups:
-            item = QListWidgetItem(QIcon(blank), describe_group(group))
+            item = QListWidgetItem(_icon(blank), describe_group(group))
             item.setData(Qt.ItemDataRole.UserRole, group.label)
             item.setToolTip(group.label)
             self.addItem(item)
         self.setCurrentItem(None)
         self.blockSignals(False)
-        self.setFixedHeight((SIDE + 8) * min(_ROWS, max(1, len(groups))) + 2 * self.frameWidth())
+        heights = [self.sizeHintForRow(row) for row in range(min(_ROWS, self.count()))]
+        self.setFixedHeight(max(SIDE, sum(heights)) + 2 * self.frameWidth())
         self._wanted = (source, tuple(groups)) if groups else None
         self._read()
 
@@ -105,7 +114,7 @@ class SeriesChooser(QListWidget):
             return
         item = self.item(int(progress.region[0]))  # type: ignore[arg-type]
         if item is not None:
-            item.setIcon(QIcon(_pixmap(progress.result)))
+            item.setIcon(_icon(_pixmap(progress.result)))
 
 
 def describe_group(group: Group) -> str:
@@ -141,6 +150,13 @@ def make_picture(pixels: npt.NDArray[Any], low_high: tuple[float, float] | None 
     top, left = ((SIDE - n) // 2 for n in shown.shape[:2])
     picture[top : top + shown.shape[0], left : left + shown.shape[1]] = shown.astype(np.uint8)
     return picture
+
+
+def _icon(pixmap: QPixmap) -> QIcon:
+    """Of the same look when it is chosen, where Qt would tint it."""
+    icon = QIcon(pixmap)
+    icon.addPixmap(pixmap, QIcon.Mode.Selected)
+    return icon
 
 
 def _pixmap(picture: Picture) -> QPixmap:

@@ -16,6 +16,7 @@ from napari_medseg.models import library_home
 
 from .close_guard import CloseGuard
 from .keys import Keys
+from .laying import lay_on_image
 from .look import unwrap
 from .offers import Offers
 from .restore import describe_layer, recognise
@@ -106,6 +107,9 @@ class Session(QObject):
             app.aboutToQuit.disconnect(self.close)
 
     def _on_inserted(self, event: Any) -> None:
+        viewer = self._viewer()
+        if viewer is not None:
+            lay_on_image(viewer, event.value)
         self._follow(event.value)
 
     def _follow(self, layer: Any) -> None:

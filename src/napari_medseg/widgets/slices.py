@@ -85,9 +85,10 @@ def find_axis(viewer: napari.viewer.Viewer, layer: Any) -> SliceAxis | None:
     turned so that the slider cuts across its slices.
     """
     dims = viewer.dims
-    if layer is None or layer.data.ndim != 3:
+    if layer is None or len(layer.scale) != 3:
         return None
-    axis, slices = dims.ndim - 3, int(layer.data.shape[0])
+    data = layer.data[0] if getattr(layer, "multiscale", False) else layer.data
+    axis, slices = dims.ndim - 3, int(data.shape[0])
     if slices < 2 or axis < 0 or axis in dims.displayed or dims.nsteps[axis] < 2:
         return None
     point = np.array(dims.point, float)

@@ -29,7 +29,9 @@ class SpacingForm(QWidget):
         for unit, title in _UNITS.items():
             self.unit.addItem(title, unit)
         # napari's own style asks for more room than four of these have in a dock.
-        self.setStyleSheet("QDoubleSpinBox, QComboBox { min-width: 38px; }")
+        self.setStyleSheet(
+            "QDoubleSpinBox, QComboBox { min-width: 38px; } QDoubleSpinBox { padding: 4px 2px 4px 4px; }"
+        )
         row = QHBoxLayout(self)
         tighten(row)
         for axis, box in zip("zyx", self.boxes, strict=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from qtpy.QtWidgets import QHBoxLayout, QPushButton, QWidget
+from qtpy.QtWidgets import QGridLayout, QPushButton, QWidget
 
 from napari_medseg._layers import set_window, windows_for
 from napari_medseg.core import Window
@@ -13,10 +13,12 @@ from napari_medseg.core import Window
 from .look import button, tighten
 
 _MOST = 6
+_COLUMNS = 3  # as many names as can be read in the narrowest dock
+_LONGEST = 12  # letters of a file's own name; the tip has all of it
 
 
 class WindowBar(QWidget):
-    """A row of small buttons that set the contrast of one image layer; hidden where none would make sense."""
+    """A few small buttons that set the contrast of one image layer; hidden where none would make sense."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -24,15 +26,15 @@ class WindowBar(QWidget):
         self._layer: Any = None
         self._shown: tuple[Window, ...] = ()
         self.buttons: list[QPushButton] = []
-        self._row = QHBoxLayout(self)
-        tighten(self._row)
-        self._row.setSpacing(3)
-        # napari's own style gives buttons more room than five of them have in a dock.
+        self._grid = QGridLayout(self)
+        tighten(self._grid)
+        self._grid.setSpacing(3)
+        # napari's own style gives buttons more room than three of them have in a dock.
         self.setStyleSheet("QPushButton { padding: 2px 1px; min-width: 10px; }")
         self.hide()
 
     def set_layer(self, layer: Any) -> None:
-        """Act on this image layer; None hides the row."""
+        """Act on this image layer; None hides the buttons."""
         self._layer = layer
         windows = windows_for(layer)[:_MOST] if layer is not None else ()
         if windows != self._shown:
@@ -42,14 +44,18 @@ class WindowBar(QWidget):
     def _show(self, windows: tuple[Window, ...]) -> None:
         self._shown = windows
         for old in self.buttons:
-            self._row.removeWidget(old)
+            self._grid.removeWidget(old)
+            old.hide()
             old.deleteLater()
         self.buttons = []
-        for window in windows:
-            made = button(window.name, f"Show values from {window.low:g} to {window.high:g}")
+        for place, window in enumerate(windows):
+            name = window.name if len(window.name) <= _LONGEST else f"{window.name[: _LONGEST - 1]}…"
+            made = button(name, f"{window.name}: show values from {window.low:g} to {window.high:g}")
             made.clicked.connect(partial(self._set, window))
-            self._row.addWidget(made, len(window.name) + 2)
+            self._grid.addWidget(made, *divmod(place, _COLUMNS))
             self.buttons.append(made)
+        for column in range(_COLUMNS):
+            self._grid.setColumnStretch(column, int(column < len(windows)))
 
     def _set(self, window: Window, *_: object) -> None:
         if self._layer is not None:

@@ -17,42 +17,42 @@ from napari_medseg.io.format import Arranged, Format, Header
 
 def read_header(path: Path, part: int = 0) -> Header:
     """Size, type, slices, place and windows."""
-    from napari_medseg.io import dicomheader
+    from napari_medseg.io.dicom import header
 
-    return dicomheader.read_header(path, part)
+    return header.read_header(path, part)
 
 
 def read_pixels(path: Path, z: int = 0, part: int = 0) -> npt.NDArray[Any]:
     """Values of one slice: Hounsfield units of a CT; padding, inverted grey and palettes made right."""
-    from napari_medseg.io import dicompixels
+    from napari_medseg.io.dicom import pixels
 
-    return dicompixels.read_pixels(path, z, part)
+    return pixels.read_pixels(path, z, part)
 
 
 def read_values(path: Path, z: int = 0, part: int = 0) -> npt.NDArray[Any]:
     """Stored numbers of one slice."""
-    from napari_medseg.io import dicompixels
+    from napari_medseg.io.dicom import pixels
 
-    return np.asarray(dicompixels.read_values(path, z, part))
+    return np.asarray(pixels.read_values(path, z, part))
 
 
 def list_parts(path: Path) -> tuple[str, ...]:
     """Labels of the stacks in a file, where its frames make several."""
-    from napari_medseg.io import dicomheader
+    from napari_medseg.io.dicom import header
 
-    return dicomheader.part_labels(path)
+    return header.part_labels(path)
 
 
 def arrange(files: Sequence[Path]) -> list[Arranged]:
     """The series that these files make up."""
-    from napari_medseg.io import dicomseries
+    from napari_medseg.io.dicom import series
 
-    return dicomseries.arrange(files)
+    return series.arrange(files)
 
 
 def is_dicom(start: bytes) -> bool:
     """Whether these first bytes are of a DICOM file."""
-    from napari_medseg.io.dicomfile import is_dicom
+    from napari_medseg.io.dicom.file import is_dicom
 
     return is_dicom(start)
 

@@ -11,10 +11,8 @@ from typing import Any
 import numpy.typing as npt
 
 from napari_medseg.core import ClassInfo, Labels
-from napari_medseg.io.format import Format, Header
-from napari_medseg.io.segframes import lay_out_frames
-from napari_medseg.io.segments import read_segments
-from napari_medseg.io.segpixels import (
+from napari_medseg.io.dicom_seg.frames import lay_out_frames
+from napari_medseg.io.dicom_seg.pixels import (
     LABEL_MAP,
     SEGMENTATION,
     check_volume,
@@ -22,7 +20,9 @@ from napari_medseg.io.segpixels import (
     opened_segmentation,
     segment_values,
 )
-from napari_medseg.io.segwriting import write_segmentation
+from napari_medseg.io.dicom_seg.segments import read_segments
+from napari_medseg.io.dicom_seg.writing import check_source, write_segmentation
+from napari_medseg.io.format import Format, Header
 
 
 def read_header(path: Path) -> Header:
@@ -78,4 +78,5 @@ FORMAT = Format(
     "dicom-seg", "DICOM segmentation", (".seg.dcm", ".dcm"), (), read_header, read_values, read_values, write,
     stacks=True, lazy="never", keeps=frozenset({"spacing", "orientation", "positions", "classes", "colors"}),
     array=read_array, sniff=is_segmentation, images=False, classes=read_classes,
+    check=check_source,
 )  # fmt: skip

@@ -14,10 +14,10 @@ import numpy.typing as npt
 
 from napari_medseg.core import Labels, OutputError
 from napari_medseg.io.format import Format, Header
-from napari_medseg.io.metaheader import TYPES, read_meta
-from napari_medseg.io.space import matrix_of
-from napari_medseg.io.volumes import header_of
-from napari_medseg.io.voxels import Voxels
+from napari_medseg.io.volumes.header import header_of
+from napari_medseg.io.volumes.meta_header import TYPES, read_meta
+from napari_medseg.io.volumes.space import matrix_of
+from napari_medseg.io.volumes.voxels import Voxels
 
 
 def read_header(path: Path, part: int = 0) -> Header:

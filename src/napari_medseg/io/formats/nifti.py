@@ -13,10 +13,10 @@ import numpy.typing as npt
 
 from napari_medseg.core import InputError, Labels
 from napari_medseg.io.format import Format, Header
-from napari_medseg.io.niftiheader import Nifti, is_nifti, read_nifti
-from napari_medseg.io.space import RAS_TO_LPS, in_mm, is_square, matrix_of
-from napari_medseg.io.volumes import header_of
-from napari_medseg.io.voxels import Voxels
+from napari_medseg.io.volumes.header import header_of
+from napari_medseg.io.volumes.nifti_header import Nifti, is_nifti, read_nifti
+from napari_medseg.io.volumes.space import RAS_TO_LPS, in_mm, is_square, matrix_of
+from napari_medseg.io.volumes.voxels import Voxels
 
 _LABEL = 1002
 _SCANNER, _ALIGNED = 1, 2

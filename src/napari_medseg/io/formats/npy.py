@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from napari_medseg.core import Geometry, InputError, Labels
+from napari_medseg.core import Finding, Geometry, InputError, Labels
 from napari_medseg.io.format import Format, Header
 from napari_medseg.io.pixels import damaged, quietly
-from napari_medseg.io.stored import Stored
-from napari_medseg.io.volumes import header_of
-from napari_medseg.io.voxels import Voxels
+from napari_medseg.io.volumes.header import header_of
+from napari_medseg.io.volumes.stored import Stored
+from napari_medseg.io.volumes.voxels import Voxels
 
 _MAGIC = b"\x93NUMPY"
 _VERSIONS = ((1, 0), (2, 0), (3, 0))
@@ -25,7 +25,11 @@ _VERSIONS = ((1, 0), (2, 0), (3, 0))
 def read_header(path: Path) -> Header:
     """Size and type."""
     stored = _lay_out(path)
-    return header_of(stored, Geometry.unknown(3 if "z" in stored.axes else 2))
+    findings = []
+    if "c" in stored.axes:
+        text = f"The last axis of {path.name} has the length {stored.channels}: it is taken as colours, not as columns."
+        findings.append(Finding("COLOR_AXIS", text, (path.name,)))
+    return header_of(stored, Geometry.unknown(3 if "z" in stored.axes else 2), findings=findings)
 
 
 def read_array(path: Path) -> Voxels:

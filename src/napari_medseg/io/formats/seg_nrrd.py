@@ -9,8 +9,8 @@ from pathlib import Path
 
 from napari_medseg.core import Labels
 from napari_medseg.io.format import Format
-from napari_medseg.io.nrrdheader import MAGIC
-from napari_medseg.io.nrrdvolume import read_array, read_classes, read_header, read_parts, read_pixels, write_nrrd
+from napari_medseg.io.volumes.nrrd import read_array, read_classes, read_header, read_parts, read_pixels, write_nrrd
+from napari_medseg.io.volumes.nrrd_header import MAGIC
 
 
 def write(path: Path, labels: Labels) -> None:

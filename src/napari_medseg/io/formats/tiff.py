@@ -27,12 +27,12 @@ from napari_medseg.core import ClassInfo, Finding, InputError, Labels
 from napari_medseg.io.budget import check_budget
 from napari_medseg.io.findings import counted
 from napari_medseg.io.format import Format, Header
-from napari_medseg.io.omexml import ome_metadata, read_images
 from napari_medseg.io.pixels import damaged, on_white
 from napari_medseg.io.pyramid import count_levels, halve
-from napari_medseg.io.tiffdamage import broken_slices, lost_pages
-from napari_medseg.io.tiffpages import Layout, lay_out, list_parts
-from napari_medseg.io.tiffspacing import imagej_tags, read_geometry, read_tagged_classes
+from napari_medseg.io.tiff.damage import broken_slices, lost_pages
+from napari_medseg.io.tiff.ome import ome_metadata, read_images
+from napari_medseg.io.tiff.pages import Layout, lay_out, list_parts
+from napari_medseg.io.tiff.spacing import imagej_tags, read_geometry, read_tagged_classes
 
 _ERRORS = (tifffile.TiffFileError, OSError, ValueError, LookupError, TypeError, RuntimeError, AssertionError,
            ArithmeticError, struct.error, zlib.error, imagecodecs.DelayedImportError)  # fmt: skip
@@ -49,10 +49,10 @@ _READING: ContextVar[bool] = ContextVar("reading", default=False)
 logging.getLogger("tifffile").addFilter(lambda record: not _READING.get())
 
 
-def read_header(path: Path, part: int = 0) -> Header:
+def read_header(path: Path, part: int | None = None) -> Header:
     """Size, type, slices and spacing from the directories; slices are broken whose pixels are not in the file."""
     with _opened(path) as tiff:
-        layout = lay_out(path, tiff, part)
+        layout = lay_out(path, tiff, part or 0)
         page = layout.page
         check_budget(path, (*layout.shape, layout.samples), page.dtype)
         broken = broken_slices(layout, path.stat().st_size)
@@ -74,6 +74,9 @@ def read_header(path: Path, part: int = 0) -> Header:
             findings = (*findings, Finding("MISSING_SLICES", text, (path.name,)))
         if text := _other_files(path, tiff, layout):
             findings = (*findings, Finding("OTHER_FILES", text, (path.name,)))
+        if layout.parts > 1 and part is None:
+            text = f"{path.name} holds {layout.parts} images; the first is taken where none is chosen."
+            findings = (*findings, Finding("SEVERAL_IMAGES", text, (path.name,)))
         if layout.others:
             text = f"{path.name} holds {layout.others} further images of another size or kind; they are left out."
             findings = (*findings, Finding("OTHER_IMAGES", text, (path.name,)))

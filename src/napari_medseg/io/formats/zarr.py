@@ -15,9 +15,9 @@ import numpy.typing as npt
 from napari_medseg.core import ClassInfo, Finding, InputError, Labels
 from napari_medseg.io.budget import check_budget, in_gib, memory_budget
 from napari_medseg.io.format import Format, Header
-from napari_medseg.io.omezarr import describe_labels, read_label_classes, read_windows
 from napari_medseg.io.pyramid import count_levels, halve
-from napari_medseg.io.zarrimage import Voxels, ZarrImage, explained, list_parts, open_root, pixel_type
+from napari_medseg.io.zarr.image import MOST_TIMES, Voxels, ZarrImage, explained, list_parts, open_root, pixel_type
+from napari_medseg.io.zarr.metadata import describe_labels, read_label_classes, read_windows
 
 _CHUNK = 1024
 _TILE = 512
@@ -133,10 +133,18 @@ def _describe(path: Path, found: ZarrImage) -> Header:
         slices=found.slices,
         geometry=geometry,
         meaning="RGB" if is_rgb else "channels" if found.channels > 1 else "grey",
-        findings=_about_chunks(path, found),
+        findings=(*_about_times(path, found), *_about_chunks(path, found)),
         volume=geometry.ndim == 3 and "image-label" in found.ome and "c" not in found.sizes,
         windows=windows if found.channels == 1 else (),
     )
+
+
+def _about_times(path: Path, found: ZarrImage) -> tuple[Finding, ...]:
+    count = found.sizes.get("t", 1)
+    if found.time is None or count <= MOST_TIMES:
+        return ()
+    text = f"{path.name} has {count:,} time points; the first {MOST_TIMES:,} can be chosen."
+    return (Finding("MORE_TIMES", text, (path.name,)),)
 
 
 def _about_chunks(path: Path, found: ZarrImage) -> tuple[Finding, ...]:

@@ -12,6 +12,7 @@ from xml.etree.ElementTree import Element, ElementTree, ParseError, indent
 
 from napari_medseg.core import InputError, MedsegError
 from napari_medseg.io.budget import in_gib, memory_budget
+from napari_medseg.io.registry import read_start
 
 _JSON_FACTOR = 20
 """Bytes of memory that one byte of JSON may take when it is parsed: lists of lists of small numbers."""
@@ -47,13 +48,7 @@ def look_into(path: Path) -> Content:
     InputError
         If it is neither, is damaged, or is XML that brings definitions of its own.
     """
-    try:
-        with path.open("rb") as file:
-            start = file.read(512)
-    except OSError as error:
-        raise InputError(
-            f"{path.name} cannot be opened ({error.strerror}).", "Check the path and its rights."
-        ) from None
+    start = read_start(path)
     if not start.strip():
         raise InputError(f"{path.name} is empty.", "Export it again.")
     begins = start.lstrip(b"\xef\xbb\xbf \t\r\n")

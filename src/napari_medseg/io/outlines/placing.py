@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -10,21 +10,20 @@ from typing import Literal
 import numpy as np
 
 from napari_medseg.core import ClassInfo, Finding, Geometry, Image, InputError, Labels
-from napari_medseg.io.budget import check_budget, in_gib, memory_budget
-from napari_medseg.io.format import is_folder_format, is_known
+from napari_medseg.io.budget import check_budget, in_gib, stack_budget
+from napari_medseg.io.findings import counted
+from napari_medseg.io.masks.values import smallest_type
 from napari_medseg.io.names import in_order, stem_of
+from napari_medseg.io.registry import is_folder_format, is_known
 from napari_medseg.io.sidecar import Sidecar, read_sidecar
-from napari_medseg.io.values import smallest_type
 
 from .fill import fill
-from .regions import Outlines, Region, bounds, scaled
+from .gathering import gathered, with_classes
+from .regions import Outlines, bounds, scaled
 from .registry import is_outline_name, read_outlines
 
 OutlineUnit = Literal["pixel", "um", "mm"]
 Source = str | Path | Sequence[str | Path]
-
-_STACK_FACTOR = 8
-"""Whole stacks of labels are made; they may take this many times the budget of one slice."""
 
 
 def holds_outlines(source: Source) -> bool:
@@ -47,7 +46,12 @@ def outline_files(source: Path) -> list[Path]:
 
 
 def read_outline_labels(
-    source: str | Path, *, image: Image | None = None, series: str | None = None, unit: OutlineUnit = "pixel"
+    source: str | Path,
+    *,
+    image: Image | None = None,
+    series: str | None = None,
+    unit: OutlineUnit = "pixel",
+    classes: Sequence[ClassInfo] = (),
 ) -> Labels:
     """Read outlines and fill them: a pixel belongs to a region when its centre lies inside.
 
@@ -62,6 +66,8 @@ def read_outline_labels(
         Which image of a file that holds the outlines of several, by its name.
     unit
         What the coordinates count in; micrometres and millimetres need an image that knows its pixel size.
+    classes
+        Which values classes of these names have, where no sidecar says.
 
     Returns
     -------
@@ -79,7 +85,8 @@ def read_outline_labels(
         raise InputError(f"{source} holds no outlines.", "Choose a file of outlines, or the folder they lie in.")
     sidecar = read_sidecar(source)
     beside = sidecar or read_sidecar(files[0].parent)
-    found = gathered([with_classes(read_outlines(path), beside.classes if beside else ()) for path in files], source)
+    known = beside.classes if beside else classes
+    found = gathered([with_classes(read_outlines(path), known) for path in files], source)
     if sidecar and (not source.is_dir() or len(found) == sidecar.slices):
         sizes = found.sizes or ((sidecar.size,) * sidecar.slices if sidecar.size else ())
         found = replace(found, sizes=sizes, names=sidecar.names or found.names, geometry=sidecar.geometry)
@@ -88,6 +95,35 @@ def read_outline_labels(
         found = replace(found, regions=scaled(found.regions, _pixels_per(unit, image, source)))
     fits = sidecar is not None and sidecar.slices == (len(image) if image else len(found))
     return filled(found, image, missing=frozenset(sidecar.missing) if sidecar and fits else frozenset())
+
+
+def fill_slices(files: Mapping[int, Path], image: Image, folder: Path) -> Labels:
+    """Labels of an image of whose slices some have a file of outlines in a folder; the others are missing.
+
+    A file that cannot be read counts as missing too, and a finding says so (``UNREADABLE``).
+
+    Raises
+    ------
+    InputError
+        If none can be read, or one was drawn on another image.
+    """
+    beside = read_sidecar(folder)
+    parts: dict[int, Outlines] = {}
+    damage: dict[int, str] = {}
+    for z, path in files.items():
+        try:
+            parts[z] = with_classes(read_outlines(path), beside.classes if beside else ())
+        except InputError as error:
+            damage[z] = error.message
+    if not parts:
+        raise InputError(f"No outlines in {folder.name} can be read: {next(iter(damage.values()), 'there are none')}")
+    found = _picked(gathered([*parts.values()], folder), dict(enumerate(parts)), len(image))
+    labels = filled(found, image, missing=frozenset(range(len(image))) - parts.keys())
+    if not damage:
+        return labels
+    text = f"{counted(len(damage), 'mask')} cannot be read, counted as missing: {next(iter(damage.values()))}"
+    told = Finding("UNREADABLE", text, tuple(files[z].name for z in damage))
+    return replace(labels, findings=(*labels.findings, told))
 
 
 def filled(outlines: Outlines, image: Image | None = None, *, missing: frozenset[int] = frozenset()) -> Labels:
@@ -104,7 +140,7 @@ def filled(outlines: Outlines, image: Image | None = None, *, missing: frozenset
     findings = [*outlines.findings, *_beside(outlines, size, name)]
     dtype = smallest_type(max((c.value for c in outlines.classes), default=1))
     check_budget(Path(name), size, dtype)
-    if slices * size[0] * size[1] * dtype.itemsize > _STACK_FACTOR * memory_budget():
+    if slices * size[0] * size[1] * dtype.itemsize > stack_budget():
         need = in_gib(slices * size[0] * size[1] * dtype.itemsize)
         raise InputError(f"Labels of the outlines in {name} take {need} of memory.", "Read them in parts.")
     data = np.zeros((slices, *size), dtype)
@@ -125,50 +161,6 @@ def filled(outlines: Outlines, image: Image | None = None, *, missing: frozenset
         geometry=geometry if fits else geometry.flat if not stack else Geometry.unknown(3),
         source=image.source if image and image.source else outlines.source, findings=tuple(findings), missing=missing,
     )  # fmt: skip
-
-
-def gathered(parts: Sequence[Outlines], source: Path) -> Outlines:
-    """Outlines of several files as those of one: an image each, classes by their names."""
-    if len(parts) == 1 and not source.is_dir():
-        only = parts[0]
-        names = only.names or (stem_of(source),)
-        return replace(only, names=names, source=source)
-    classes: tuple[ClassInfo, ...] = ()
-    for part in parts:
-        mine = with_classes(part, classes).classes
-        classes = tuple(sorted({c.name: c for c in (*mine, *classes)}.values(), key=lambda c: c.value))
-    regions: list[Region] = []
-    titles: list[str] = []
-    sizes: list[tuple[int, int]] = []
-    findings: list[Finding] = []
-    for part in (with_classes(p, classes) for p in parts):
-        if len(part) > 1:
-            raise InputError(f"{part.source} holds the outlines of several images.", "Read it by itself.")
-        regions += [replace(r, z=len(titles)) for r in part.regions]
-        titles.append(stem_of(part.source) if part.source else "")
-        sizes += part.sizes
-        findings += part.findings
-    return Outlines(
-        tuple(regions), classes, tuple(sizes) if len(sizes) == len(parts) else (), tuple(titles), source=source,
-        findings=tuple(findings), scalable=all(p.scalable for p in parts),
-    )  # fmt: skip
-
-
-def with_classes(outlines: Outlines, known: Sequence[ClassInfo]) -> Outlines:
-    """The same outlines with the values and colours that known classes of these names have."""
-    by_name = {c.name.casefold(): c for c in known}
-    taken = {c.value for c in known}
-    mapped: dict[int, ClassInfo] = {}
-    for own in outlines.classes:
-        found = by_name.get(own.name.casefold())
-        if found is None:
-            value = own.value if own.value not in taken else max(taken) + 1
-            found = own.model_copy(update={"value": value})
-            taken.add(value)
-        mapped[own.value] = found
-    regions = tuple(replace(r, value=mapped[r.value].value) for r in outlines.regions)
-    classes = {c.value: c for c in (*known, *mapped.values())}
-    return replace(outlines, regions=regions, classes=tuple(classes[v] for v in sorted(classes)))
 
 
 def _chosen(outlines: Outlines, image: Image | None, series: str | None, sidecar: Sidecar | None) -> Outlines:

@@ -118,12 +118,40 @@ def area(region: Region) -> float:
 def joined(polygon: Polygon) -> Ring:
     """A polygon with holes as one ring: a cut leads to each hole and back, and encloses nothing.
 
-    For formats that know no holes. The cut runs from the hole's leftmost corner to the nearest corner of the ring.
+    For formats that know no holes. The cut is the shortest from the hole's leftmost corner to a corner of the ring that
+    crosses neither, where there is one.
     """
     ring = polygon[0]
-    for hole in sorted(polygon[1:], key=lambda h: float(h[:, 1].min())):
-        start = int(hole[:, 1].argmin())
-        around = np.roll(hole, -start, axis=0)
-        near = int(((ring - around[0]) ** 2).sum(axis=1).argmin())
+    holes = sorted(polygon[1:], key=lambda h: float(h[:, 1].min()))
+    for number, hole in enumerate(holes):
+        touching = np.argwhere((hole[:, np.newaxis] == ring).all(axis=2))
+        if len(touching):  # no cut is needed where they share a corner
+            start, near = (int(i) for i in touching[0])
+            ring = np.concatenate([ring[: near + 1], np.roll(hole, -start, axis=0)[1:], ring[near:]])
+            continue
+        around = np.roll(hole, -int(hole[:, 1].argmin()), axis=0)
+        near = _find_free(ring, around[0], (ring, *holes[number:]))
         ring = np.concatenate([ring[: near + 1], around, around[:1], ring[near:]])
     return ring
+
+
+def _find_free(ring: Ring, corner: Ring, walls: Sequence[Ring]) -> int:
+    """Index of the nearest corner of a ring that a straight line from ``corner`` reaches without crossing a wall."""
+    order = ((ring - corner) ** 2).sum(axis=1).argsort(kind="stable")
+    begins = np.concatenate(walls)
+    ends = np.concatenate([np.roll(wall, -1, axis=0) for wall in walls])
+    return next((int(i) for i in order if not _crosses(corner, ring[i], begins, ends)), int(order[0]))
+
+
+def _crosses(first: Ring, last: Ring, begins: Ring, ends: Ring) -> bool:
+    """Whether the line between two points meets one of the lines from ``begins`` to ``ends`` away from its own ends."""
+
+    def side(start: Ring, stop: Ring, of: Ring) -> npt.NDArray[np.float64]:
+        (dy, dx), (y, x) = (stop - start).T, (of - start).T
+        return np.asarray(np.sign(dy * x - dx * y))
+
+    own = [(begins == p).all(axis=1) | (ends == p).all(axis=1) for p in (first, last)]
+    parted = side(begins, ends, first) * side(begins, ends, last) <= 0
+    met = side(first, last, begins) * side(first, last, ends) <= 0
+    # A corner in passing counts: the cut would touch the ring there.
+    return bool((parted & met & ~own[0] & ~own[1]).any())

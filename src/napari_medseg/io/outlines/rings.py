@@ -12,6 +12,12 @@ Points = npt.NDArray[np.float64]
 
 _MOST_TESTS = 5 * 10**8
 
+_GRID = 1e-3
+"""Crossings are found to this part of a pixel; finer, what is left between two lines cannot be drawn."""
+
+_SLIVER = 0.02
+"""Parts and holes of fewer pixels, left where a line ran twice, are none."""
+
 
 def put_together(rings: Sequence[Points], *, nonzero: bool) -> list[list[Points]]:
     """Polygons, each an outer ring and its holes, that enclose what the rings enclose together.
@@ -41,6 +47,29 @@ def put_together(rings: Sequence[Points], *, nonzero: bool) -> list[list[Points]
     inside = turns != 0 if nonzero else np.asarray(turns) % 2 == 1
     parts = shapely.get_parts(shapely.union_all(faces[inside]))
     return [[shapely.get_coordinates(r)[:-1] for r in (p.exterior, *p.interiors)] for p in parts]
+
+
+def uncrossed(polygon: Sequence[Points]) -> list[tuple[Points, ...]]:
+    """The same area as polygons whose rings neither cross nor touch themselves; a good polygon stays as it is.
+
+    Parameters
+    ----------
+    polygon
+        An outer ring and its holes.
+    """
+    import shapely
+
+    whole = shapely.Polygon(polygon[0], polygon[1:])
+    if shapely.is_valid(whole):
+        return [tuple(polygon)]
+    # Drawn by hand, rings cross themselves; where one does, what an odd number of its turns surrounds is inside.
+    valid: Any = shapely.get_parts(shapely.get_parts(shapely.set_precision(shapely.make_valid(whole), _GRID)))
+    areas = [part for part in valid if part.geom_type == "Polygon" and part.area > _SLIVER]
+    holes = [[hole for hole in part.interiors if shapely.Polygon(hole).area > _SLIVER] for part in areas]
+    return [
+        tuple(shapely.get_coordinates(ring)[:-1] for ring in (part.exterior, *inner))
+        for part, inner in zip(areas, holes, strict=True)
+    ]
 
 
 def _winding(ring: Points, points: Points) -> npt.NDArray[np.intp]:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 from napari_medseg.core import Labels, OutputError
 from napari_medseg.io.atomic import check_free, explained, temporary_folder, write_with_companion
+from napari_medseg.io.masks.values import classes_in
 from napari_medseg.io.names import stem_of
 from napari_medseg.io.sidecar import Sidecar, sidecar_path
-from napari_medseg.io.values import classes_in
 
 from .regions import Outlines
 from .registry import OutlineFormat, outline_format, outline_formats
@@ -47,10 +46,24 @@ def write_outline_labels(target: Path, labels: Labels, *, overwrite: bool = Fals
     if target.is_dir():
         raise OutputError(f"{target} is a folder, not a file.", "Choose another name.")
     _check_holds(target, chosen, len(labels))
-    beside = sidecar_path(target, folder=False)
-    check_free(target, overwrite=overwrite)
-    check_free(beside, overwrite=overwrite)
-    write_with_companion(target, lambda path: chosen.write(path, outlines), beside, _text_writer(sidecar))
+    _write_file(target, outlines, chosen, sidecar, overwrite=overwrite)
+
+
+def write_described(target: Path, outlines: Outlines, *, overwrite: bool = False) -> None:
+    """Write outlines into one file, with a sidecar that keeps values, colours, size and place.
+
+    Raises
+    ------
+    OutputError
+        If the target exists, cannot be written, or cannot hold these outlines.
+    """
+    chosen = outline_format(target)
+    _check_holds(target, chosen, len(outlines))
+    sidecar = Sidecar(
+        classes=outlines.classes, geometry=outlines.geometry, names=outlines.names, slices=len(outlines),
+        size=outlines.sizes[0] if len({*outlines.sizes}) == 1 else None,
+    )  # fmt: skip
+    _write_file(target, outlines, chosen, sidecar, overwrite=overwrite)
 
 
 def check_outlines_hold(target: Path, slices: int) -> None:
@@ -73,6 +86,13 @@ def _check_holds(target: Path, chosen: OutlineFormat, slices: int) -> None:
         )
 
 
+def _write_file(target: Path, outlines: Outlines, chosen: OutlineFormat, sidecar: Sidecar, *, overwrite: bool) -> None:
+    beside = sidecar_path(target, folder=False)
+    check_free(target, overwrite=overwrite)
+    check_free(beside, overwrite=overwrite)
+    write_with_companion(target, lambda path: chosen.write(path, outlines), beside, sidecar.save)
+
+
 def _write_folder(target: Path, outlines: Outlines, chosen: OutlineFormat, sidecar: Sidecar) -> None:
     """A file for each slice, whole or not at all."""
     if target.is_dir() and any(target.iterdir()):
@@ -90,16 +110,9 @@ def _write_folder(target: Path, outlines: Outlines, chosen: OutlineFormat, sidec
                 names=outlines.names[z : z + 1], sizes=outlines.sizes[:1],
             )  # fmt: skip
             chosen.write(folder / f"{stem}{chosen.suffixes[-1]}", one)
-        _text_writer(sidecar)(folder / sidecar_path(target, folder=True).name)
+        sidecar.save(folder / sidecar_path(target, folder=True).name)
         if target.is_dir():
             for path in folder.iterdir():
                 path.replace(target / path.name)
         else:
             folder.rename(target)
-
-
-def _text_writer(sidecar: Sidecar) -> Callable[[Path], None]:
-    def write_text(path: Path) -> None:
-        path.write_text(sidecar.model_dump_json(indent=1), encoding="utf-8")
-
-    return write_text

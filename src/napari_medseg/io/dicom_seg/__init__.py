@@ -1,0 +1,1 @@
+"""DICOM segmentations: segments and their codes, and the frames that hold them."""

@@ -1,0 +1,1 @@
+"""Masks in: from stored values, colours or layers to classes."""

@@ -1,0 +1,1 @@
+"""Images and the masks that belong to them."""

@@ -1,0 +1,234 @@
+"""Images and masks that belong together, for training and evaluation: which they are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from napari_medseg.core import InputError
+from napari_medseg.io.names import in_order, masked_stem, stem_of
+from napari_medseg.io.outlines.placing import outline_files
+from napari_medseg.io.series import find_series, image_files
+
+from .names import Matched, describe_match, match_names
+from .tables import is_table, read_table
+
+
+@dataclass(frozen=True)
+class FilePair:
+    """An image and its mask: two files, or a folder of slices and the folder of its masks.
+
+    Attributes
+    ----------
+    parts
+        Name and place of each class's own mask, where every class has one (``left``, ``right``); ``mask`` is then the
+        folder that they lie in.
+    group
+        What it is held out together with, such as a patient, where a table says so.
+    how
+        Why they were put together, in words.
+    series
+        Which series of an image that holds several; empty where it holds one.
+    """
+
+    image: Path
+    mask: Path
+    parts: tuple[tuple[str, Path], ...] = ()
+    group: str = ""
+    how: str = ""
+    series: str = ""
+
+    @property
+    def masks(self) -> tuple[Path, ...]:
+        """Where its masks lie."""
+        return tuple(path for _, path in self.parts) or (self.mask,)
+
+
+class Pairs(list[FilePair]):
+    """Pairs found, a list; ``unmatched`` says of each file left over why it is."""
+
+    def __init__(self, pairs: Sequence[FilePair] = (), unmatched: dict[Path, str] | None = None) -> None:
+        super().__init__(pairs)
+        self.unmatched: dict[Path, str] = dict(unmatched or {})
+
+
+def match_pairs(images: str | Path, masks: str | Path, *, series: str = "") -> Pairs:
+    """Match images and masks by name: equal stems, ``NAME_mask``, ``mask_NAME``, or ``volume-7`` and ``seg-7``.
+
+    Parameters
+    ----------
+    images, masks
+        Two files; two folders of files; a folder of slices and the folder of masks of some of them, which make one
+        pair; a folder of images and one with a folder of masks for each class (``left`` and ``right``); two folders of
+        equally named folders; twice the same folder, with masks beside the images; or a table (CSV) of image and mask
+        paths and the folder below which these are.
+    series
+        Which series of a file or folder of images that holds several; no others are looked at then.
+
+    Returns
+    -------
+    Pairs
+        In the order people count, with the reason for each file that has no partner.
+
+    Raises
+    ------
+    InputError
+        If nothing matches.
+    """
+    images, masks = Path(images), Path(masks)
+    for path in (images, masks):
+        if not path.exists():
+            raise InputError(f"{path} does not exist.", "Check how the path is spelled.")
+    if is_table(images):
+        return _match_rows(images, masks if masks.is_dir() else masks.parent)
+    if (images.is_file() and masks.is_file()) or (series and find_series(images).groups):
+        return Pairs([FilePair(images, masks, how="given together", series=series)])
+    if images.is_file() or masks.is_file():
+        file, folder = (images, masks) if images.is_file() else (masks, images)
+        if find_series(folder).kind == "series":
+            return Pairs([FilePair(images, masks, how="given together")])
+        raise InputError(f"{file.name} is a file and {folder.name} is a folder.", "Give two files or two folders.")
+    if not image_files(images):
+        return _match_folders(images, masks)
+    if not mask_files(images, masks) and len(classes := _folders_in(masks)) > 1:
+        return _match_classes(images, masks, classes)
+    return _match_files(images, masks)
+
+
+def list_masks(images: Path, masks: Path) -> list[Path]:
+    """Files of masks that a pair of paths may lead to, whether they match or not."""
+    try:
+        if is_table(images):
+            rows = read_table(images, masks if masks.is_dir() else masks.parent)
+            return [row.mask for row in rows if not row.problem]
+        if masks.is_file():
+            return [masks]
+        files = mask_files(images, masks)
+        below = [p for folder in _folders_in(masks) for p in image_files(folder)]
+        below = [p for p in below if masked_stem(p) is not None] or below
+    except InputError:  # told when they are matched
+        return []
+    return files or below
+
+
+def mask_files(images: Path, masks: Path) -> list[Path]:
+    """Files of masks, or of outlines where there are none; beside their images, those that are named as masks."""
+    files = image_files(masks)
+    own = [p for p in files if masked_stem(p) is not None] if _same(images, masks) else files
+    return own or outline_files(masks)
+
+
+def match_folder(images: Path, masks: Path, names: Sequence[str]) -> Matched:
+    """Which file of a folder of masks belongs to which of the images (file names) of another."""
+    if _same(images, masks):  # a mask is nobody's image, its own least of all
+        names = [name for name in names if masked_stem(name) is None]
+    return match_names(names, mask_files(images, masks))
+
+
+def _match_files(images: Path, masks: Path) -> Pairs:
+    found = find_series(images)
+    matched = match_folder(images, masks, [p.name for p in found.files])
+    missing = [p for p in found.files if p.name not in matched.masks]
+    as_many = not _same(images, masks) and len(mask_files(images, masks)) == len(found.files)
+    if found.kind == "series" and (matched.masks or as_many):
+        if not matched.masks:
+            return Pairs([FilePair(images, masks, how="by order: their names differ")], matched.wrong)
+        slices = dict.fromkeys(missing, "This slice has no mask; it is left out.")
+        stray = dict.fromkeys(matched.stray, "No slice belongs to this mask.")
+        return Pairs([FilePair(images, masks, how="slice by slice")], {**slices, **stray, **matched.wrong})
+    pairs = [
+        FilePair(p, mask, how=describe_match(p.name, mask)) for p in found.files if (mask := matched.masks.get(p.name))
+    ]
+    if not pairs:
+        raise InputError(
+            f"No mask in {masks} belongs to an image in {images}.",
+            "Name each mask as its image, or NAME_mask, or mask_NAME.",
+        )
+    unmatched = {p: f"No mask is called {stem_of(p)}, {stem_of(p)}_mask or mask_{stem_of(p)}." for p in missing}
+    unmatched |= dict.fromkeys(matched.stray, "No image belongs to this mask.")
+    return Pairs(pairs, unmatched | matched.wrong)
+
+
+def _match_classes(images: Path, masks: Path, folders: Sequence[Path]) -> Pairs:
+    """Each folder below ``masks`` holds the masks of one class; an image counts when it has one of every class."""
+    found = find_series(images)
+    names = [p.name for p in found.files]
+    matched = [match_folder(images, folder, names) for folder in folders]
+    titles = [_title(folder.name) for folder in folders]
+    if not any(one.masks for one in matched):
+        raise InputError(
+            f"No mask below {masks} belongs to an image in {images}.", "Name each mask as its image, or NAME_mask."
+        )
+    result = Pairs()
+    for one in matched:
+        result.unmatched |= dict.fromkeys(one.stray, "No image belongs to this mask.") | one.wrong
+    whole = []
+    for path in found.files:
+        lacking = [f.name for f, one in zip(folders, matched, strict=True) if path.name not in one.masks]
+        if not lacking:
+            whole.append(path)
+        else:
+            result.unmatched[path] = f"It has no mask in {' and '.join(lacking)}; it is left out."
+    how = f"a mask of each of {', '.join(titles)}"
+    if found.kind == "series" and whole:
+        result.append(FilePair(images, masks, tuple(zip(titles, folders, strict=True)), how=how))
+        return result
+    for path in whole:
+        own = [one.masks[path.name] for one in matched]
+        result.append(FilePair(path, masks, tuple(zip(titles, own, strict=True)), how=how))
+    return result
+
+
+def _match_rows(table: Path, root: Path) -> Pairs:
+    result = Pairs()
+    seen: dict[Path, int] = {}
+    for row in read_table(table, root):
+        if row.problem:
+            result.unmatched[root / f"row {row.number}"] = row.problem
+        elif row.image in seen:
+            result.unmatched[row.mask] = f"Row {row.number}: row {seen[row.image]} names the same image."
+        else:
+            seen[row.image] = row.number
+            result.append(FilePair(row.image, row.mask, group=row.group, how=f"row {row.number} of {table.name}"))
+    if not result:
+        reason = next(iter(result.unmatched.values()), "")
+        raise InputError(
+            f"No row of {table.name} names an image and a mask that are there. {reason}",
+            "Give the folder that its paths start from: --data TABLE.csv FOLDER.",
+        )
+    return result
+
+
+def _match_folders(images: Path, masks: Path) -> Pairs:
+    """Equally named folders within two folders."""
+    result = Pairs()
+    for folder in _folders_in(images):
+        other = masks / folder.name
+        if other.is_dir() and mask_files(folder, other):
+            found = match_pairs(folder, other)
+            result.extend(found)
+            result.unmatched |= found.unmatched
+        else:
+            result.unmatched[folder] = f"There is no folder {folder.name} of masks."
+    if not result:
+        raise InputError(f"Folder {images} holds no images.", "Choose the folder that the images lie in.")
+    return result
+
+
+def _folders_in(folder: Path) -> list[Path]:
+    """Folders with images in a folder, in the order people count."""
+    return in_order([p for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".") and image_files(p)])
+
+
+def _title(name: str) -> str:
+    """Name of the class that a folder of masks holds: ``left`` of ``leftMask``."""
+    bare = masked_stem(name) or name
+    for word in ("masks", "mask", "labels", "label"):
+        if bare.lower().endswith(word) and len(bare) > len(word):
+            bare = bare[: -len(word)]
+    return bare.strip("_- .") or name
+
+
+def _same(first: Path, second: Path) -> bool:
+    return first.resolve() == second.resolve()

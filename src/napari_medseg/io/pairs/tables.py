@@ -1,0 +1,113 @@
+"""Tables (CSV, TSV) whose rows name an image and its mask, as many data sets come with them."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from napari_medseg.core import InputError
+from napari_medseg.io.registry import is_known
+
+SUFFIXES = (".csv", ".tsv")
+_LONGEST = 2**28
+_IMAGE = ("image", "img", "scan", "photo", "slice", "volume")
+_MASK = ("mask", "label", "seg", "annotation", "truth", "gt")
+_GROUP = ("patient", "subject", "case", "group", "study")
+_HINT = "Its columns are called image and mask and hold the paths of files."
+
+
+@dataclass(frozen=True)
+class TableRow:
+    """A row: where image and mask lie, and the patient they are of; ``problem`` says what is wrong with it."""
+
+    number: int
+    image: Path
+    mask: Path
+    group: str = ""
+    problem: str = ""
+
+
+def is_table(path: Path) -> bool:
+    return path.suffix.lower() in SUFFIXES
+
+
+def read_table(path: Path, root: Path) -> list[TableRow]:
+    """Read the rows of a table.
+
+    Paths are looked for below ``root``, also without the first folders that they name, for tables are written on other
+    computers; a path that leads out of ``root`` is no file of the data set and is not followed. The columns are known
+    by their names (``image_path`` and ``mask_path``, ``img`` and ``label``) and by holding paths; a column such as
+    ``patient_id`` groups the rows.
+
+    Raises
+    ------
+    InputError
+        If it is no table of images and masks.
+    """
+    names, rows = _parse(path)
+    image, mask = _find_columns(path, names, rows)
+    group = next((i for word in _GROUP for i, name in enumerate(names) if name.lower().startswith(word)), None)
+    top = root.resolve()
+    found = []
+    for number, row in enumerate(rows, 2):
+        cells = [row[i].strip() if i < len(row) else "" for i in (image, mask)]
+        paths = [_locate(cell, top) for cell in cells]
+        lost = next((cell for cell, p in zip(cells, paths, strict=True) if p is None), None)
+        problem = "" if lost is None else f"Row {number} of {path.name} names '{lost}', which is not in {root.name}."
+        places = [p or root / "?" for p in paths]
+        own = row[group].strip() if group is not None and group < len(row) else ""
+        found.append(TableRow(number, places[0], places[1], own, problem))
+    return found
+
+
+def _parse(path: Path) -> tuple[list[str], list[list[str]]]:
+    try:
+        if path.stat().st_size > _LONGEST:
+            raise InputError(f"{path.name} is too long for a table of files.", _HINT)
+        text = path.read_text("utf-8-sig")
+        rows = [row for row in csv.reader(text.splitlines(), delimiter=_delimiter(text)) if any(map(str.strip, row))]
+    except OSError as error:
+        raise InputError(f"{path.name} cannot be opened ({error.strerror}).", "Check its rights.") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path.name} is no table in UTF-8 text.", _HINT) from error
+    if len(rows) < 2:
+        raise InputError(f"{path.name} holds no rows.", _HINT)
+    return [name.strip() for name in rows[0]], rows[1:]
+
+
+def _delimiter(text: str) -> str:
+    first = text.split("\n", 1)[0]
+    return max(",;\t", key=first.count)
+
+
+def _find_columns(path: Path, names: Sequence[str], rows: Sequence[Sequence[str]]) -> tuple[int, int]:
+    """Indices of the columns of images and masks: those that hold paths, by their names."""
+    some = rows[:50]
+    holding = [
+        i for i in range(len(names)) if sum(i < len(r) and is_known(Path(r[i].strip())) for r in some) >= len(some) / 2
+    ]
+    masks = [i for i in holding if any(word in names[i].lower() for word in _MASK)]
+    images = [i for i in holding if i not in masks]
+    named = [i for i in images if any(word in names[i].lower() for word in _IMAGE)]
+    images = named or images
+    if len(images) != 1 or len(masks) != 1:
+        shown = ", ".join(names[:12])
+        raise InputError(f"{path.name} does not tell which columns hold images and masks: {shown}.", _HINT)
+    return images[0], masks[0]
+
+
+def _locate(cell: str, top: Path) -> Path | None:
+    """The file that a cell names below ``top``: the longest end of its path that is there."""
+    parts = [p for p in PurePosixPath(cell.replace("\\", "/")).parts if p not in ("/", ".")]
+    if not parts or ".." in parts or "\0" in cell:
+        return None
+    for first in range(len(parts)):
+        try:
+            place = top.joinpath(*parts[first:])
+            if place.is_file() and place.resolve().is_relative_to(top):
+                return place
+        except (OSError, ValueError):
+            return None
+    return None

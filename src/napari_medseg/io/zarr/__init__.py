@@ -1,0 +1,1 @@
+"""OME-Zarr: its metadata, its images, its chunks."""
