@@ -1,8 +1,8 @@
 """Images, masks and outlines in and out of files, with their place in space: one file, a series of slices, or a set.
 
-``formats`` and ``annotations`` hold one file for each format; what a format needs besides lies in the folder called like
-it (``dicom``, ``dicom_seg``, ``tiff``, ``zarr``, ``volumes``), and what is done with masks whatever their format in
-``masks``, ``pairs`` and ``outlines``.
+``formats`` and ``annotations`` hold one file for each format; what a format needs besides lies in the folder that is
+called like it (``dicom``, ``dicom_seg``, ``tiff``, ``zarr``, ``volumes``), and what is done with masks whatever their
+format in ``masks``, ``pairs`` and ``outlines``.
 """
 
 from .format import Format, Header
