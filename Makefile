@@ -28,6 +28,7 @@ bench: $(READY)  ## Measure speed and accuracy (needs the real image sets)
 
 screenshots: $(READY)  ## Make the pictures of the docs from the real window
 	$(PYTHON) scripts/screenshots.py docs/images
+	$(PYTHON) scripts/open_screenshots.py docs/images
 
 clean:  ## Remove what was built
 	rm -rf .venv build dist demo-output .coverage
