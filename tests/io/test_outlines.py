@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from napari_medseg.io.outlines.placing import read_outline_labels
 from napari_medseg.io.outlines.regions import Outlines, Polygon, Region, area, joined
 from napari_medseg.io.outlines.registry import read_outlines
 from napari_medseg.io.outlines.trace import trace_slice
+from napari_medseg.io.outlines.writing import write_outline_labels
 
 SQUARE = [[1, 1], [1, 5], [5, 5], [5, 1]]
 
@@ -371,3 +373,19 @@ def test_slide_annotations_of_other_programs_are_read(real_data: Path) -> None:
     assert all(counts[n] for n in counts.keys() - lines)
     cells = read_outlines(folder / "qupath_geojson_advanced_qupath-polygon-cell-classified.json")
     assert {c.name for c in cells.classes} == {"Cell", "Nucleus"}
+
+
+def test_overwriting_a_folder_of_outlines_leaves_files_of_other_names_and_removes_what_has_no_result(
+    tmp_path: Path,
+) -> None:
+    """W5: asks first; then a slice without a result keeps no outline of an earlier one."""
+    data = np.zeros((2, 16, 16), np.uint8)
+    data[:, 4:9, 4:9] = 1
+    labels = Labels(data, (ClassInfo.numbered(1),), Geometry.unknown(3), names=("a.png", "b.png"))
+    folder = tmp_path / "out"
+    write_outline_labels(folder, labels, name="geojson")
+    (folder / "notes.txt").write_text("mine")
+    with pytest.raises(OutputError, match="not empty"):
+        write_outline_labels(folder, labels, name="geojson")
+    write_outline_labels(folder, replace(labels, missing=frozenset({1})), name="geojson", overwrite=True)
+    assert sorted(p.name for p in folder.iterdir()) == ["a.json", "classes.json", "notes.txt"]

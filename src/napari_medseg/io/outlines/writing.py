@@ -9,7 +9,7 @@ from napari_medseg.core import Labels, OutputError
 from napari_medseg.io.atomic import check_free, explained, temporary_folder, write_with_companion
 from napari_medseg.io.masks.values import classes_in
 from napari_medseg.io.names import stem_of
-from napari_medseg.io.sidecar import Sidecar, sidecar_path
+from napari_medseg.io.sidecar import Sidecar, read_sidecar, sidecar_path
 
 from .regions import Outlines
 from .registry import OutlineFormat, outline_format, outline_formats
@@ -41,7 +41,7 @@ def write_outline_labels(target: Path, labels: Labels, *, overwrite: bool = Fals
         outlines = replace(outlines, classes=tuple(known[v] for v in sorted(known)))
     sidecar = Sidecar.of(labels).model_copy(update={"size": outlines.sizes[0], "classes": outlines.classes})
     if name is not None and (target.is_dir() or not target.suffix):
-        _write_folder(target, outlines, chosen, sidecar)
+        _write_folder(target, outlines, chosen, sidecar, overwrite=overwrite)
         return
     if target.is_dir():
         raise OutputError(f"{target} is a folder, not a file.", "Choose another name.")
@@ -93,10 +93,12 @@ def _write_file(target: Path, outlines: Outlines, chosen: OutlineFormat, sidecar
     write_with_companion(target, lambda path: chosen.write(path, outlines), beside, sidecar.save)
 
 
-def _write_folder(target: Path, outlines: Outlines, chosen: OutlineFormat, sidecar: Sidecar) -> None:
-    """A file for each slice, whole or not at all."""
-    if target.is_dir() and any(target.iterdir()):
-        raise OutputError(f"Folder {target} exists and is not empty.", "Choose another.")
+def _write_folder(
+    target: Path, outlines: Outlines, chosen: OutlineFormat, sidecar: Sidecar, *, overwrite: bool
+) -> None:
+    """A file for each slice, whole or not at all; files of other names are never touched."""
+    if target.is_dir() and any(target.iterdir()) and not overwrite:
+        raise OutputError(f"Folder {target} exists and is not empty.", "Choose another, or allow overwriting.")
     digits = max(4, len(str(len(outlines) - 1)))
     stems = [stem_of(n) for n in outlines.names] or [f"{z:0{digits}d}" for z in range(len(outlines))]
     if len({s.casefold() for s in stems}) < len(stems):
@@ -112,7 +114,12 @@ def _write_folder(target: Path, outlines: Outlines, chosen: OutlineFormat, sidec
             chosen.write(folder / f"{stem}{chosen.suffixes[-1]}", one)
         sidecar.save(folder / sidecar_path(target, folder=True).name)
         if target.is_dir():
+            before = read_sidecar(target)
+            ours = {stem_of(n) for n in before.names} if before else set()
             for path in folder.iterdir():
                 path.replace(target / path.name)
+            # Ours for slices that have no result any more: leaving them would look like one.
+            for stem in {stems[z] for z in sidecar.missing} & ours:
+                (target / f"{stem}{chosen.suffixes[-1]}").unlink(missing_ok=True)
         else:
             folder.rename(target)
