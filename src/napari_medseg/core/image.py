@@ -67,6 +67,9 @@ class Image:
         Indices of slices that could not be read; their pixels are zeros and nothing may be concluded from them.
     windows
         Ranges of values that the file asks to be shown, the first by default.
+    levels
+        Of a single image too large to be looked at as a whole, smaller copies of ``data`` with the same axes, large to
+        small, read as lazily; else empty.
     """
 
     data: Any
@@ -78,6 +81,7 @@ class Image:
     findings: tuple[Finding, ...] = ()
     missing: frozenset[int] = frozenset()
     windows: tuple[Window, ...] = ()
+    levels: tuple[Any, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.axes) != self.data.ndim:
@@ -88,6 +92,8 @@ class Image:
             raise InputError(f"{len(self.names)} names do not fit {len(self)} slices.")
         if self.geometry.positions and len(self.geometry.positions) != len(self):
             raise InputError(f"{len(self.geometry.positions)} positions do not fit {len(self)} slices.")
+        if self.levels and (self.is_stack or any(level.ndim != self.data.ndim for level in self.levels)):
+            raise InputError("Only a single image has levels, each with the axes of the image.")
 
     def __len__(self) -> int:
         """Number of slices; 1 for a single image."""
@@ -96,6 +102,11 @@ class Image:
     @property
     def is_stack(self) -> bool:
         return self.axes.startswith("Z")
+
+    @property
+    def pyramid(self) -> tuple[Any, ...]:
+        """``data`` and its smaller copies."""
+        return (self.data, *self.levels)
 
     @property
     def channels(self) -> int:
@@ -136,6 +147,10 @@ class Labels:
         Slices most worth a look, best first, where the run that made them was asked for some.
     look_in
         Of a large single image, the squares (rows, columns) most worth a look, best first.
+    levels
+        Smaller copies of ``data``, large to small, where it is a pyramid on disk; else empty.
+    not_computed
+        Value in ``data`` of pixels that have no result, which is not background; None where there are none such.
     """
 
     data: Any
@@ -147,6 +162,8 @@ class Labels:
     missing: frozenset[int] = field(default_factory=frozenset)
     look_at: tuple[int, ...] = ()
     look_in: tuple[tuple[slice, slice], ...] = ()
+    levels: tuple[Any, ...] = ()
+    not_computed: int | None = None
 
     def __post_init__(self) -> None:
         if self.data.ndim != self.geometry.ndim:
