@@ -27,12 +27,22 @@ def painted(size: int, radius: int, unlabelled: int | None = None) -> Painted:
     [(512, 150, 2), (512, 60, 1), (2048, 600, 8), (384, 150, 1), (2048, 250, 4)],
 )
 def test_the_larger_the_things_the_smaller_the_images(size: int, radius: int, reduction: int) -> None:
-    assert choose_reduction([painted(size, radius)], 1) == reduction
+    assert choose_reduction([painted(size, radius)], 1, 2**22) == reduction
+
+
+@pytest.mark.parametrize(
+    ("size", "radius", "pixels", "side"), [(384, 50, 2**17, 128), (384, 50, 2**15, 96), (384, 20, 2**17, 224),
+                                           (512, 60, 2**18, 192), (256, 5, 2**15, 256)],
+)  # fmt: skip
+def test_with_little_time_images_are_smaller_but_small_things_stay(
+    size: int, radius: int, pixels: int, side: int
+) -> None:
+    assert size / choose_reduction([painted(size, radius)], 1, pixels) == pytest.approx(side)
 
 
 def test_colours_and_strokes_keep_their_size() -> None:
-    assert choose_reduction([painted(512, 150)], 3) == 1
-    assert choose_reduction([painted(512, 150, unlabelled=255)], 1) == 1
+    assert choose_reduction([painted(512, 150)], 3, 2**15) == 1
+    assert choose_reduction([painted(512, 150, unlabelled=255)], 1, 2**15) == 1
 
 
 def test_a_model_of_smaller_images_gives_masks_of_full_size(own_library: Path, tmp_path: Path) -> None:

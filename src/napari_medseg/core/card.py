@@ -92,7 +92,7 @@ class ModelCard(_Frozen):
     normalisation: Normalisation = Normalisation()
     sides: bool = Field(default=False, description="Classes are left and right: images must never be mirrored")
     pixel_size: float | None = Field(default=None, gt=0)
-    reduction: int = Field(default=1, ge=1, le=8, description="Images are taken this many times smaller, after that")
+    reduction: float = Field(default=1, ge=1, le=8, description="Images are taken this many times smaller, after that")
     tile: int = Field(default=512, ge=32)
     modality: str = ""
     licence: str = ""

@@ -148,8 +148,8 @@ def ran_out_of_memory(error: BaseException) -> bool:
 
 
 def choose_batch(options: TrainOptions, size: tuple[int, int], device: torch.device) -> int:
-    """Samples in a step: two to sixteen on a CPU (half a million pixels), up to 32 elsewhere (four million)."""
+    """Samples in a step: up to 16 on a CPU (half a million pixels, less where time is short), 32 elsewhere (four)."""
     if options.batch:
         return options.batch
     pixels, most = (2**19, 16) if device.type == "cpu" else (2**22, 32)
-    return max(2, min(most, round(pixels / (size[0] * size[1]))))
+    return max(2, min(most, round((options.pixels or pixels) / (size[0] * size[1]))))

@@ -53,13 +53,35 @@ class TrainOptions(Options):
         title="Precision",
         description="Number format of the network's arithmetic; auto takes the fastest that is stable",
     )
-    batch: int = Field(0, title="Batch", description="Samples in one step; 0 chooses by size and device", ge=0, le=1024)
+    batch: int = Field(
+        0,
+        title="Batch",
+        description="Samples in one step; 0 chooses by their size and the pixels of a step",
+        ge=0,
+        le=1024,
+    )
+    pixels: int = Field(
+        0,
+        title="Pixels of a step",
+        description="What the batch is chosen to hold together; 0 chooses by device and time, so that there are enough "
+        "steps",
+        ge=0,
+        le=2**28,
+    )
     crop: int = Field(
         0,
         title="Crop",
         description="Side of the training samples in pixels; 0 takes whole slices up to 512 and crops of larger ones",
         ge=0,
         le=4096,
+    )
+    reduction: float = Field(
+        0.0,
+        title="Reduction",
+        description="How many times smaller the images are taken by a network that starts from random weights; "
+        "0 chooses by what is painted and the time there is",
+        ge=0,
+        le=8,
     )
     validation: float = Field(
         0.2, title="Held out", description="Share of the labelled slices that only measures, never trains", ge=0, le=0.5

@@ -1,34 +1,70 @@
-"""At which resolution large things are learnt best."""
+"""At which resolution things are learnt best in the time given."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 from scipy.ndimage import find_objects, label
 
-from .samples import SPECK
+from .samples import SPECK, WHOLE
 from .truth import Painted
 
 LARGE = 200
 """Pixels; of things that are larger, the network sees too little at once to tell where it is."""
 
 SMALLEST = 224
-"""Images are never reduced to a shorter side than this."""
+"""Images are not reduced to a shorter side than this for the sake of large things."""
+
+BATCH = 8
+"""Whole images that a step should hold."""
+
+LEAST = 96
+"""Images are never reduced to a longer side than this, nor typical things to less than `FINE` pixels."""
+
+FINE = 24
 
 MOST = 8
+STEP = 32
+"""Longer sides become multiples of this, which networks take without padding."""
+
 LOOKS = 20
 """Slices that are looked at."""
 
 
-def choose_reduction(painted: Sequence[Painted], channels: int) -> int:
-    """How many times smaller the images are taken: so that typical things are at most `LARGE` pixels long.
+def choose_reduction(painted: Sequence[Painted], channels: int, pixels: int) -> float:
+    """How many times smaller the images are taken, by what is painted and the time there is.
 
-    A step then holds four times as many samples, and the network sees such things as lungs in one look.
-    Colour images keep their size, as texture tells there, and so do strokes, which say nothing about sizes.
+    Typical things are at most `LARGE` pixels long: the network then sees such things as lungs in one look. Where time
+    is short, images that are learnt whole become smaller still, until a step holds `BATCH` of them. Colour images keep
+    their size, as texture tells there, and so do strokes, which say nothing about sizes.
+
+    Parameters
+    ----------
+    channels
+        Of the images.
+    pixels
+        That a step may take in.
     """
     if channels > 1 or any(one.unlabelled is not None for one in painted):
-        return 1
+        return 1.0
+    side = typical_side(painted)
+    height, width = (max(one.values.shape[axis] for one in painted) for axis in (0, 1))
+    shortest = min(min(one.values.shape) for one in painted)
+    reduction = 1.0
+    while reduction < MOST and side > LARGE * reduction and shortest >= 2 * SMALLEST * reduction:
+        reduction *= 2
+    longest = max(height, width)
+    wanted = min(math.sqrt(BATCH * height * width / pixels), side / FINE, longest / LEAST, MOST)
+    if wanted <= reduction or longest / wanted > WHOLE:
+        return reduction
+    sides = max(1, round(longest / wanted / STEP))
+    return float(longest / (STEP * sides))
+
+
+def typical_side(painted: Sequence[Painted]) -> float:
+    """Median of the longer sides of connected things, in pixels; 0 where there are none."""
     sides = []
     for one in painted[:: max(1, len(painted) // LOOKS)]:
         for value in np.unique(one.values[one.values > 0]):
@@ -36,8 +72,4 @@ def choose_reduction(painted: Sequence[Painted], channels: int) -> int:
                 side = max(part.stop - part.start for part in box)
                 if side >= SPECK:
                     sides.append(side)
-    shortest = min(min(one.values.shape) for one in painted)
-    reduction = 1
-    while sides and reduction < MOST and np.median(sides) > LARGE * reduction and shortest >= 2 * SMALLEST * reduction:
-        reduction *= 2
-    return reduction
+    return float(np.median(sides)) if sides else 0.0

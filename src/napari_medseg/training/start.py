@@ -17,7 +17,6 @@ from napari_medseg.models.weights import adapt_network
 
 from .memory import EMPTY, Archive
 from .quick import PLACE, check_quick, start_quick
-from .resolution import choose_reduction
 from .run import TrainingRun
 from .truth import Painted
 
@@ -102,7 +101,7 @@ def make_start(
             whole = not any(pair.part for pair in run.pairs)
             placed = whole and max(max(image.shape[-2:]) for image in images) <= PLACE
             return Start(*start_quick(fresh, placed, base), None, ())
-        fresh = fresh.model_copy(update={"reduction": choose_reduction(painted, channels)})
+        fresh = fresh.model_copy(update={"reduction": max(1.0, run.options.reduction)})
         return Start(fresh, start_network(run.start, fresh), None, ())
     rows = match_classes(card.classes, classes)
     learnt = (0, *(i for i, row in enumerate(rows, 1) if row))

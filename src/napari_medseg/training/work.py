@@ -27,6 +27,7 @@ from .launch import assemble, first_here, settle_devices
 from .loop import fit
 from .material import Material, find_archive, make_ready, split, strangers, why_sides
 from .memory import EMPTY
+from .portion import settle_portions
 from .preview import Preview, Previews
 from .quick import fit_quick, measure_rival
 from .rehearsal import SHARE, rehearse
@@ -92,8 +93,11 @@ def work_on(
     for note in (*notes, *strangers(held_out, index), *absent):
         watch.say(note)
     start = make_start(run, [*training, *held_out], classes, parent)
-    if start.parent is None and start.card.reduction > 1:
-        watch.say(f"What is painted is large: images are taken {start.card.reduction} times smaller.")
+    run = team.share(lambda: settle_portions(run, start, [*training, *held_out], watch))
+    options = run.options
+    if start.parent is None and options.reduction > 1:
+        start = replace(start, card=start.card.model_copy(update={"reduction": options.reduction}))
+        watch.say(f"The images are taken {options.reduction:.3g} times smaller, for more steps in the time.")
     # Of a slice that is painted again, today's labels count.
     start = replace(start, archive=archive.without({one.identity for one in (*training, *held_out)}))
     material = make_ready(run, start, (training, held_out), index, watch)

@@ -1,0 +1,101 @@
+"""How much a step may take in, so that there are enough steps in the time given."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from torch import nn
+
+from napari_medseg.core import ModelCard
+from napari_medseg.models.build import QUICK
+
+from .engine import Engine, start_engine
+from .losses import LOSSES
+from .resolution import choose_reduction
+from .run import TrainingRun
+from .start import Start
+from .step import set_training
+from .truth import Painted
+from .watch import Watch
+
+STEPS = 400
+"""Steps that a run of several classes needs at least before the rarest is learnt."""
+
+SHARE = 0.8
+"""Of a run's time that its steps have; the rest goes into reading, measuring and adding up weights."""
+
+SMALLEST, LARGEST = 2**15, 2**19
+"""Pixels of a step on a CPU: with less it learns too little of a step, with more the steps become too few."""
+
+GAIN = 1.15
+"""A half-size number format must be faster by this factor: so that the choice is the same every time."""
+
+_SIDE = 128
+
+_speeds: dict[tuple[str, ...], tuple[str, float]] = {}
+
+
+def settle_portions(run: TrainingRun, start: Start, painted: Sequence[Painted], watch: Watch) -> TrainingRun:
+    """Decide number format, pixels of a step and reduction of the images, where they are not chosen.
+
+    They depend on how fast this computer is. The run's file has them, so that it goes on, and is repeated, with the
+    same.
+    """
+    options, card = run.options, start.card
+    if card.architecture == QUICK:
+        return run
+    engine = start_engine(options, card)
+    settled: dict[str, object] = {}
+    if options.precision == "auto" and engine.device.type == "cpu":
+        settled["precision"] = _measure(engine, start.network, card)[0]
+    pixels = options.pixels or _choose_pixels(engine, start.network, card, watch.budget.seconds)
+    if pixels < LARGEST:
+        settled["pixels"] = pixels
+    if start.parent is None and not options.reduction:
+        settled["reduction"] = choose_reduction(painted, card.channels, pixels)
+    run = run.model_copy(update={"options": options.model_copy(update=settled)})
+    run.save()
+    return run
+
+
+def _choose_pixels(engine: Engine, network: nn.Module, card: ModelCard, seconds: float | None) -> int:
+    """Pixels of a step with which `STEPS` of them fit into ``seconds``; on a CPU, where steps take long.
+
+    Without a limit of time, and on other devices, as many as learn well.
+    """
+    if seconds is None or engine.device.type != "cpu":
+        return LARGEST
+    speed = _measure(engine, network, card)[1]
+    return int(min(max(SHARE * seconds / (STEPS * speed), SMALLEST), LARGEST))
+
+
+def _measure(engine: Engine, network: nn.Module, card: ModelCard) -> tuple[str, float]:
+    """The faster number format, and seconds a pixel of a step takes in it; measured once for a kind of network."""
+    key = (card.architecture, card.encoder, str(card.network), str(card.in_channels), engine.precision)
+    if key not in _speeds:
+        twin = copy.deepcopy(network).to(engine.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        formats = dict.fromkeys(("fp32", engine.precision))
+        with torch.random.fork_rng(devices=()):
+            found = {name: _time(replace(engine, precision=name), twin, card.in_channels) for name in formats}
+        short = engine.precision
+        _speeds[key] = (short, found[short]) if GAIN * found[short] < found["fp32"] else ("fp32", found["fp32"])
+    return _speeds[key]
+
+
+def _time(engine: Engine, network: nn.Module, channels: int) -> float:
+    """Seconds of a step for each of its pixels, the better of two after one that chooses kernels."""
+    images = torch.rand(2, channels, _SIDE, _SIDE)
+    target = (images[:, 0] > 0.5).long()
+    set_training(network, frozen_statistics=False)
+    times: list[float] = []
+    for _ in range(3):
+        begin = time.perf_counter()
+        loss = LOSSES["dice-ce"](engine.forward(network, images), target)
+        loss.backward()  # type: ignore[no-untyped-call]
+        network.zero_grad(set_to_none=True)
+        times.append(time.perf_counter() - begin)
+    return min(times[1:]) / target.numel()
