@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -23,7 +24,10 @@ from .truth import Painted
 from .watch import Watch
 
 STEPS = 400
-"""Steps that a run of several classes needs at least before the rarest is learnt."""
+"""Steps that a run of several classes from random weights needs at least before the rarest is learnt."""
+
+FURTHER_STEPS = 200
+"""Steps that a trained model needs to learn what is new."""
 
 SHARE = 0.8
 """Of a run's time that its steps have; the rest goes into reading, measuring and adding up weights."""
@@ -52,7 +56,8 @@ def settle_portions(run: TrainingRun, start: Start, painted: Sequence[Painted], 
     settled: dict[str, object] = {}
     if options.precision == "auto" and engine.device.type == "cpu":
         settled["precision"] = _measure(engine, start.network, card)[0]
-    pixels = options.pixels or _choose_pixels(engine, start.network, card, watch.budget.seconds)
+    steps = FURTHER_STEPS if start.parent else STEPS
+    pixels = options.pixels or _choose_pixels(engine, start.network, card, watch.budget.seconds, steps)
     if pixels < LARGEST:
         settled["pixels"] = pixels
     if start.parent is None and not options.reduction:
@@ -62,15 +67,25 @@ def settle_portions(run: TrainingRun, start: Start, painted: Sequence[Painted], 
     return run
 
 
-def _choose_pixels(engine: Engine, network: nn.Module, card: ModelCard, seconds: float | None) -> int:
-    """Pixels of a step with which `STEPS` of them fit into ``seconds``; on a CPU, where steps take long.
+def small_crop(pixels: int) -> int:
+    """Side of crops of which a step of ``pixels`` holds three; 0 where there is time for whole slices.
+
+    For a trained model, which knows things by their looks.
+    """
+    if not 0 < pixels < LARGEST:
+        return 0
+    return max(_SIDE, 32 * math.ceil(math.sqrt(pixels / 3) / 32))
+
+
+def _choose_pixels(engine: Engine, network: nn.Module, card: ModelCard, seconds: float | None, steps: int) -> int:
+    """Pixels of a step with which so many steps fit into ``seconds``; on a CPU, where steps take long.
 
     Without a limit of time, and on other devices, as many as learn well.
     """
     if seconds is None or engine.device.type != "cpu":
         return LARGEST
     speed = _measure(engine, network, card)[1]
-    return int(min(max(SHARE * seconds / (STEPS * speed), SMALLEST), LARGEST))
+    return int(min(max(SHARE * seconds / (steps * speed), SMALLEST), LARGEST))
 
 
 def _measure(engine: Engine, network: nn.Module, card: ModelCard) -> tuple[str, float]:

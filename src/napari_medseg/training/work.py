@@ -27,7 +27,7 @@ from .launch import assemble, first_here, settle_devices
 from .loop import fit
 from .material import Material, find_archive, make_ready, split, strangers, why_sides
 from .memory import EMPTY
-from .portion import settle_portions
+from .portion import settle_portions, small_crop
 from .preview import Preview, Previews
 from .quick import fit_quick, measure_rival
 from .rehearsal import SHARE, rehearse
@@ -205,7 +205,8 @@ def make_job(run: TrainingRun, start: Start, team: Team, material: Material, wat
     if start.card.channels > 1:
         watch.say(f"The channels are taken for {channels}.")
     limits = (512, 512) if sides else (128, 256) if engine.device.type == "cpu" else (256, 512)
-    size = sample_size(slices, options.crop, limits, engine.multiple)
+    crop = options.crop or (small_crop(options.pixels) if start.parent and not sides else 0)
+    size = sample_size(slices, crop, limits, engine.multiple)
     samples = Samples(slices, size, options.seed + team.rank, material.replay, options.replay)
     return Job(
         network, start.parent is not None, samples, [], start.card.classes,
