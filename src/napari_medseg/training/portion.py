@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import math
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -18,6 +17,7 @@ from .engine import Engine, start_engine
 from .losses import LOSSES
 from .resolution import choose_reduction
 from .run import TrainingRun
+from .schedule import Budget
 from .start import Start
 from .step import set_training
 from .truth import Painted
@@ -55,9 +55,9 @@ def settle_portions(run: TrainingRun, start: Start, painted: Sequence[Painted], 
     engine = start_engine(options, card)
     settled: dict[str, object] = {}
     if options.precision == "auto" and engine.device.type == "cpu":
-        settled["precision"] = _measure(engine, start.network, card)[0]
+        settled["precision"] = _measure(engine, start.network, card, watch.budget)[0]
     steps = FURTHER_STEPS if start.parent else STEPS
-    pixels = options.pixels or _choose_pixels(engine, start.network, card, watch.budget.seconds, steps)
+    pixels = options.pixels or _choose_pixels(engine, start.network, card, watch.budget, steps)
     if pixels < LARGEST:
         settled["pixels"] = pixels
     if start.parent is None and not options.reduction:
@@ -77,40 +77,40 @@ def small_crop(pixels: int) -> int:
     return max(_SIDE, 32 * math.ceil(math.sqrt(pixels / 3) / 32))
 
 
-def _choose_pixels(engine: Engine, network: nn.Module, card: ModelCard, seconds: float | None, steps: int) -> int:
-    """Pixels of a step with which so many steps fit into ``seconds``; on a CPU, where steps take long.
+def _choose_pixels(engine: Engine, network: nn.Module, card: ModelCard, budget: Budget, steps: int) -> int:
+    """Pixels of a step with which so many steps fit into the time; on a CPU, where steps take long.
 
     Without a limit of time, and on other devices, as many as learn well.
     """
-    if seconds is None or engine.device.type != "cpu":
+    if budget.seconds is None or engine.device.type != "cpu":
         return LARGEST
-    speed = _measure(engine, network, card)[1]
-    return int(min(max(SHARE * seconds / (steps * speed), SMALLEST), LARGEST))
+    speed = _measure(engine, network, card, budget)[1]
+    return int(min(max(SHARE * budget.seconds / (steps * max(speed, 1e-12)), SMALLEST), LARGEST))
 
 
-def _measure(engine: Engine, network: nn.Module, card: ModelCard) -> tuple[str, float]:
+def _measure(engine: Engine, network: nn.Module, card: ModelCard, budget: Budget) -> tuple[str, float]:
     """The faster number format, and seconds a pixel of a step takes in it; measured once for a kind of network."""
     key = (card.architecture, card.encoder, str(card.network), str(card.in_channels), engine.precision)
     if key not in _speeds:
         twin = copy.deepcopy(network).to(engine.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         formats = dict.fromkeys(("fp32", engine.precision))
         with torch.random.fork_rng(devices=()):
-            found = {name: _time(replace(engine, precision=name), twin, card.in_channels) for name in formats}
+            found = {name: _time(replace(engine, precision=name), twin, card.in_channels, budget) for name in formats}
         short = engine.precision
         _speeds[key] = (short, found[short]) if GAIN * found[short] < found["fp32"] else ("fp32", found["fp32"])
     return _speeds[key]
 
 
-def _time(engine: Engine, network: nn.Module, channels: int) -> float:
-    """Seconds of a step for each of its pixels, the better of two after one that chooses kernels."""
+def _time(engine: Engine, network: nn.Module, channels: int, budget: Budget) -> float:
+    """Seconds by the run's clock of a step for each of its pixels, the better of two after one that chooses kernels."""
     images = torch.rand(2, channels, _SIDE, _SIDE)
     target = (images[:, 0] > 0.5).long()
     set_training(network, frozen_statistics=False)
     times: list[float] = []
     for _ in range(3):
-        begin = time.perf_counter()
+        begin = budget.clock()
         loss = LOSSES["dice-ce"](engine.forward(network, images), target)
         loss.backward()  # type: ignore[no-untyped-call]
         network.zero_grad(set_to_none=True)
-        times.append(time.perf_counter() - begin)
+        times.append(budget.clock() - begin)
     return min(times[1:]) / target.numel()
