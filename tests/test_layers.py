@@ -66,6 +66,59 @@ def test_labels_survive_the_way_through_a_layer() -> None:
     assert {**vars(back), "data": None} == {**vars(labels), "data": None}
 
 
+def test_slide_survives_the_way_through_a_layer() -> None:
+    """Of each level, napari is given what reads it, not its pixels."""
+    levels = tuple(np.full((400 // n, 600 // n, 3), n, np.uint8) for n in (1, 2, 5))
+    image = Image(
+        levels[0], "YXC", Geometry(spacing=(0.25, 0.25), unit="um"), ("a.svs",), "RGB", Path("a.svs"), levels=levels[1:]
+    )
+    data, kwargs, _ = _layers.image_layer_data(image)
+    layer = ImageLayer(data, **kwargs)
+    back = _layers.image_from_layer(layer)
+    assert (layer.multiscale, layer.rgb) == (True, True)
+    assert all(one is other for one, other in zip(back.pyramid, image.pyramid, strict=True))
+    assert {**vars(back), "data": None, "levels": ()} == {**vars(image), "data": None, "levels": ()}
+
+
+def test_channels_of_a_slide_become_layers_with_levels() -> None:
+    levels = tuple(np.stack([np.full((400 // n, 600 // n), c) for c in (10, 700)], axis=-1) for n in (1, 2))
+    levels[1][0, 0] = 0
+    image = Image(levels[0], "YXC", Geometry.unknown(2), meaning="channels", levels=levels[1:])
+    data, kwargs, _ = _layers.image_layer_data(image)
+    layers = ViewerModel().add_image(data, **kwargs)
+    assert [layer.multiscale for layer in layers] == [True, True]
+    assert [layer.contrast_limits for layer in layers] == [[0, 10], [0, 700]]
+    assert [int(layer.data[0][5, 5]) for layer in layers] == [10, 700]
+
+
+def test_transparent_slide_layers_are_white_at_every_level() -> None:
+    levels = [np.zeros((400 // n, 600 // n, 4), np.uint8) for n in (1, 2)]
+    image = _layers.image_from_layer(ImageLayer(levels, rgb=True, multiscale=True))
+    assert [level.shape for level in image.pyramid] == [(400, 600, 3), (200, 300, 3)]
+    assert all((np.asarray(level) == 255).all() for level in image.pyramid)
+
+
+def test_labels_of_a_slide_show_what_is_not_computed_as_grey_and_not_as_a_class() -> None:
+    """W3: zero would be taken for background."""
+    levels = tuple(np.full((400 // n, 600 // n), 255, np.uint8) for n in (1, 2))
+    for level in levels:
+        level[:50], level[50:90], level[:2, :2] = 0, 1, 7
+    labels = Labels(levels[0], (BONE,), Geometry.unknown(2), levels=levels[1:], not_computed=255)
+    data, kwargs, _ = _layers.labels_layer_data(labels)
+    layer = LabelsLayer(data, **kwargs)
+    assert (layer.multiscale, layer.editable) == (True, False)
+    assert np.allclose(layer.get_color(255), (0.5, 0.5, 0.5, 0.4), atol=0.01)
+    assert "not computed" in layer.get_status((300, 300), world=True)["value"]
+    for n, level in enumerate(levels, start=1):
+        level[300 // n, 300 // n] = 1
+    layer.refresh()
+    assert "femur" in layer.get_status((300, 300), world=True)["value"], "results that are written are seen"
+    back = _layers.labels_from_layer(layer)
+    assert [c.value for c in back.classes] == [1, 7]
+    assert back.not_computed == 255
+    assert [one is other for one, other in zip((back.data, *back.levels), levels, strict=True)] == [True, True]
+
+
 def test_spacing_corrected_on_the_layer_is_believed() -> None:
     data, kwargs, _ = _layers.image_layer_data(described())
     layer = ImageLayer(data, **kwargs)

@@ -98,6 +98,32 @@ def _ome_tiff(folder: Path, data: Array, geometry: Geometry) -> Path:
     return path
 
 
+def _svs(folder: Path, data: Array, geometry: Geometry) -> Path:
+    path = folder / "x.svs"
+    pixels = np.stack([np.tile(data[0].astype(np.uint8), (5, 4))] * 3, axis=-1)
+    about = {"photometric": "rgb", "metadata": None, "tile": (16, 16), "compression": "deflate"}
+    with tifffile.TiffWriter(path) as tiff:
+        tiff.write(pixels, **about, description=f"Aperio Image Library\n40x40|MPP = {1000 * geometry.spacing[-1]}")
+        tiff.write(pixels[::2, ::2], **{**about, "tile": None})
+        tiff.write(pixels[::2, ::2], **about)
+    return path
+
+
+def _vms(folder: Path, data: Array, geometry: Geometry) -> Path:
+    pixels = Pillow.fromarray(np.tile(data[0].astype(np.uint8), (16, 16))).convert("RGB")
+    for name in ("image", "map", "macro"):
+        pixels.save(folder / f"{name}.jpg", restart_marker_rows=1, subsampling=0)
+    (folder / "x.opt").write_bytes(bytes(40))
+    told = {
+        "NoLayers": 1, "NoJpegColumns": 1, "NoJpegRows": 1, "ImageFile": "image.jpg", "MapFile": "map.jpg",
+        "OptimisationFile": "x.opt", "MacroImage": "macro.jpg", "PhysicalWidth": 1e6, "PhysicalHeight": 1e6,
+        "SourceLens": 20,
+    }  # fmt: skip
+    path = folder / "x.vms"
+    path.write_text("[Virtual Microscope Specimen]\n" + "".join(f"{k}={v}\n" for k, v in told.items()))
+    return path
+
+
 def _nifti(suffix: str) -> Make:
     def make(folder: Path, data: Array, geometry: Geometry) -> Path:
         import nibabel
@@ -256,6 +282,8 @@ SPECIMENS = (
     Specimen("png", "png", _picture(".png"), 1),
     Specimen("tiff", "tiff", _tiff),
     Specimen("ome-tiff", "tiff", _ome_tiff),
+    Specimen("svs", "slide", _svs, 1),
+    Specimen("vms", "openslide", _vms, 1),
     Specimen("nii", "nifti", _nifti(".nii")),
     Specimen("nii.gz", "nifti", _nifti(".nii.gz"), packed=True),
     Specimen("nrrd", "nrrd", _nrrd(".nrrd", "raw", {})),

@@ -121,13 +121,29 @@ def _tiff(path: Path) -> None:
             tiff.pages[0].tags[tag].overwrite(10**5)
 
 
+def _svs(path: Path) -> None:
+    import tifffile
+
+    with tifffile.TiffFile(path, mode="r+") as tiff:
+        for tag in ("ImageWidth", "ImageLength"):
+            tiff.pages[0].tags[tag].overwrite(400_000)
+
+
+def _vms(path: Path) -> None:
+    image = path.with_name("image.jpg")
+    content = image.read_bytes()
+    at = content.index(b"\xff\xc0")
+    image.write_bytes(content[: at + 5] + (65000).to_bytes(2, "big") * 2 + content[at + 9 :])
+
+
 _nrrd = _edit(rb"sizes: 10 8 3", b"sizes: 50000 50000 50000")
 _mha = _edit(rb"DimSize = 10 8 3", b"DimSize = 50000 50000 50000")
 
 CLAIMS: dict[str, Callable[[Path], None]] = {
     "bmp": _bmp, "jpeg": _jpeg, "png": _png, "tiff": _tiff, "ome-tiff": _tiff, "nii": _nifti, "nii.gz": _nifti,
     "nrrd": _nrrd, "nrrd-gzip": _nrrd, "nhdr": _nrrd, "seg.nrrd": _nrrd, "mha": _mha, "mha-zlib": _mha, "mhd": _mha,
-    "npy": _npy, "zarr-0.4": _zarr, "zarr-0.5": _zarr, "dicom": _dicom, "dicom-file": _dicom, "seg.dcm": _dicom,
+    "npy": _npy, "zarr-0.4": _zarr, "zarr-0.5": _zarr, "svs": _svs, "vms": _vms,
+    "dicom": _dicom, "dicom-file": _dicom, "seg.dcm": _dicom,
 }  # fmt: skip
 
 

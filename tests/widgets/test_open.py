@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from made_up_dicom import dicom_slice, save_dicom
+from made_up_slides import write_slide
 from napari.components import ViewerModel
 from napari.layers import Image as ImageLayer
 from PIL import Image as Picture
@@ -86,6 +87,22 @@ def test_open_adds_the_image_with_corrected_spacing(dock: OpenWidget, look: Look
     assert image.names == ("1.png", "2.png", "4.png", "10.png")
     assert "NO_SPACING" not in [f.code for f in image.findings]
     assert not dock.segment.isHidden()
+
+
+def test_slide_opens_as_a_pyramid_and_its_pixel_size_is_asked_for_in_micrometres(
+    dock: OpenWidget, look: Look, qtbot: QtBot, tmp_path: Path
+) -> None:
+    look(write_slide(tmp_path / "slide.svs", 3000, ((500, 500, 900, 900),), mpp=None))
+    assert "3000×3000 · RGB · 8 bit · 2 levels" in dock.summary.text()
+    assert "pixel size" in dock.findings.text()
+    dock.spacing.boxes[1].setValue(0.25)
+    dock.spacing.boxes[2].setValue(0.25)
+    open_it(dock, qtbot)
+    (layer,) = dock.viewer.layers
+    assert (layer.multiscale, layer.rgb, layer.name) == (True, True, "slide")
+    image = image_from_layer(layer)
+    assert (image.geometry.spacing, image.geometry.unit) == ((0.25, 0.25), "um")
+    assert [level.shape for level in image.pyramid] == [(3000, 3000, 3), (1500, 1500, 3)]
 
 
 def test_untouched_spacing_stays_unknown(dock: OpenWidget, look: Look, qtbot: QtBot, series: Path) -> None:

@@ -15,6 +15,12 @@ from .images import image_from_layer
 from .placing import geometry_of, place
 
 UNNAMED_COLOR = "magenta"  # of label values that no class stands for: seen at once
+_MOST_PIXELS = 2**26
+"""Of a pyramid that are looked through for values without a class."""
+
+NOT_COMPUTED = "not computed"
+NOT_COMPUTED_COLOR = "#80808066"
+"""Translucent, so that the image is seen, and like no class: of pixels that have no result."""
 
 
 def labels_from_layer(layer: Any) -> Labels:
@@ -25,35 +31,47 @@ def labels_from_layer(layer: Any) -> Labels:
     InputError
         If the layer has no two or three axes, or holds negative values.
     """
-    data = layer.data[0] if getattr(layer, "multiscale", False) else layer.data
+    data, *levels = list(layer.data) if getattr(layer, "multiscale", False) else [layer.data]
     if data.ndim not in (2, 3):
         raise InputError(
             f"Labels layer '{layer.name}' has {data.ndim} axes.", "Choose a layer of one slice or one series."
         )
     info = about_layer(layer)
+    empty = info.get("not_computed")
     return Labels(
         data=data,
-        classes=_classes(layer, data),
+        classes=_classes(layer, _looked_at([data, *levels]), empty),
         geometry=geometry_of(layer, data.ndim),
         names=names_of(layer, int(data.shape[0]) if data.ndim == 3 else 1),
         source=source_of(layer),
         findings=findings_of(layer),
         missing=frozenset(info.get("missing", ())),
+        levels=tuple(levels) if data.ndim == 2 else (),
+        not_computed=None if empty is None else int(empty),
     )
 
 
 def labels_layer_data(labels: Labels, *, in_patient: bool = False) -> LayerDataTuple:
-    """The layer that shows labels in the colours of their classes."""
+    """The layer that shows labels in the colours of their classes, and grey what has no result yet.
+
+    Labels with levels become a multiscale layer, which napari does not let anybody paint in.
+    """
+    empty = {} if labels.not_computed is None else {"not_computed": labels.not_computed}
     kwargs = {
         **place(labels.geometry, in_patient=in_patient),
-        **_dressed(labels.classes),
+        **_dressed(labels.classes, labels.not_computed),
         "name": title_of(labels.source, "labels"),
-        "metadata": {METADATA: {**describe(labels), "classes": [c.model_dump() for c in labels.classes]}},
+        "metadata": {METADATA: {**describe(labels), "classes": [c.model_dump() for c in labels.classes], **empty}},
     }
+    if labels.levels:
+        # Results are written into the arrays while they are shown: what napari keeps of them would stay stale.
+        return [labels.data, *labels.levels], {**kwargs, "multiscale": True, "cache": False}, "labels"
     return labels.data, kwargs, "labels"
 
 
-def labels_layer_kwargs(image_layer: Any, card: ModelCard, options: Options | None = None) -> dict[str, Any]:
+def labels_layer_kwargs(
+    image_layer: Any, card: ModelCard, options: Options | None = None, *, not_computed: int | None = None
+) -> dict[str, Any]:
     """Keyword arguments for the labels layer that a model's result goes into.
 
     Parameters
@@ -64,9 +82,12 @@ def labels_layer_kwargs(image_layer: Any, card: ModelCard, options: Options | No
         The model; its classes give colours and the names shown while hovering.
     options
         The settings of the run, kept in the metadata.
+    not_computed
+        Value of pixels that have no result.
     """
     image = image_from_layer(image_layer)
     classes = [c.model_dump() for c in card.classes]
+    empty = {} if not_computed is None else {"not_computed": not_computed}
     run = {"card": card.model_dump(mode="json"), "options": options.model_dump(mode="json") if options else None}
     return {
         "name": f"{image_layer.name} labels",
@@ -76,22 +97,25 @@ def labels_layer_kwargs(image_layer: Any, card: ModelCard, options: Options | No
         "shear": np.array(image_layer.shear),
         "affine": np.array(image_layer.affine.affine_matrix),
         "units": tuple(image_layer.units),
-        **_dressed(card.classes),
-        "metadata": {METADATA: {**describe(image), "classes": classes, "image": image_layer.name, **run}},
+        **_dressed(card.classes, not_computed),
+        "metadata": {METADATA: {**describe(image), "classes": classes, "image": image_layer.name, **run, **empty}},
     }
 
 
-def class_colormap(classes: Iterable[ClassInfo]) -> dict[int | None, str]:
-    """Colours by label value, as ``Labels.colormap`` takes them.
+def class_colormap(classes: Iterable[ClassInfo], not_computed: int | None = None) -> dict[int | None, str]:
+    """Colours by label value, as ``Labels.colormap`` takes them; grey where there is no result.
 
     Assign it again when ``layer.events.colormap`` fires: napari's shuffle button replaces it.
     """
-    return {None: UNNAMED_COLOR, 0: "transparent", **{c.value: c.color for c in classes}}
+    colors: dict[int | None, str] = {None: UNNAMED_COLOR, 0: "transparent", **{c.value: c.color for c in classes}}
+    return colors if not_computed is None else {**colors, not_computed: NOT_COMPUTED_COLOR}
 
 
-def class_features(classes: Iterable[ClassInfo]) -> dict[str, list[Any]]:
+def class_features(classes: Iterable[ClassInfo], not_computed: int | None = None) -> dict[str, list[Any]]:
     """Class names by label value, as ``Labels.features`` takes them; napari shows them while hovering."""
     named = [(0, "background"), *((c.value, c.name) for c in classes)]
+    if not_computed is not None:
+        named.append((not_computed, NOT_COMPUTED))
     return {"index": [value for value, _ in named], "class": [name for _, name in named]}
 
 
@@ -106,16 +130,26 @@ def card_of(layer: Any) -> ModelCard | None:
     return ModelCard.model_validate(card) if card else None
 
 
-def _dressed(classes: Sequence[ClassInfo]) -> dict[str, Any]:
-    return {"colormap": class_colormap(classes), "features": class_features(classes)}
+def _dressed(classes: Sequence[ClassInfo], not_computed: int | None = None) -> dict[str, Any]:
+    return {
+        "colormap": class_colormap(classes, not_computed), "features": class_features(classes, not_computed)
+    }  # fmt: skip
 
 
-def _classes(layer: Any, data: Any) -> tuple[ClassInfo, ...]:
+def _classes(layer: Any, data: Any, empty: int | None) -> tuple[ClassInfo, ...]:
     known = {c.value: c for c in classes_of(layer)}
+    values = [v for v in _values(layer.name, data) if v != empty]
     # On the project's own layers all values without a class share one colour, which says nothing.
-    color = {v: {} if known else {"color": _color(layer, v)} for v in _values(layer.name, data) if v not in known}
+    color = {v: {} if known else {"color": _color(layer, v)} for v in values if v not in known}
     new = [ClassInfo.numbered(value).model_copy(update=update) for value, update in color.items()]
     return tuple(sorted([*known.values(), *new], key=lambda c: c.value))
+
+
+def _looked_at(levels: Sequence[Any]) -> Any:
+    """The largest level that can be looked at while somebody waits."""
+    if len(levels) == 1:
+        return levels[0]
+    return next((x for x in levels if np.prod(x.shape, dtype=object) <= _MOST_PIXELS), levels[-1])
 
 
 def _values(name: str, data: Any) -> list[int]:

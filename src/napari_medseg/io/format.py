@@ -131,11 +131,14 @@ class Format:
         the header's dtype. Raises `InputError`, from ``array[z]`` too.
     sniff
         Whether these first 512 bytes are of such a file, where ``magic`` cannot tell.
+    pyramid
+        The levels of a slide, the image itself first, each read in parts when indexed (see `blocks.BlockReader`): path
+        and ``part`` as for ``header``; none for an image that is read as a whole. Nothing is decoded yet.
     is_folder
         Whether a "file" of this format is a folder; ``write`` is then given the path of a folder not there yet.
     parts
-        Labels of the images in a file, for formats whose files can hold several; ``header``, ``pixels``, ``values`` and
-        ``array`` then take the index of one as the keyword ``part``.
+        Labels of the images in a file, for formats whose files can hold several; ``header``, ``pixels``, ``values``,
+        ``array`` and ``pyramid`` then take the index of one as the keyword ``part``.
     arrange
         The series that these files make up by what they say of themselves; None where names and numbers tell.
     images, masks
@@ -160,6 +163,7 @@ class Format:
     lazy: Literal["always", "unpacked", "never"] = "always"
     array: Callable[..., Any] | None = None
     sniff: Callable[[bytes], bool] | None = None
+    pyramid: Callable[..., tuple[Any, ...]] | None = None
     is_folder: bool = False
     parts: Callable[[Path], tuple[str, ...]] | None = None
     arrange: Callable[[Sequence[Path]], list[Arranged]] | None = None

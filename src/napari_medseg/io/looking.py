@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from napari_medseg.core import InputError
 
 from .format import Header
+from .levels import looks_colored
 from .pixels import is_grey
 from .registry import format_for, read_header
 
@@ -36,14 +38,23 @@ def look_into(files: list[Path]) -> tuple[list[Header | None], dict[int, str]]:
 
 
 def is_color(
-    files: list[Path], headers: Sequence[Header | None], unreadable: dict[int, str], color: bool | None
+    files: list[Path],
+    headers: Sequence[Header | None],
+    unreadable: dict[int, str],
+    color: bool | None,
+    levels: Sequence[Any] = (),
 ) -> bool:
-    """Whether any of a few slices has unequal channels."""
+    """Whether any of a few slices has unequal channels; of a slide, its smallest level."""
     rgb = [i for i, h in enumerate(headers) if h and h.channels == 3 and h.meaning != "channels"]
     if color is not None or not rgb:
         return bool(color) and bool(rgb)
     if len(files) == 1 and format_for(files[0]).array:  # says what its channels are; a look may decode all of it
         return True
+    if levels:
+        try:
+            return looks_colored(levels)
+        except InputError:  # told when it is read
+            return True
     if len(files) == 1 and (only := headers[0]):
         places = [(0, z) for z in range(only.slices) if z not in unreadable]
     else:

@@ -15,6 +15,7 @@ from napari_medseg.core import Finding, Geometry, Image, InputError
 from napari_medseg.core.geometry import Unit
 from napari_medseg.core.image import Axes
 
+from .levels import GreyLevel
 from .pixels import is_grey
 from .registry import format_for
 from .series import Series, Source, find_series
@@ -48,7 +49,8 @@ def read(
     Returns
     -------
     Image
-        Lazy: one dask chunk a slice, decoded when asked for. Slices that cannot be read are in ``missing``.
+        Lazy: one dask chunk a slice, decoded when asked for. Slices that cannot be read are in ``missing``. A single
+        image that is large or a slide has ``levels``, each read in parts.
 
     Raises
     ------
@@ -63,9 +65,10 @@ def read(
     many = found.channels > 1
     axes: Axes = ("ZYXC" if many else "ZYX") if found.is_stack else ("YXC" if many else "YX")
     meaning = "RGB" if found.color else found.header.meaning if found.header.meaning not in ("", "RGB") else "grey"
+    data, *levels = _levels(found) or [_lazy(found)]
     return Image(
-        data=_lazy(found), axes=axes, geometry=geometry, names=found.names, meaning=meaning, source=found.source,
-        findings=findings, missing=frozenset(found.unreadable), windows=found.header.windows,
+        data=data, axes=axes, geometry=geometry, names=found.names, meaning=meaning, source=found.source,
+        findings=findings, missing=frozenset(found.unreadable), windows=found.header.windows, levels=tuple(levels),
     )  # fmt: skip
 
 
@@ -175,6 +178,12 @@ class _Slices:
                 "It was changed or damaged since the series was opened; open it again.",
             )
         return np.ascontiguousarray(pixels)
+
+
+def _levels(found: Series) -> list[Any]:
+    """What reads a slide, level by level; nothing of other images."""
+    grey = not found.color and found.header.channels == 3 and found.header.meaning != "channels"
+    return [GreyLevel(level, found.files[0].name) if grey else level for level in found.levels]
 
 
 def _lazy(found: Series) -> Any:

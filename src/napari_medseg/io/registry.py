@@ -85,7 +85,8 @@ def read_header(path: Path, part: int | None = None) -> Header:
     if not start:
         raise InputError(f"{path.name} is empty (0 bytes).", "Copy it again from where it came from.")
     if not expected.matches(start):
-        inside = next((f for f in formats() if f.matches(start)), None)
+        general = sorted(formats(), key=lambda f: not f.masks)  # slides are TIFF or JPEG within
+        inside = next((f for f in general if f.matches(start)), None)
         if inside is None:
             raise InputError(f"{path.name} is not a {expected.title}.", "Copy or export it again.")
         raise InputError(

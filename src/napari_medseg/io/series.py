@@ -15,6 +15,7 @@ from napari_medseg.core import Finding, Geometry, InputError
 from .arranging import Choice, choose_arranged, nested_files, with_space
 from .findings import about_files, about_numbers, about_others, about_spacing
 from .format import Header
+from .levels import open_levels
 from .looking import is_color, look_into
 from .names import Group, group_files, in_order, split_masks
 from .registry import format_for, is_folder_format, is_known, read_header
@@ -52,6 +53,8 @@ class Series:
         Which of the images in a file that holds several.
     place
         Where the whole stack lies, when its files tell that together.
+    levels
+        Of a single image that is large or a slide, what reads it and its smaller copies; the image itself comes first.
     """
 
     kind: Kind
@@ -65,6 +68,7 @@ class Series:
     findings: tuple[Finding, ...] = ()
     part: int | None = None
     place: Geometry | None = None
+    levels: tuple[Any, ...] = ()
 
     @property
     def header(self) -> Header:
@@ -227,9 +231,10 @@ def _one_file(path: Path, color: bool | None, series: str | None = None) -> Seri
         findings.append(Finding("UNREADABLE", text, (path.name,)))
     findings += about_spacing([header])
     unreadable = dict(header.broken)
+    levels = open_levels(path, header, part)
     return Series(
-        "file", path, (path,), (header,), unreadable,
-        color=is_color([path], [header], unreadable, color), groups=groups, findings=tuple(findings), part=part,
+        "file", path, (path,), (header,), unreadable, color=is_color([path], [header], unreadable, color, levels),
+        groups=groups, findings=tuple(findings), part=part, levels=levels,
     )  # fmt: skip
 
 

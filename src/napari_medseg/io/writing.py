@@ -15,6 +15,7 @@ from napari_medseg.core import Finding, Geometry, Image, InputError, Labels, Out
 from .atomic import check_free, flush, temporary_folder, write_with_companion
 from .findings import about_places
 from .format import Format
+from .masks.absent import named_absent
 from .masks.reading import written_names
 from .masks.values import smallest_type, whole_numbers
 from .outlines.registry import is_outline_name
@@ -46,7 +47,7 @@ def write(target: str | Path, labels: Labels, *, overwrite: bool = False) -> tup
     OutputError
         If the target exists, cannot be written, or cannot hold these labels. What was there before stays.
     """
-    target = Path(target)
+    target, labels = Path(target), named_absent(labels)
     if 0 in labels.data.shape:
         raise OutputError(f"There are no labels to write to {target}: they have the shape {tuple(labels.data.shape)}.")
     if is_outline_name(target) and not target.is_dir():
@@ -196,6 +197,8 @@ def _compact(labels: Labels, limit: int) -> Labels:
     """The labels in the smallest type that holds them; slices are looked at one by one."""
     top = 0
     kind = np.dtype(labels.data.dtype).kind
+    if labels.levels and kind == "u" and np.iinfo(labels.data.dtype).max < limit:
+        return labels  # of a slide, made for its classes: not read once more
     for z in range(len(labels)):
         if kind not in "bu":
             try:

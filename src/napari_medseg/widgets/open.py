@@ -183,6 +183,7 @@ class OpenWidget(Dock):
         self._form.show_row(self.spacing, stack)
         self._form.show_row(self.place, stack and series is not None and not lies_straight(series.geometry))
         if series is not None:
+            self.spacing.usual = "um" if series.levels else "mm"
             self.spacing.set_value(series.geometry)
         self._show_kinds(found.kind)
         self._show_ready()

@@ -147,7 +147,8 @@ def describe_series(found: Series) -> str:
     colors = "RGB" if found.color else "grey" if found.channels == 1 else f"{found.channels} channels"
     size = f"first {width}×{height}" if found.kind == "images" else f"{width}×{height}"
     depth = f"{8 * found.dtype.itemsize} bit" + (" decimal" if found.dtype.kind == "f" else "")
-    return "\n".join([*lines, f"{size} · {colors} · {depth}"])
+    levels = f" · {len(found.levels)} levels" if found.levels else ""
+    return "\n".join([*lines, f"{size} · {colors} · {depth}{levels}"])
 
 
 def _looks_like_masks(source: Source, found: Series) -> bool:

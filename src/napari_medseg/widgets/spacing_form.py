@@ -6,6 +6,7 @@ from qtpy.QtCore import QSize
 from qtpy.QtWidgets import QAbstractSpinBox, QComboBox, QDoubleSpinBox, QHBoxLayout, QWidget
 
 from napari_medseg.core import Geometry
+from napari_medseg.core.geometry import Unit
 
 from .look import tighten
 from .signals import Signal
@@ -15,13 +16,20 @@ _TIPS = ("Distance between slices (z)", "Distance between rows (y)", "Distance b
 
 
 class SpacingForm(QWidget):
-    """Three numbers (two for a single image) and a unit; everything else of the geometry is kept."""
+    """Three numbers (two for a single image) and a unit; everything else of the geometry is kept.
+
+    Attributes
+    ----------
+    usual
+        The unit of numbers that are typed where none was known.
+    """
 
     changed = Signal()
 
     def __init__(self) -> None:
         super().__init__()
         self._geometry = Geometry.unknown(3)
+        self.usual: Unit = "mm"
         self.boxes = tuple(_Number(tip) for tip in _TIPS)
         self.unit = QComboBox()
         self.unit.setObjectName("unit")
@@ -66,7 +74,7 @@ class SpacingForm(QWidget):
     def _on_number(self, *_: object) -> None:
         # Whoever types a distance knows one; the unit is there to see and to change.
         if self.unit.currentData() == "pixel":
-            self.unit.setCurrentIndex(list(_UNITS).index("mm"))
+            self.unit.setCurrentIndex(list(_UNITS).index(self.usual))
         self.changed.emit()
 
 

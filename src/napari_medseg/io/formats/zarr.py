@@ -15,8 +15,9 @@ import numpy.typing as npt
 from napari_medseg.core import ClassInfo, Finding, InputError, Labels
 from napari_medseg.io.budget import check_budget, in_gib, memory_budget
 from napari_medseg.io.format import Format, Header
-from napari_medseg.io.pyramid import count_levels, halve
+from napari_medseg.io.pyramid import LARGE, are_halves, count_levels, halve
 from napari_medseg.io.zarr.image import MOST_TIMES, Voxels, ZarrImage, explained, list_parts, open_root, pixel_type
+from napari_medseg.io.zarr.levels import ZarrLevel
 from napari_medseg.io.zarr.metadata import describe_labels, read_label_classes, read_windows
 
 _CHUNK = 1024
@@ -29,6 +30,17 @@ def read_header(path: Path, part: int = 0) -> Header:
     """Size, type and place from the metadata; no chunk is decoded."""
     with explained(path):
         return _describe(path, ZarrImage(path, part))
+
+
+def open_pyramid(path: Path, part: int = 0) -> tuple[ZarrLevel, ...]:
+    """The levels of a single image in several, or of a large one; none of others."""
+    found = ZarrImage(path, part)
+    if found.slices > 1 or "image-label" in found.ome:
+        return ()
+    smaller = found.smaller()
+    if not smaller and max(found.sizes["y"], found.sizes["x"]) <= LARGE:
+        return ()
+    return tuple(ZarrLevel(path, found, array) for array in (found.array, *smaller))
 
 
 def open_array(path: Path, part: int = 0) -> Any:
@@ -98,6 +110,10 @@ def write(path: Path, labels: Labels) -> None:
         )
         for n, size in enumerate(sizes)
     ]  # fmt: skip
+    if len(levels) > 1 and are_halves(shape, labels.levels, len(levels) - 1):
+        for target, known in zip(levels, (labels.data, *labels.levels), strict=True):
+            _fill(target, known, (), halved=False)
+        return
     for z in range(len(labels)):
         where: tuple[int, ...] = (z,) if labels.is_stack else ()
         level = _fill(levels[0], labels.data[z] if labels.is_stack else labels.data, where, halved=len(levels) > 1)
@@ -118,7 +134,8 @@ def _fill(target: Any, plane: Any, where: tuple[int, ...], *, halved: bool) -> n
 
 def _describe(path: Path, found: ZarrImage) -> Header:
     shape, dtype = (found.sizes["y"], found.sizes["x"]), np.dtype(found.array.dtype)
-    check_budget(path, (*shape, found.channels), dtype)
+    if found.slices > 1 or not found.smaller():
+        check_budget(path, (*shape, found.channels), dtype)
     chunk = math.prod(_stored_chunks(found.array)) * dtype.itemsize
     if chunk > memory_budget():
         raise InputError(f"{path.name} claims chunks of {in_gib(chunk)}.", "Save it in smaller chunks.")
@@ -170,5 +187,5 @@ def _grown(chunk: int, side: int, axis: str) -> int:
 FORMAT = Format(
     "zarr", "OME-Zarr", (".ome.zarr", ".zarr"), (), read_header, read_pixels, read_pixels, write, stacks=True,
     keeps=frozenset({"spacing", "orientation", "positions", "classes", "colors"}),
-    array=open_array, is_folder=True, parts=read_parts, classes=read_classes,
+    array=open_array, pyramid=open_pyramid, is_folder=True, parts=read_parts, classes=read_classes,
 )  # fmt: skip

@@ -23,6 +23,7 @@ from napari_medseg.io.series import Series, Source, find_series
 from napari_medseg.io.sidecar import Sidecar, read_sidecar
 from napari_medseg.io.slices import open_slices
 
+from .absent import known_absent, stored_absent
 from .colors import find_legend
 from .layers import as_layers, join_layers
 from .legend import Legend
@@ -89,7 +90,8 @@ def read_labels(
     if data.ndim > (3 if found.is_stack else 2):
         data, told = join_layers(as_layers(np.moveaxis(data, -1, 0), found.source.name), found.source.name)
     lossy = format_for(found.files[0]).name == "jpeg"
-    as_stored = bool(legend) or any(c.value == 255 for c in known)
+    absent = stored_absent(found.files[0]) if len(found.files) == 1 else None
+    as_stored = bool(legend) or any(c.value == 255 for c in known) or absent is not None
     data, findings = settle_values(data, keep=as_stored, lossy=lossy)
     findings = (*told, *(f for f in found.findings if f.code not in ("MISSING_SLICES", "NO_SPACING")), *findings)
     if lost - found.unreadable.keys():
@@ -108,6 +110,7 @@ def read_labels(
         names=names if len(names) == (len(data) if data.ndim == 3 else 1) else (),
         source=found.source, findings=findings, missing=missing,
     )  # fmt: skip
+    labels = known_absent(labels, absent)
     return lay_onto(labels, image) if image is not None and lies_elsewhere(labels, image) else labels
 
 

@@ -27,8 +27,18 @@ def trace(labels: Labels) -> Outlines:
 
     Pixels that touch at a side or a corner are one region; where only corners touch it has several polygons. All
     polygons are valid as OGC Simple Features 1.2.1 (section 6.1.11) has it, holes included.
+
+    Raises
+    ------
+    OutputError
+        Regions of a slide cover too large an area to be traced.
     """
-    regions = [r for z in range(len(labels)) for r in trace_slice(labels.slice(z), z)]
+    if labels.levels:
+        from .trace_large import trace_large
+
+        regions = trace_large(labels.data)
+    else:
+        regions = [r for z in range(len(labels)) for r in trace_slice(labels.slice(z), z)]
     height, width = labels.data.shape[-2:]
     return Outlines(
         tuple(regions), labels.classes, sizes=((int(height), int(width)),) * len(labels), names=labels.names,

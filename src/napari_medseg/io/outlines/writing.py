@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from napari_medseg.core import Labels, OutputError
+from napari_medseg.core import ClassInfo, Labels, OutputError
 from napari_medseg.io.atomic import check_free, explained, temporary_folder, write_with_companion
-from napari_medseg.io.masks.values import classes_in
 from napari_medseg.io.names import stem_of
 from napari_medseg.io.sidecar import Sidecar, read_sidecar, sidecar_path
 
@@ -36,8 +35,7 @@ def write_outline_labels(target: Path, labels: Labels, *, overwrite: bool = Fals
     used = {r.value for r in outlines.regions}
     if used - {c.value for c in labels.classes}:
         known = {c.value: c for c in labels.classes}
-        more = (c for z in range(len(labels)) for c in classes_in(labels.slice(z), labels.classes))
-        known = {c.value: c for c in more} | known
+        known = {value: ClassInfo.numbered(value) for value in used} | known
         outlines = replace(outlines, classes=tuple(known[v] for v in sorted(known)))
     sidecar = Sidecar.of(labels).model_copy(update={"size": outlines.sizes[0], "classes": outlines.classes})
     if name is not None and (target.is_dir() or not target.suffix):

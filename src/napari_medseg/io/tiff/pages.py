@@ -21,6 +21,9 @@ DAMAGE = (tifffile.TiffFileError, RuntimeError, ValueError, KeyError, IndexError
 """What the reader raises when the directory of a page is damaged."""
 
 _ALPHA = (1, 2)
+_MAKE_RGB = (6, 7, 33007, 34892, 50001)
+"""Compressions whose decoders give RGB: JPEG and WebP."""
+
 _MOST_CHANNELS = 4
 _ASIDE = frozenset({"label", "label image", "macro", "macro image", "thumbnail", "thumbnail image", "overview", "map"})
 """Names of pictures beside a slide, as scanners and converters call them."""
@@ -89,6 +92,13 @@ class Layout:
     def is_inverted(self) -> bool:
         kind = np.dtype(self.page.dtype).kind
         return self.samples == 1 and self.page.photometric == tifffile.PHOTOMETRIC.MINISWHITE and kind in "bu"
+
+    @property
+    def is_luma(self) -> bool:
+        """Whether samples are brightness and two colour differences that the decoder leaves as they are."""
+        kind = int(self.page.compression)
+        told = self.page.photometric == tifffile.PHOTOMETRIC.YCBCR and kind not in _MAKE_RGB
+        return told or kind == tifffile.COMPRESSION.APERIO_JP2000_YCBC
 
     @property
     def colors(self) -> int:
@@ -212,7 +222,7 @@ def _all_parts(tiff: tifffile.TiffFile) -> list[tuple[int, int | None]]:
     """Levels of pyramids are no images, nor are the pictures of a slide's label and of the whole glass."""
     images = [n for n, s in enumerate(tiff.series) if not _is_aside(s)] or [0]
     if not tiff.is_ome:
-        images = [images[0], *(n for n in images[1:] if not _is_level(tiff.series[n], tiff.series[images[0]]))]
+        images = [images[0], *(n for n in images[1:] if not is_level(tiff.series[n], tiff.series[images[0]]))]
     parts: list[tuple[int, int | None]] = []
     for index in images:
         sizes = _counted_axes(tiff, tiff.series[index])
@@ -239,7 +249,7 @@ def _is_aside(series: Any) -> bool:
     return bool(page.is_subifd or page.is_reduced or names & _ASIDE)
 
 
-def _is_level(series: Any, first: Any) -> bool:
+def is_level(series: Any, first: Any) -> bool:
     """Whether pages that nothing calls a level are one all the same: tiled, smaller, of the same proportions."""
     small, large = series.keyframe, first.keyframe
     if not (small.is_tiled and large.is_tiled and small.imagewidth < large.imagewidth):

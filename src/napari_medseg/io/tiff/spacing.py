@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,25 +21,33 @@ _CLASSES = "classes: "
 _PRINT = (72, 75, 90, 96, 100, 120, 150, 180, 200, 240, 300, 350, 360, 400, 600, 720, 1200, 2400)
 """Dots per inch that programs write for paper whatever the image shows; taken for unknown."""
 
+_FINEST, _COARSEST = 0.02, 10.0
+"""Micrometres that a pixel of a microscope's picture can be wide; 10 are 2540 dots per inch."""
 
-def read_geometry(tiff: tifffile.TiffFile, layout: Layout) -> tuple[Geometry, tuple[Finding, ...]]:
-    """Spacing of a file as far as its tags tell it: of (Z, Y, X), or of (Y, X) when nothing says how far slices lie."""
-    if tiff.is_ome and (found := _from_ome(tiff, layout)):
-        return found, ()
+_APERIO_SIZE = re.compile(r"\|\s*MPP\s*=\s*([0-9.eE+-]+)")
+
+
+def read_geometry(
+    tiff: tifffile.TiffFile, layout: Layout, *, slide: bool = False
+) -> tuple[Geometry, tuple[Finding, ...]]:
+    """Spacing of a file as far as its tags tell it: of (Z, Y, X), or of (Y, X) when nothing says how far slices lie.
+
+    Parameters
+    ----------
+    slide
+        Whether it is a slide: a plausible resolution is in micrometres then.
+    """
+    if told := _from_ome(tiff, layout) or _from_aperio(layout.page):
+        return told, ()
     x, y = (_per_pixel(layout.page, name) for name in ("XResolution", "YResolution"))
-    about: dict[str, Any] = tiff.imagej_metadata or {}
-    unit = UNITS.get(str(about.get("unit", "")).strip().lower())
-    if unit and x and y:
-        z: Any = about.get("spacing")
-        deep = UNITS.get(str(about.get("zunit", "")).strip().lower(), unit)
-        known = isinstance(z, int | float) and math.isfinite(z) and z != 0 and layout.axis != "T"
-        sizes = ([abs(float(z))], [deep]) if known else ([], [])
-        spacing, name = common_unit([*sizes[0], y, x], [*sizes[1], unit, unit])
-        return Geometry(spacing=spacing, unit=name), ()
+    if x and y and (found := _from_imagej(tiff, layout, y, x)):
+        return found, ()
     kind = layout.page.tags.get("ResolutionUnit")
     inches = {2: 25.4, 3: 10.0}.get(int(kind.value) if kind else 2)
     if tiff.is_imagej or not (x and y and inches):
         return Geometry.unknown(2), ()
+    if slide and all(_FINEST <= size * inches * 1000 <= _COARSEST for size in (x, y)):
+        return Geometry(spacing=(y * inches * 1000, x * inches * 1000), unit="um"), ()
     dots = 25.4 / (x * inches)
     if any(math.isclose(dots, known, rel_tol=2e-3) for known in _PRINT) or dots < 2:
         text = (
@@ -85,8 +94,31 @@ def _per_pixel(page: Any, name: str) -> float:
         return 0.0
 
 
+def _from_imagej(tiff: tifffile.TiffFile, layout: Layout, y: float, x: float) -> Geometry | None:
+    about: dict[str, Any] = tiff.imagej_metadata or {}
+    unit = UNITS.get(str(about.get("unit", "")).strip().lower())
+    if not unit:
+        return None
+    z: Any = about.get("spacing")
+    deep = UNITS.get(str(about.get("zunit", "")).strip().lower(), unit)
+    known = isinstance(z, int | float) and math.isfinite(z) and z != 0 and layout.axis != "T"
+    sizes = ([abs(float(z))], [deep]) if known else ([], [])
+    spacing, name = common_unit([*sizes[0], y, x], [*sizes[1], unit, unit])
+    return Geometry(spacing=spacing, unit=name)
+
+
+def _from_aperio(page: Any) -> Geometry | None:
+    """Micrometres per pixel as Aperio's scanners and others write them into the description."""
+    found = _APERIO_SIZE.search(str(page.description or ""))
+    try:
+        size = float(found[1]) if found else 0.0
+    except ValueError:
+        return None
+    return Geometry(spacing=(size, size), unit="um") if _FINEST <= size <= 10 * _COARSEST else None
+
+
 def _from_ome(tiff: tifffile.TiffFile, layout: Layout) -> Geometry | None:
-    images = read_images(tiff.ome_metadata or "")
+    images = read_images(tiff.ome_metadata or "") if tiff.is_ome else []
     if not images:
         return None
     found = images[layout.index if layout.index < len(images) else 0].geometry

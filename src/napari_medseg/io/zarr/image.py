@@ -46,12 +46,28 @@ class ZarrImage:
             self.ome = ome_attributes(self.attributes)
             self.about: Multiscale = read_multiscale(self.ome)
             self.array: Any = group[_inside(path, where, self.about.path)]
+            self._group, self._place = group, (path, where)
             shape = tuple(int(n) for n in self.array.shape)
             if len(shape) != len(self.about.axes) or 0 in shape:
                 raise InputError(f"{path.name} says {self.about.axes} of an array of {shape}.", "Export it again.")
             self.sizes = dict(zip(self.about.axes, shape, strict=True))
         if np.dtype(self.array.dtype).kind not in "buif":
             raise InputError(f"{path.name} holds {self.array.dtype}, no numbers to show.", "Export it again.")
+
+    def smaller(self) -> list[Any]:
+        """Arrays of the smaller levels, as far as they are there and each is smaller than the one before."""
+        path, where = self._place
+        found, last = [], self.array
+        with explained(path):
+            for step in self.about.smaller:
+                inside = _inside(path, where, step)
+                level: Any = self._group.get(inside, None)
+                like = level is not None and getattr(level, "dtype", None) == self.array.dtype
+                if not like or not _is_below(level.shape, last.shape, self.about.axes):
+                    break
+                found.append(level)
+                last = level
+        return found
 
     @property
     def depth(self) -> str:
@@ -83,6 +99,15 @@ class Voxels:
     def __getitem__(self, index: Any) -> npt.NDArray[Any]:
         with explained(self._path):
             return np.asarray(self._array[index]).astype(self.dtype, copy=False)
+
+
+def _is_below(shape: tuple[int, ...], above: tuple[int, ...], axes: str) -> bool:
+    """Whether a level is the one above with fewer rows and columns."""
+    if len(shape) != len(above) or 0 in shape:
+        return False
+    plane = [(a, b) for a, b, axis in zip(shape, above, axes, strict=True) if axis in "yx"]
+    rest = [a == b for a, b, axis in zip(shape, above, axes, strict=True) if axis not in "yx"]
+    return all(rest) and all(a <= b for a, b in plane) and any(a < b for a, b in plane)
 
 
 def pixel_type(array: Any) -> np.dtype[Any]:

@@ -43,6 +43,8 @@ class Multiscale:
         Of each axis.
     units
         Of each axis; empty where not told.
+    smaller
+        Paths of the arrays of smaller levels, in the order of the file.
     """
 
     path: str
@@ -50,6 +52,7 @@ class Multiscale:
     spacing: tuple[float, ...]
     origin: tuple[float, ...]
     units: tuple[str, ...]
+    smaller: tuple[str, ...] = ()
 
     def geometry(self) -> Geometry:
         """Of the axes of space, Z first: unit ``pixel`` where no units of length are told."""
@@ -96,7 +99,7 @@ def read_multiscale(ome: Mapping[str, Any]) -> Multiscale:
                     spacing[n], origin[n] = spacing[n] * value, origin[n] * value
                 else:
                     origin[n] += value
-        path = str(dataset["path"])
+        path, *smaller = (str(found["path"]) for found in about["datasets"])
     except (LookupError, TypeError, AttributeError) as error:
         raise MetadataError("its metadata names no image") from error
     names = "".join(str(a).lower() for a in axes)
@@ -104,7 +107,7 @@ def read_multiscale(ome: Mapping[str, Any]) -> Multiscale:
         raise MetadataError(f"it has the axes {', '.join(map(str, axes))}, not some of t, c, z and then y, x")
     if not all(math.isfinite(x) for x in (*spacing, *origin)) or any(s <= 0 for s in spacing):
         raise MetadataError(f"its scale is {spacing}")
-    return Multiscale(path, names, tuple(spacing), tuple(origin), units)
+    return Multiscale(path, names, tuple(spacing), tuple(origin), units, tuple(smaller))
 
 
 def read_own_geometry(attributes: Mapping[str, Any], shape: Sequence[int], told: Geometry) -> Geometry:
