@@ -23,7 +23,8 @@ lint: $(READY)  ## Style, types and the import contract
 format: $(READY)  ## Mend style where a tool can
 	$(PYTHON) -m ruff check --fix . ; $(PYTHON) -m ruff format .
 
-bench: $(READY)  ## Measure speed and accuracy (needs the real image sets)
+bench: $(READY)  ## Measure speed, and accuracy where MEDSEG_DATA has the real image sets
+	$(PYTHON) benchmarks/inference.py
 	$(PYTHON) benchmarks/main_job.py
 
 screenshots: $(READY)  ## Make the pictures of the docs from the real window

@@ -10,7 +10,14 @@ import torch
 
 from napari_medseg.core import InputError
 from napari_medseg.inference import device as module
-from napari_medseg.inference.device import cpu_count, fast_precision, pick_device, pick_precision, thread_count
+from napari_medseg.inference.device import (
+    cpu_count,
+    fast_precision,
+    pick_batch,
+    pick_device,
+    pick_precision,
+    thread_count,
+)
 
 CPU = torch.device("cpu")
 
@@ -138,6 +145,42 @@ def test_faster_format_with_the_same_labels_is_taken(clock: list[float]) -> None
 
 def test_faster_format_with_other_labels_is_not_taken(clock: list[float]) -> None:
     assert pick_precision(CPU, _network(clock, {"fp32": 1.0, "bf16": 0.4}, wrong=11)).name == "fp32"
+
+
+def test_format_that_is_faster_by_chance_is_not_taken(clock: list[float]) -> None:
+    assert pick_precision(CPU, _network(clock, {"fp32": 1.0, "bf16": 0.95})).name == "fp32"
+
+
+def test_batches_grow_until_that_gains_nothing(clock: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_batches", {})
+    seconds = {1: 1.0, 2: 1.2, 4: 2.0, 8: 4.0, 16: 1.0}
+    tried: list[int] = []
+
+    def run(size: int) -> torch.Tensor:
+        tried.append(size)
+        clock[0] += seconds[size]
+        return torch.zeros(1)
+
+    assert pick_batch(CPU, run, [*seconds], ("sha",)) == 4
+    assert max(tried) == 8
+    tried.clear()
+    assert pick_batch(CPU, run, [*seconds], ("sha",)) == 4
+    assert pick_batch(CPU, run, [16]) == 16
+    assert not tried
+
+
+def test_batch_that_is_too_large_for_the_memory_is_not_taken(clock: list[float]) -> None:
+    """C1."""
+
+    def run(size: int) -> torch.Tensor:
+        clock[0] += 1
+        if size > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return torch.zeros(1)
+
+    assert pick_batch(CPU, run, [1, 2, 4, 8]) == 2
+    with pytest.raises(torch.OutOfMemoryError):
+        pick_batch(CPU, run, [4, 8])
 
 
 def test_slower_format_is_not_taken(clock: list[float]) -> None:

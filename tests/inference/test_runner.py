@@ -9,14 +9,17 @@ import numpy as np
 import pytest
 import torch
 
-from napari_medseg.core import ComputeError, ModelError
-from napari_medseg.inference import SegmentOptions, runner
+from napari_medseg.core import ComputeError, Image, ModelError
+from napari_medseg.inference import SegmentOptions, choice, runner, segment
 from napari_medseg.inference.device import Precision
-from napari_medseg.inference.runner import Predictor
-from napari_medseg.inference.stack import best_class
+from napari_medseg.inference.mosaic import best_class
+from napari_medseg.inference.runner import Predictor, TileChanged
+from napari_medseg.inference.tiled import TiledSlice
+from napari_medseg.inference.tiles import pad
 from napari_medseg.models import Model
 
 MakeModel = Callable[..., Model]
+MakeImage = Callable[..., Image]
 
 
 class Hungry(torch.nn.Module):
@@ -35,12 +38,30 @@ class Hungry(torch.nn.Module):
         return torch.cat([1 - x, x], 1)
 
 
-def _predict(model: Model, slices: np.ndarray[Any, Any], **options: Any) -> tuple[Predictor, torch.Tensor]:
-    options.setdefault("precision", "fp32")
-    options.setdefault("device", "cpu")
-    predictor = Predictor(model.card, model.network, SegmentOptions(**options), slices.shape[-2:])
+def _start(
+    model: Model, slices: np.ndarray[Any, Any], *, shrink: bool = False, **options: Any
+) -> tuple[Predictor, SegmentOptions]:
+    options = {"precision": "fp32", "device": "cpu", **options}
+    chosen = SegmentOptions(**options)
+    predictor = Predictor(model.card, model.network, chosen, slices.shape[-2:])
+    predictor.tile_may_shrink = shrink
     predictor.prepare(slices[0])
-    return predictor, predictor(slices)
+    return predictor, chosen
+
+
+def _predict(model: Model, slices: np.ndarray[Any, Any], **options: Any) -> tuple[Predictor, torch.Tensor]:
+    """Logits (N, K, Y, X) of slices that go through whole."""
+    predictor, _ = _start(model, slices, **options)
+    padded = pad(slices, predictor.grid.patch)
+    return predictor, predictor.forward(padded)[..., : slices.shape[-2], : slices.shape[-1]]
+
+
+def _tile(model: Model, slices: np.ndarray[Any, Any], **options: Any) -> tuple[Predictor, TiledSlice]:
+    """The first slice in tiles."""
+    predictor, chosen = _start(model, slices, shrink=True, **options)
+    tiled = TiledSlice(slices.shape[-2:], model.card.out_channels, chosen, probabilities=True)
+    tiled(predictor, slices[0])
+    return predictor, tiled
 
 
 def _slices(*shape: int) -> np.ndarray[Any, Any]:
@@ -59,11 +80,41 @@ def test_smaller_batch_when_memory_runs_out(make_model: MakeModel) -> None:
 
 def test_smaller_tile_when_one_slice_is_too_much(make_model: MakeModel) -> None:
     """C1."""
-    slices = _slices(2, 1, 256, 256)
-    predictor, logits = _predict(make_model(Hungry(128 * 128)), slices, batch=2)
-    np.testing.assert_allclose(logits[:, 1:].numpy(), slices, atol=1e-5)
+    slices = _slices(1, 1, 256, 256)
+    predictor, tiled = _tile(make_model(Hungry(128 * 128)), slices, batch=2)
+    assert tiled.shares is not None
+    np.testing.assert_allclose(tiled.shares()[0, 0], torch.from_numpy(slices[0, 0] * 2 - 1).sigmoid(), atol=2e-3)
     assert len(predictor.notes) == 1
     assert "tile 128" in predictor.notes[0]
+
+
+def test_slices_on_the_way_when_the_tile_shrinks_are_done_again(make_model: MakeModel, make_image: MakeImage) -> None:
+    """C1: none is left out, none is done twice."""
+    data = np.random.default_rng(0).integers(0, 100, (6, 256, 256), np.uint8)
+    told: list[Any] = []
+    network = Hungry(128 * 128, after=3)
+    labels = segment(
+        make_image(data), make_model(network), device="cpu", precision="fp32", batch=1,
+        report=lambda p: told.append(p.region) if p.result is not None else None,
+    )  # fmt: skip
+    np.testing.assert_array_equal(labels.data, data > 50)
+    assert told == [(z,) for z in range(6)]
+    assert ["tile 128" in f.message for f in labels.findings] == [True]
+
+
+def test_tile_of_a_slide_stays_when_memory_runs_out(make_model: MakeModel) -> None:
+    """C1: what is written already was computed with it."""
+    network = Hungry(3 * 64 * 64)
+    predictor, _ = _start(make_model(network), _slices(1, 1, 256, 256), tile=64, batch=8)
+    assert predictor.forward(_slices(5, 1, 64, 64)).shape == (5, 2, 64, 64)
+    assert predictor.settings == {"device": "cpu", "precision": "fp32", "batch": 2, "tile": 64}
+    network.limit = 0
+    with pytest.raises(ComputeError, match="not enough memory"):
+        predictor.forward(_slices(1, 1, 64, 64))
+    predictor.tile_may_shrink = True
+    network.limit = 32 * 64
+    with pytest.raises((TileChanged, ComputeError)):
+        predictor.forward(_slices(1, 1, 64, 64))
 
 
 def test_memory_that_runs_out_midway_repeats_only_that_batch(make_model: MakeModel) -> None:
@@ -72,7 +123,7 @@ def test_memory_that_runs_out_midway_repeats_only_that_batch(make_model: MakeMod
     model = make_model(network)
     slices = _slices(8, 1, 64, 64)
     predictor = Predictor(model.card, network, SegmentOptions(precision="fp32", batch=2, device="cpu"), (64, 64))
-    results = [predictor(slices[i : i + 2]) for i in range(0, 8, 2)]
+    results = list(predictor.stream(slices[i : i + 2] for i in range(0, 8, 2)))
     np.testing.assert_array_equal(torch.cat(results)[:, 1:].numpy(), slices)
     batches = [shape[0] for _, shape in network.passes]
     assert batches == [2, 2, 2, 2, 1, 1]
@@ -113,7 +164,7 @@ class _no_autocast:  # noqa: N801
 def test_too_little_memory_for_anything_is_one_sentence(make_model: MakeModel, error: Exception) -> None:
     """C1."""
     with pytest.raises(ComputeError, match="CPU has not enough memory, even for a tile of 64 pixels"):
-        _predict(make_model(Hungry(0, error)), _slices(1, 1, 100, 100))
+        _tile(make_model(Hungry(0, error)), _slices(1, 1, 100, 100))
 
 
 def test_other_failures_of_a_network_are_one_sentence(make_model: MakeModel) -> None:
@@ -174,10 +225,10 @@ def test_tiled_equals_whole(make_model: MakeModel, shape: tuple[int, int]) -> No
     slices = (np.sin(rows) * np.cos(columns) / 2 + 0.5).astype(np.float32)[None, None]
     network = _smooth()
     _, whole = _predict(make_model(network, count=2), slices, tile=512)
-    _, tiled = _predict(make_model(network, count=2), slices, tile=128, overlap=0.5)
-    assert whole.shape == tiled.shape == (1, 3, *shape)
+    _, tiled = _tile(make_model(network, count=2), slices, tile=128, overlap=0.5)
+    assert whole.shape[2:] == tiled.classes.shape == shape
     assert len(whole.argmax(1).unique()) > 1
-    assert (whole.argmax(1) == tiled.argmax(1)).float().mean() >= 0.9999
+    assert (whole[0].argmax(0).numpy() == tiled.classes).mean() >= 0.9999
 
 
 def test_flips_are_turned_back(make_model: MakeModel) -> None:
@@ -192,7 +243,7 @@ def test_openvino_computes_the_same_where_it_pays(make_model: MakeModel, monkeyp
     model = make_model(torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3, padding=1)).eval())
     slices = _slices(3, 1, 96, 64)
     _, plain = _predict(model, slices)
-    monkeypatch.setattr(runner, "pick_precision", lambda *_: Precision("fp32", 1.0, 100.0))
+    monkeypatch.setattr(choice, "pick_precision", lambda *_: Precision("fp32", 1.0, 100.0))
     predictor, theirs = _predict(model, slices, precision="auto")
     assert "openvino" in predictor.message
     np.testing.assert_allclose(theirs.numpy(), plain.numpy(), atol=1e-4)

@@ -7,27 +7,32 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_medseg.inference.tiles import blend_weights, lay_out, pad, starts
+from napari_medseg.inference.tiles import blend_profile, cut, lay_grid, pad, share_out, starts
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     st.tuples(st.integers(1, 400), st.integers(1, 400)),
-    st.integers(1, 200),
+    st.integers(8, 200),
     st.floats(0, 0.75),
-    st.sampled_from([8, 16, 32]),
+    st.sampled_from([1, 8, 16, 32]),
 )
 def test_windows_cover_every_pixel(shape: tuple[int, int], tile: int, overlap: float, multiple: int) -> None:
     """V6, V7, V8: any size, from one pixel on."""
-    layout = lay_out(shape, tile, overlap, multiple)
-    seen = np.zeros(layout.padded, int)
-    for window in layout.windows:
+    grid = lay_grid(shape, tile, overlap, multiple)
+    seen = np.zeros(grid.padded, int)
+    for window in grid.windows:
         seen[window] += 1
-        assert seen[window].shape == layout.patch
+        assert seen[window].shape == grid.patch
     assert seen.min() >= 1
-    assert all(n % multiple == 0 for n in layout.patch)
-    assert all(p >= n for p, n in zip(layout.padded, shape, strict=True))
-    assert all(p - n < multiple for p, n in zip(layout.padded, shape, strict=True))
+    assert grid.count == len(grid.windows)
+    assert all(n % multiple == 0 for n in grid.patch)
+    assert all(0 <= p - n < multiple for p, n in zip(grid.padded, shape, strict=True))
+    for firsts, side in zip((grid.rows, grid.columns), grid.patch, strict=True):
+        gaps = np.diff(firsts)
+        assert (gaps <= side - np.floor(overlap * side)).all()
+        if side * (1 - overlap) >= multiple:
+            assert (np.array(firsts) % multiple == 0).all()
 
 
 def test_windows_are_evenly_spread() -> None:
@@ -50,8 +55,30 @@ def test_padding_keeps_content_at_the_upper_left(shape: tuple[int, int]) -> None
     assert np.isin(padded, pixels).all()
 
 
+def test_windows_at_the_edges_are_cut_as_if_all_was_padded() -> None:
+    pixels = np.random.default_rng(0).random((3, 70, 45), np.float32)
+    grid = lay_grid((70, 45), 32, 0.25, 16)
+    padded = pad(pixels, grid.padded)
+    for window in grid.windows:
+        np.testing.assert_array_equal(cut(pixels, window), padded[..., *window])
+
+
 def test_weights_are_positive_symmetric_and_highest_in_the_middle() -> None:
-    weights = blend_weights((64, 96))
-    assert weights.min() > 0
-    np.testing.assert_allclose(weights, weights[::-1, ::-1], rtol=1e-5)
-    assert weights[32, 48] == pytest.approx(1, abs=0.01)
+    profile = blend_profile(64)
+    assert profile.min() > 0
+    np.testing.assert_allclose(profile, profile[::-1], rtol=1e-5)
+    assert profile.argmax() in (31, 32)
+
+
+@pytest.mark.parametrize("blend", ["gaussian", "discard"])
+@pytest.mark.parametrize("firsts", [(0,), (0, 32, 80, 128), (0, 16, 32, 48)])
+def test_shares_add_up_to_one_at_every_pixel(firsts: tuple[int, ...], blend: str) -> None:
+    total = np.zeros(firsts[-1] + 64)
+    for first, shares in zip(firsts, share_out(firsts, 64, blend), strict=True):
+        assert ((shares > 0) | (blend == "discard")).all()
+        total[first : first + 64] += shares
+    np.testing.assert_allclose(total, 1, rtol=1e-6)
+
+
+def test_margins_are_discarded_up_to_the_middle_of_the_overlap() -> None:
+    np.testing.assert_array_equal(np.flatnonzero(share_out((0, 48), 64, "discard")[1]) + 48, np.arange(56, 112))

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -14,6 +15,9 @@ import torch
 from napari_medseg.core import InputError
 
 AGREEMENT = 0.999  # of the probe's pixels must keep their class in the faster format
+
+WORTH = 1.1
+"""A faster number format or a larger batch must be so many times faster to be taken: less may be chance."""
 
 QUICK_SECONDS = 0.2  # a run that takes longer is not repeated for a steadier figure
 
@@ -182,11 +186,50 @@ def pick_precision(
     if fast := fast_precision(device):
         rough, fast_seconds = timed(lambda: forward(fast), device)
         agree = (exact.argmax(1) == rough.argmax(1)).float().mean().item()
-        if torch.isfinite(rough).all() and agree >= AGREEMENT and fast_seconds < seconds:
+        if torch.isfinite(rough).all() and agree >= AGREEMENT and WORTH * fast_seconds < seconds:
             choice = Precision(fast, seconds / fast_seconds, fast_seconds)
     if key:
         _measured[key] = choice
     return choice
+
+
+_batches: dict[tuple[str, ...], int] = {}
+
+
+def pick_batch(
+    device: torch.device, run: Callable[[int], torch.Tensor], sizes: Sequence[int], key: tuple[str, ...] = ()
+) -> int:
+    """The batch after which larger ones gain nothing, measured.
+
+    Parameters
+    ----------
+    device
+        Where ``run`` computes.
+    run
+        Does a batch of so many patches.
+    sizes
+        To try, small to large; a single one is taken unmeasured.
+    key
+        Names model and probe; a choice measured once for it is kept while the process lives. Empty measures anew.
+    """
+    if key in _batches:
+        return _batches[key]
+    if len(sizes) == 1:
+        return sizes[0]
+    best, least = sizes[0], float("inf")
+    for size in sizes:
+        try:
+            seconds = timed(partial(run, size), device)[1] / size
+        except (RuntimeError, MemoryError):
+            if size == sizes[0]:
+                raise
+            break  # too large for the memory: the one before was not
+        if WORTH * seconds > least:
+            break
+        best, least = size, seconds
+    if key:
+        _batches[key] = best
+    return best
 
 
 def timed(work: Callable[[], torch.Tensor], device: torch.device) -> tuple[torch.Tensor, float]:

@@ -20,8 +20,11 @@ FINE = 384
 """Slices with both sides at least this long are looked at in every second pixel: as telling, a quarter of the time."""
 
 
-def measure_doubt(logits: torch.Tensor, best: torch.Tensor) -> list[dict[str, float]]:
-    """Figures of doubt for each slice; all are 0 for a network that is sure and grow to 1.
+FIGURES = ("border", "patch")
+
+
+def measure_doubt(logits: torch.Tensor, best: torch.Tensor) -> torch.Tensor:
+    """Figures of doubt, (N, 2) in the order of `FIGURES`; all are 0 for a network that is sure and grow to 1.
 
     ``border`` is the mean entropy of the class probabilities in a band round the predicted borders, NaN where nothing
     was found; ``patch`` is the mean entropy of the worst square of 64 pixels. Entropies are divided by that of K
@@ -40,9 +43,7 @@ def measure_doubt(logits: torch.Tensor, best: torch.Tensor) -> list[dict[str, fl
     band = _near_border(best[:, None, ::step, ::step].to(entropy.dtype), max(1, BAND // step))
     border = (entropy * band).sum((1, 2, 3)) / band.sum((1, 2, 3))
     worst = _pool(entropy, step)[0].amax((1, 2, 3))
-    # One transfer for the whole batch.
-    figures = torch.stack([border, worst], 1).tolist()
-    return [dict(zip(("border", "patch"), row, strict=True)) for row in figures]
+    return torch.stack([border, worst], 1)
 
 
 def find_squares(logits: torch.Tensor, number: int) -> tuple[tuple[slice, slice], ...]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from concurrent.futures import Future
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -83,7 +85,8 @@ def normalise(pixels: npt.NDArray[Any], normalisation: Normalisation, value_rang
                 f"The model's card has {len(normalisation.mean)} means for {scaled.shape[-1]} channels.",
                 "Correct mean and std in its card.json.",
             )
-        scaled = (scaled - np.array(normalisation.mean)) / np.array(normalisation.std)
+        np.subtract(scaled, np.array(normalisation.mean, scaled.dtype), out=scaled)
+        np.divide(scaled, np.array(normalisation.std, scaled.dtype), out=scaled)
     return np.ascontiguousarray(np.moveaxis(scaled, -1, 0), dtype=np.float32)
 
 
@@ -164,7 +167,7 @@ def resize(pixels: Pixels, shape: tuple[int, int]) -> Pixels:
 
 
 class SliceReader:
-    """Reads and prepares slices of one image for one model, each pixel file once.
+    """Reads and prepares slices of one image for one model, each pixel file once; may be called on several threads.
 
     Parameters
     ----------
@@ -172,6 +175,8 @@ class SliceReader:
         What is read, and the model it is prepared for.
     value_range
         From `measure_range`.
+    raw
+        Whether slices of 8 or 16 bit that need no resampling are handed out as they are, for `Predictor.take_raw`.
 
     Attributes
     ----------
@@ -183,14 +188,15 @@ class SliceReader:
         Number of NaN and infinite values by slice.
     """
 
-    def __init__(self, image: Image, card: ModelCard, value_range: tuple[float, float]) -> None:
-        self._image, self._card, self._range = image, card, value_range
+    def __init__(self, image: Image, card: ModelCard, value_range: tuple[float, float], *, raw: bool = False) -> None:
+        self._image, self._card, self._range, self._raw = image, card, value_range, raw
         self.shape, self.finding = input_shape(image, card)
         self.invalid: dict[int, int] = {}
-        self._kept: OrderedDict[int, Pixels | InputError] = OrderedDict()
+        self._lock = Lock()
+        self._kept: OrderedDict[int, Future[npt.NDArray[Any] | InputError]] = OrderedDict()
 
-    def __call__(self, z: int) -> Pixels:
-        """Slice ``z`` with its neighbours, shape (channels * (2 k + 1), Y, X).
+    def __call__(self, z: int) -> npt.NDArray[Any]:
+        """Slice ``z`` with its neighbours, shape (channels * (2 k + 1), Y, X), float32 unless raw.
 
         Raises
         ------
@@ -211,19 +217,27 @@ class SliceReader:
                 planes.insert(0 if step < 0 else len(planes), last)
         return planes[0] if len(planes) == 1 else np.concatenate(planes)
 
-    def _get(self, z: int) -> Pixels | InputError:
+    def _get(self, z: int) -> npt.NDArray[Any] | InputError:
         if not 0 <= z < len(self._image) or z in self._image.missing:
             return InputError(f"Slice {z} is missing.")
-        if z not in self._kept:
+        with self._lock:
+            future = self._kept.get(z)
+            if mine := future is None:
+                future = self._kept[z] = Future()
+                around = self._card.neighbours
+                # Some more than one slice needs, for those that other threads are at.
+                while len(self._kept) > (2 * around + 4 if around else 1):
+                    self._kept.popitem(last=False)
+        if mine:
             try:
-                self._kept[z] = self._read(z)
+                future.set_result(self._read(z))
             except InputError as error:
-                self._kept[z] = error
-            while len(self._kept) > 2 * self._card.neighbours + 1:
-                self._kept.popitem(last=False)
-        return self._kept[z]
+                future.set_result(error)
+            except BaseException as error:
+                future.set_exception(error)
+        return future.result()
 
-    def _read(self, z: int) -> Pixels:
+    def _read(self, z: int) -> npt.NDArray[Any]:
         pixels = self._image.slice(z)
         if pixels.ndim == 3 and self._card.channels == 1:
             if (pixels != pixels[..., :1]).any():
@@ -231,6 +245,9 @@ class SliceReader:
                     f"The model {self._card.reference} needs grey, slice {z} has colours.", "Choose an RGB model."
                 )
             pixels = pixels[..., 0]
+        small = pixels.dtype.kind in "iu" and pixels.dtype.itemsize <= 2
+        if self._raw and small and pixels.shape[:2] == self.shape:
+            return np.moveaxis(pixels, -1, 0) if pixels.ndim == 3 else pixels[np.newaxis]
         if pixels.dtype.kind == "f" and (count := pixels.size - int(np.isfinite(pixels).sum())):
             self.invalid[z] = count
         return resize(normalise(pixels, self._card.normalisation, self._range), self.shape)

@@ -16,6 +16,7 @@ from napari_medseg.core import Choice, InputError, Options
 
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 FLIPS = ("none", "flips")
+BLENDS = ("gaussian", "discard")
 
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 _SLICES = re.compile(r"(\d*):(\d*)")
@@ -64,6 +65,17 @@ class SegmentOptions(Options):
         le=0.75,
         title="Tile overlap (fraction)",
         description="Part of a tile's side that neighbouring tiles share, 0 to 0.75; more is smoother and slower.",
+    )
+    blend: Annotated[str, Choice(BLENDS)] = Field(
+        default="gaussian",
+        title="Where tiles overlap",
+        description="gaussian blends overlapping tiles, the middle of each counting most; discard takes each pixel "
+        "from the tile whose middle is nearest.",
+    )
+    tissue: bool = Field(
+        default=True,
+        title="Only tissue",
+        description="On slides, glass without tissue becomes background without being looked at.",
     )
     batch: Annotated[int, Field(ge=1, le=1024)] | Literal["auto"] = Field(
         default="auto",

@@ -1,8 +1,10 @@
-"""Prepared slices through the network: batches, tiles, number format, and what to do when memory runs out."""
+"""Prepared patches through the network: batches, number format, and what to do when memory runs out."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,19 +14,26 @@ import torch
 
 from napari_medseg.core import ComputeError, ModelCard, ModelError
 from napari_medseg.models import size_multiple
-from napari_medseg.models.build import QUICK, needs_whole
+from napari_medseg.models.build import needs_whole
 
-from .device import AGREEMENT, DTYPES, Precision, device_title, pick_device, pick_precision, thread_count, timed
-from .openvino import WORTH_SECONDS, compile_network, is_installed
+from .choice import choose_batch, choose_precision
+from .device import Precision, device_title, pick_device, thread_count
 from .options import SegmentOptions
-from .tiles import WHOLE_UP_TO, Layout, blend_weights, lay_out, pad, round_up
+from .passes import Passes, why_failed
+from .pipeline import as_tensor, fetch, make_batch
+from .scale import Scale
+from .tiles import WHOLE_UP_TO, Grid, cut, lay_grid, round_up
 
-# A batch on the CPU ends within this time, so that a click on Cancel is answered within a second.
-CPU_BATCH_SECONDS = 0.4
 SMALLEST_TILE = 64
 
-_FLIPS: tuple[tuple[int, ...], ...] = ((), (-2,), (-1,), (-2, -1))
-"""Axes that are mirrored; the first two leave left and right where they are."""
+AHEAD = {"cuda": 1}
+"""Batches on a device that are launched before the result of an earlier one is waited for; elsewhere none."""
+
+Batch = torch.Tensor | npt.NDArray[Any]
+
+
+class TileChanged(Exception):
+    """Memory did not suffice for a patch: the predictor has a grid of smaller ones now."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +45,18 @@ class Plan:
     batch: int
 
 
+@dataclass(frozen=True)
+class _Launched:
+    """A batch on its way; ``total``, the sum of its logits, is not finite when one of them is not."""
+
+    patches: torch.Tensor
+    precision: str
+    logits: torch.Tensor
+    total: Callable[[], npt.NDArray[Any]]
+
+
 class Predictor:
-    """A network on a device, ready for the slices of one image.
+    """A network on a device, ready for the patches of one image.
 
     Parameters
     ----------
@@ -46,12 +65,16 @@ class Predictor:
     options
         Device, precision, tile, overlap, batch and flips.
     shape
-        (Y, X) of the slices to come.
+        (Y, X) of the image, or of each of its slices, at the network's pixel size.
     beat
         Called after every pass through the network; may raise `Cancelled`.
+    settings
+        `settings` of an earlier run whose result is to be continued; they take the place of those options.
 
     Attributes
     ----------
+    tile_may_shrink
+        Whether smaller patches are tried before the CPU is when memory runs out; `TileChanged` tells of it.
     message
         Device and precision in words: ``"CPU, bf16 (2.4x fp32 here)"``.
     notes
@@ -65,231 +88,213 @@ class Predictor:
         options: SegmentOptions,
         shape: tuple[int, int],
         beat: Callable[[], None] = lambda: None,
+        settings: Mapping[str, Any] | None = None,
     ) -> None:
-        self._card, self._network, self._options, self._beat = card, network.eval(), options, beat
+        given = settings or {}
+        self._card, self._network, self._options = card, network.eval(), options
+        self._passes = Passes(card, self._network, options.tta, beat)
         self._shape = shape
         self._multiple = size_multiple(card)
         self._uncut = needs_whole(card)
         whole = self._uncut or (not options.tile and max(shape) <= WHOLE_UP_TO * card.tile)
-        self._first_tile = round_up(max(shape) if whole else options.tile or card.tile, self._multiple)
-        batch = 0 if options.batch == "auto" else options.batch
-        self._plan = Plan(pick_device(options.device), self._first_tile, batch)
+        tile = given.get("tile") or round_up(max(shape) if whole else options.tile or card.tile, self._multiple)
+        self._first_tile = int(tile)
+        batch = given.get("batch") or (0 if options.batch == "auto" else options.batch)
+        self._plan = Plan(pick_device(given.get("device") or options.device), self._first_tile, int(batch))
+        self._wanted = str(given.get("precision") or options.precision)
         self._precision: Precision | None = None
         self._loaded = False
         self._count = 1
-        self._compiled: Callable[[torch.Tensor], torch.Tensor] = network
+        self._failure = ""
+        self.tile_may_shrink = False
         self.notes: list[str] = []
         self.message = device_title(self._plan.device)
 
     @property
-    def slices_per_call(self) -> int:
-        """How many slices to hand over together: those that fill one batch."""
-        return max(1, self._plan.batch // len(self._layout.windows))
+    def grid(self) -> Grid:
+        """Windows over an image of this shape, by tile and overlap; another one after `TileChanged`."""
+        return lay_grid(self._shape, self._plan.tile, self._options.overlap, self._multiple)
 
     @property
-    def _layout(self) -> Layout:
-        return lay_out(self._shape, self._plan.tile, self._options.overlap, self._multiple)
+    def device(self) -> torch.device:
+        return self._plan.device
 
-    def prepare(self, probe: npt.NDArray[np.float32], count: int = 1) -> None:
-        """Load the network, choose number format and batch on one slice (C, Y, X) of the ``count`` to come."""
+    @property
+    def batch(self) -> int:
+        """Patches that go through the network together; known after `prepare`, less after memory ran out."""
+        return max(1, self._plan.batch)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Device type, precision, batch and tile: what a later run needs to compute the same numbers."""
+        return {
+            "device": self._plan.device.type,
+            "precision": self._precision.name if self._precision else self._wanted,
+            "batch": self._plan.batch,
+            "tile": self._plan.tile,
+        }
+
+    def take_raw(self, value_range: tuple[float, float]) -> None:
+        """From now on patches of integers are raw values, of which ``value_range`` becomes 0 to 1, as the card says.
+
+        Patches of floats are always the network's input as it is.
+        """
+        self._passes.scale = Scale(self._card, value_range)
+
+    def make_batch(self, count: int, like: npt.NDArray[Any]) -> torch.Tensor:
+        """Memory for patches (count, C, h, w) of the dtype of ``like`` (C, Y, X), from which the device copies fast."""
+        return make_batch(count, like, self.grid.patch, self._plan.device)
+
+    def prepare(self, probe: npt.NDArray[Any], count: int = 1) -> None:
+        """Load the network, choose number format and batch.
+
+        Parameters
+        ----------
+        probe
+            A patch of the grid, or a whole slice, (C, Y, X), as `forward` takes them: something typical.
+        count
+            How many of the kind are to come.
+
+        Raises
+        ------
+        ComputeError, ModelError
+            As `forward`.
+        """
         self._count = count
-        self._carry_out(lambda: None, probe)
+        while self._precision is None:
+            with suppress(TileChanged):
+                self._ready(probe)
 
-    def __call__(self, slices: npt.NDArray[np.float32]) -> torch.Tensor:
-        """Logits (N, K, Y, X), float32, of prepared slices (N, C, Y, X); on the device or, when tiled, on the CPU.
+    def forward(self, patches: Batch) -> torch.Tensor:
+        """Logits (N, K, h, w), float32, on the device, of patches (N, C, h, w).
 
         Raises
         ------
         ComputeError
-            Memory is not enough even for the smallest tile on the CPU, or the network fails.
+            Memory is not enough even on the CPU, or the network fails.
         ModelError
             The network's output does not fit its card or is not a number.
+        TileChanged
+            Only where `tile_may_shrink`.
         """
-        logits = self._carry_out(lambda: self._logits(slices), slices[0])
-        assert logits is not None
-        return logits
+        return next(self.stream([patches]))
 
-    def _carry_out(
-        self, work: Callable[[], torch.Tensor | None], probe: npt.NDArray[np.float32]
-    ) -> torch.Tensor | None:
-        """Do ``work``; when memory or the device fails, again with a humbler plan, until it succeeds."""
-        failures: list[str] = []
+    def stream(self, batches: Iterable[Batch]) -> Generator[torch.Tensor]:
+        """Logits of one batch after another, as `forward`; a graphics card gets its next one before it is done."""
+        launched: deque[_Launched] = deque()
+        for patches in batches:
+            launched.append(self._launch(as_tensor(patches)))
+            while len(launched) > AHEAD.get(self._plan.device.type, 0):
+                yield self._collect(launched.popleft())
+        while launched:
+            yield self._collect(launched.popleft())
+
+    def _launch(self, patches: torch.Tensor, precision: str = "") -> _Launched:
+        """Begin with a batch in the chosen number format, or in another one."""
         while True:
+            if self._precision is None:
+                self._ready(patches[0].cpu().numpy())
+            assert self._precision is not None
+            name = precision or self._precision.name
             try:
-                if self._precision is None:
-                    self._settle(probe)
+                logits = self._in_portions(patches, name)
                 with torch.inference_mode():
-                    result = work()
-                break
+                    return _Launched(patches, name, logits, fetch(logits.sum()))
             except (RuntimeError, MemoryError) as error:
-                failures.append(why_failed(error, self._plan.device))
+                failure = why_failed(error, self._plan.device)
             # Outside of the handler: the traceback no longer keeps the failed batch in memory.
-            self._step_down(failures[-1])
-        if failures:
-            self._note(f"{failures[0]}; went on with {self.message}, tile {self._plan.tile}, batch {self._plan.batch}.")
-        return result
+            self.step_down(failure)
+
+    def _collect(self, launched: _Launched) -> torch.Tensor:
+        """Wait for a batch; one that overflows its short number format is computed again in fp32."""
+        try:
+            # Looking at each number takes longer, and is only needed where their sum overflows.
+            if np.isfinite(launched.total()) or bool(torch.isfinite(launched.logits).all()):
+                self._say_failure()
+                return launched.logits
+        except RuntimeError as error:  # a graphics card tells of trouble when its numbers are asked for
+            self.step_down(why_failed(error, self._plan.device))
+            return self._collect(self._launch(launched.patches))
+        if launched.precision == "fp32":
+            why = f"The output of the model {self._card.reference} is not a number."
+            raise ModelError(why, "Its weights are damaged.")
+        self._note(f"Numbers became too large for {launched.precision}; those parts were computed in fp32.")
+        return self._collect(self._launch(launched.patches, "fp32"))
+
+    def _in_portions(self, patches: torch.Tensor, precision: str) -> torch.Tensor:
+        if len(patches) <= self.batch:
+            return self._passes(patches, self._plan.device, precision)
+        parts = [self._passes(part, self._plan.device, precision) for part in torch.split(patches, self.batch)]
+        with torch.inference_mode():
+            return torch.cat(parts)
 
     def _note(self, text: str) -> None:
         if text not in self.notes:
             self.notes.append(text)
 
-    def _settle(self, probe: npt.NDArray[np.float32]) -> None:
-        """Load the network and choose number format and batch."""
-        device = self._plan.device
+    def _say_failure(self) -> None:
+        if self._failure:
+            self._note(f"{self._failure}; went on with {self.message}, tile {self._plan.tile}, batch {self.batch}.")
+            self._failure = ""
+
+    def _ready(self, probe: npt.NDArray[Any]) -> None:
+        """Load the network and choose number format and batch, if that is still to be done."""
+        while self._precision is None:
+            try:
+                self._settle(probe)
+                return
+            except (RuntimeError, MemoryError) as error:
+                failure = why_failed(error, self._plan.device)
+            self.step_down(failure)
+
+    def _settle(self, probe: npt.NDArray[Any]) -> None:
+        device, grid = self._plan.device, self.grid
         if device.type == "cpu":
             torch.set_num_threads(thread_count())
         self._loaded = False
         self._network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._loaded = True
-        layout = self._layout
-        padded = pad(probe[np.newaxis], layout.padded)
-        middle = layout.windows[len(layout.windows) // 2]
-        patch = torch.from_numpy(np.ascontiguousarray(padded[..., *middle]))
-        if self._card.architecture == QUICK:
-            precision = Precision("fp32", seconds=CPU_BATCH_SECONDS)  # nothing to choose: no pass is spent on it
-        elif self._options.precision == "auto":
-            key = (self._card.sha256, str(device), str(layout.patch), self._options.tta) if self._card.sha256 else ()
-            precision = pick_precision(device, lambda name: self._forward(patch, name), key)
-            if precision.name == "fp32" and device.type == "cpu":
-                precision = self._try_openvino(patch, precision)
-        else:
-            precision = Precision(self._options.precision)
+        share = 1
+        if probe.shape[-2:] != grid.patch:
+            probe, share = cut(probe, grid.windows[grid.count // 2]), grid.count
+        patch = self.make_batch(1, probe)
+        np.copyto(patch[0].numpy(), probe)
+        chosen = choose_precision(self._passes, patch, device, self._wanted, self._count * share)
         if not self._plan.batch:
-            seconds = precision.seconds or timed(lambda: self._forward(patch, precision.name), device)[1]
-            self._plan = Plan(device, self._plan.tile, default_batch(device, layout.patch, seconds))
-        self._precision = precision
-        faster = f" ({precision.speedup:.1f}x fp32 here)" if precision.speedup > 1 else ""
-        self.message = f"{device_title(device)}, {precision.name}{faster}"
+            batch = choose_batch(self._passes, patch, device, chosen, self._count * share)
+            self._plan = Plan(device, self._plan.tile, batch)
+        self._precision = chosen
+        for note in self._passes.notes:
+            self._note(note)
+        faster = f" ({self._precision.speedup:.1f}x fp32 here)" if self._precision.speedup > 1 else ""
+        self.message = f"{device_title(device)}, {self._precision.name}{faster}"
 
-    def _try_openvino(self, patch: torch.Tensor, torchs: Precision) -> Precision:
-        """OpenVINO where it is installed, the work is long enough, and it is faster and gives the same labels."""
-        expected = torchs.seconds * self._count * len(self._layout.windows)
-        if expected < WORTH_SECONDS or not is_installed():
-            return torchs
-        try:
-            self._compiled = compile_network(self._network, self._card.in_channels, thread_count())
-            theirs, seconds = timed(lambda: self._forward(patch, "openvino"), self._plan.device)
-        except Exception as error:  # any reason will do: torch computes the same
-            self._note(f"OpenVINO cannot run this network ({type(error).__name__}); torch does.")
-            return torchs
-        same = (theirs.argmax(1) == self._forward(patch, "fp32").argmax(1)).float().mean().item() >= AGREEMENT
-        return Precision("openvino", torchs.seconds / seconds, seconds) if same and seconds < torchs.seconds else torchs
+    def step_down(self, failure: str) -> None:
+        """A humbler plan after ``failure``: smaller batch, smaller tile where it may shrink, then the CPU.
 
-    def _step_down(self, failure: str) -> None:
-        """Smaller batch, smaller tile, then the CPU from the model's tile down again."""
+        Raises
+        ------
+        TileChanged
+            The grid is another one now.
+        ComputeError
+            There is nothing smaller.
+        """
+        self._failure = self._failure or failure
         device, tile, batch = self._plan.device, self._plan.tile, self._plan.batch
-        on_cpu = device.type == "cpu"
-        patch = max(self._layout.patch)
+        patch = max(self.grid.patch)
         for_memory = "memory" in failure
+        halves = self.tile_may_shrink and not self._uncut and patch // 2 >= max(SMALLEST_TILE, self._multiple)
         if for_memory and self._loaded and batch > 1:
             self._plan = Plan(device, tile, batch // 2)
-        elif for_memory and self._loaded and not self._uncut and patch // 2 >= max(SMALLEST_TILE, self._multiple):
+        elif for_memory and self._loaded and halves:
             self._plan = Plan(device, round_up(patch // 2, self._multiple), 1)
-        elif not on_cpu:
+        elif device.type != "cpu":
             self._plan = Plan(torch.device("cpu"), self._first_tile, 0)
             self._precision = None
         else:
-            raise ComputeError(
-                f"{failure}, even for a tile of {patch} pixels.", "Close other programs or choose a smaller model."
-            )
+            why = f"{failure}, even for a tile of {patch} pixels."
+            raise ComputeError(why, "Close other programs or choose a smaller model.")
         if device.type == "cuda" and for_memory:
             torch.cuda.empty_cache()
-
-    def _logits(self, slices: npt.NDArray[np.float32]) -> torch.Tensor:
-        layout, batch = self._layout, max(1, self._plan.batch)
-        height, width = slices.shape[-2:]
-        padded = torch.from_numpy(np.ascontiguousarray(pad(slices, layout.padded)))
-        patches = [(i, window) for i in range(len(slices)) for window in layout.windows]
-        whole: list[torch.Tensor] = []
-        total: torch.Tensor | None = None
-        weights = torch.from_numpy(blend_weights(layout.patch).copy())
-        weight_sum = torch.zeros(layout.padded)
-        for window in layout.windows:
-            weight_sum[window] += weights
-        for first in range(0, len(patches), batch):
-            part = patches[first : first + batch]
-            logits = self._checked(torch.stack([padded[i][..., *window] for i, window in part]))
-            if len(layout.windows) == 1:
-                whole.append(logits)
-                continue
-            if total is None:
-                total = torch.zeros((len(slices), logits.shape[1], *layout.padded))
-            for (i, window), tile in zip(part, logits.cpu(), strict=True):
-                total[i][..., *window] += tile * weights
-        result = torch.cat(whole) if total is None else total / weight_sum
-        return result[..., :height, :width]
-
-    def _checked(self, patches: torch.Tensor) -> torch.Tensor:
-        """Logits of patches; those that overflow the short number format are computed again in fp32."""
-        assert self._precision is not None
-        logits = self._forward(patches, self._precision.name)
-        if torch.isfinite(logits).all():
-            return logits
-        if self._precision.name != "fp32":
-            self._note(f"Numbers became too large for {self._precision.name}; those parts were computed in fp32.")
-            logits = self._forward(patches, "fp32")
-        if not torch.isfinite(logits).all():
-            raise ModelError(
-                f"The output of the model {self._card.reference} is not a number.", "Its weights are damaged."
-            )
-        return logits
-
-    def _forward(self, patches: torch.Tensor, precision: str) -> torch.Tensor:
-        """Logits (N, K, Y, X), float32, averaged over the flips; in the orientation of ``patches``."""
-        device = self._plan.device
-        batch = patches.to(device).contiguous(memory_format=torch.channels_last)
-        flips = _FLIPS[: 1 if self._options.tta == "none" or self._uncut else 2 if self._card.sides else 4]
-        total: torch.Tensor | None = None
-        dtype = DTYPES.get(precision, torch.float32)
-        run = self._compiled if precision == "openvino" else self._network
-        with torch.inference_mode(), torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32):
-            for axes in flips:
-                output: Any = run(batch.flip(axes) if axes else batch)
-                self._beat()
-                logits = output[0] if isinstance(output, tuple | list) else output
-                logits = self._fit(logits.float(), patches)
-                logits = logits.flip(axes) if axes else logits
-                total = logits if total is None else total + logits
-        assert total is not None
-        return total / len(flips)
-
-    def _fit(self, logits: torch.Tensor, patches: torch.Tensor) -> torch.Tensor:
-        wanted = (len(patches), self._card.out_channels, *patches.shape[-2:])
-        if tuple(logits.shape) == (wanted[0], 1, *wanted[2:]) and wanted[1] == 2:
-            # One logit of a network trained with a sigmoid: softmax of (0, x) is the sigmoid of x.
-            return torch.cat([torch.zeros_like(logits), logits], 1)
-        if tuple(logits.shape) != wanted:
-            raise ModelError(
-                f"The output of the model {self._card.reference} is {tuple(logits.shape)}, its card says {wanted}.",
-                "Correct the classes in its card.json.",
-            )
-        return logits
-
-
-def default_batch(device: torch.device, patch: tuple[int, int], seconds: float) -> int:
-    """Patches per batch: about 4 million pixels on a graphics card; on the CPU what fits its caches and ends soon."""
-    area = patch[0] * patch[1]
-    if device.type == "cpu":
-        return max(1, min(32, 2**18 // area, int(CPU_BATCH_SECONDS / max(seconds, 1e-6))))
-    return max(1, min(256, 2**22 // area))
-
-
-def why_failed(error: Exception, device: torch.device) -> str:
-    """The reason in words when a humbler plan may help: memory, or a device other than the CPU.
-
-    Raises
-    ------
-    ComputeError
-        From ``error``, when nothing can be done about it.
-    """
-    text = str(error)
-    title = device_title(device) if device.type != "cuda" else "The graphics card"
-    memory = isinstance(error, torch.OutOfMemoryError | MemoryError) or "allocate memory" in text
-    if memory or "not enough memory" in text or "out of memory" in text:
-        return f"{title} has not enough memory"
-    first = text.strip().partition("\n")[0]
-    if device.type != "cpu" and isinstance(error, NotImplementedError):
-        return f"{title} lacks an operation of this network"
-    if device.type != "cpu" and ("CUDA" in text or "MPS" in text or "cuDNN" in text):
-        return f"{title} failed ({first})"
-    raise ComputeError(f"The network failed: {first}.", "Try another model, or fp32 on the CPU.") from error
+        if self._plan.tile != tile:
+            raise TileChanged

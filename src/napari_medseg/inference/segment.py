@@ -66,7 +66,8 @@ def segment(
     labelled
         Slices that are right already (painted or checked): never suggested for a look, nor those beside them.
     **settings
-        Single fields of `SegmentOptions`, in place of those in ``options``.
+        Single fields of `SegmentOptions`, in place of those in ``options``; of an image with levels, those of
+        `SlideJob` too (``output``, ``resume``, ``inside`` …, and ``tissue`` may be a mask).
 
     Returns
     -------
@@ -84,6 +85,8 @@ def segment(
     ComputeError
         The work failed even in the smallest portions.
     """
+    if image.levels:
+        return _segment_slide(image, model, options, report, probabilities, settings)
     chosen_options = _merge(options, settings)
     chosen = pick_slices(chosen_options.slices, len(image))
     report(Progress("Segmenting", 0, len(chosen), message="Loading the model"))
@@ -95,7 +98,7 @@ def segment(
     from .runner import Predictor
     from .stack import StackRun
 
-    reader = SliceReader(image, card, value_range)
+    reader = SliceReader(image, card, value_range, raw=True)
     was_training = network.training
     done = [0]
 
@@ -107,6 +110,7 @@ def segment(
         report(Progress("Segmenting", done[0], len(chosen), message=predictor.message))
 
     predictor = Predictor(card, network, chosen_options, reader.shape, beat)
+    predictor.take_raw(value_range)
     try:
         run = StackRun(image, card, chosen_options, reader, predictor, tell, probabilities)
         run(chosen)
@@ -114,6 +118,26 @@ def segment(
         network.train(was_training)
     flat = () if value_range[0] < value_range[1] else (_constant(image),)
     return _labels(run, chosen, flat, labelled)
+
+
+def _segment_slide(
+    image: Image,
+    model: str | Path | Model,
+    options: SegmentOptions | None,
+    report: Reporter,
+    probabilities: ProbabilityTaker | None,
+    settings: dict[str, Any],
+) -> Labels:
+    from .slide import segment_slide
+    from .slide_job import SlideJob
+
+    if probabilities is not None:
+        raise InputError("Probabilities cannot be kept of slides.", "Segment a part of it as an image of its own.")
+    # ``tissue`` is an option (whether to look for it) and a mask, which is what has been found.
+    job = {k: v for k, v in settings.items() if k in SlideJob.__annotations__ and not isinstance(v, bool)}
+    job |= {k: settings[k] for k in ("resume", "overwrite") if k in settings}
+    chosen = _merge(options, {k: v for k, v in settings.items() if k not in job})
+    return segment_slide(image, model, chosen, report=report, **job)
 
 
 def _merge(options: SegmentOptions | None, settings: dict[str, Any]) -> SegmentOptions:

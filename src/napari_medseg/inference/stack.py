@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import closing
 from dataclasses import dataclass, field
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
@@ -16,14 +17,23 @@ import torch
 from napari_medseg.core import Finding, Image, InputError, ModelCard, Progress, Reporter
 from napari_medseg.evaluation.suggest import measure_fit
 
-from .doubt import find_squares, measure_doubt
-from .normalise import Pixels, SliceReader
+from .device import cpu_count
+from .doubt import FIGURES, find_squares, measure_doubt
+from .mosaic import best_class
+from .normalise import SliceReader
 from .options import SegmentOptions
-from .runner import Predictor
+from .pipeline import Writer, fetch, read_ahead
+from .runner import Predictor, TileChanged
 from .tidy import tidy
+from .tiled import TiledSlice
+from .tiles import pad
 
 STAGE = "Segmenting"
 READ_AHEAD = 2  # batches
+MOST_READERS = 4
+
+Slice = npt.NDArray[Any]
+Fetch = Callable[[], npt.NDArray[Any]]
 
 ProbabilityTaker = Callable[[int, npt.NDArray[np.float16]], None]
 """Takes the index of a slice and the probabilities (classes, Y, X) of its classes, background left out."""
@@ -60,7 +70,12 @@ class StackRun:
     def __post_init__(self) -> None:
         values = (0, *(c.value for c in self.card.classes))
         self._values = np.array(values, dtype=np.min_scalar_type(max(values)))
+        self._in_order = values == (*range(len(values)),)
+        self._plane = (self.image.shape[-2], self.image.shape[-1])
         self.data = np.zeros(self.image.shape, self._values.dtype)
+        # From the writer's thread: slices that are finished but not told of, and the last two for comparison.
+        self._finished: deque[tuple[int, Slice, dict[str, float], Slice | None]] = deque()
+        self._earlier: deque[Slice] = deque(maxlen=2)
 
     def __call__(self, chosen: Sequence[int]) -> None:
         """Segment the slices ``chosen`` in this order; every finished one is reported with its labels."""
@@ -68,22 +83,24 @@ class StackRun:
         self._done, self._total = len(chosen) - len(todo), len(chosen)
         if not (probe := self._first_readable(todo)):
             return
-        self.predictor.prepare(probe[0], len(todo))
-        size = self.predictor.slices_per_call
-        waiting: list[tuple[int, Pixels]] = []
-        with closing(read_ahead(self.reader, todo, READ_AHEAD * size)) as prepared:
-            for z, future in prepared:
-                try:
-                    waiting.append((z, future.result()))
-                except InputError as error:
-                    self._give_up(z, error)
-                if len(waiting) >= self.predictor.slices_per_call:
-                    self._finish(waiting)
-                    waiting = []
-        if waiting:
-            self._finish(waiting)
+        self.predictor.tile_may_shrink = True
+        self.predictor.prepare(probe.pop(), len(todo))
+        ahead = READ_AHEAD * max(1, self.predictor.batch // self.predictor.grid.count)
+        threads = max(1, min(MOST_READERS, cpu_count() // 2))
+        with Writer() as self._writer, closing(read_ahead(self.reader, todo, ahead, threads)) as prepared:
+            self._predict(self._readable(prepared))
+        self._tell()
 
-    def _first_readable(self, todo: Sequence[int]) -> list[Pixels]:
+    def _readable(self, prepared: Iterable[tuple[int, Future[Slice]]]) -> Iterator[tuple[int, Slice]]:
+        for z, future in prepared:
+            try:
+                pixels = future.result()
+            except InputError as error:
+                self._give_up(z, error)
+            else:
+                yield z, pixels
+
+    def _first_readable(self, todo: Sequence[int]) -> list[Slice]:
         """The readable slice nearest to the middle, where there is most to see; empty when none can be read."""
         middle = len(todo) // 2
         for i in sorted(range(len(todo)), key=lambda i: abs(i - middle)):
@@ -98,33 +115,78 @@ class StackRun:
         self._done += 1
         self.report(Progress(STAGE, self._done, self._total, message=f"Slice {z} could not be read. {error}"))
 
-    def _finish(self, batch: list[tuple[int, Pixels]]) -> None:
-        logits = self.predictor(np.stack([pixels for _, pixels in batch]))
-        plane = (self.image.shape[-2], self.image.shape[-1])
+    def _predict(self, slices: Iterator[tuple[int, Slice]]) -> None:
+        predictor, (height, width) = self.predictor, self.reader.shape
+        on_the_way: deque[list[tuple[int, Slice]]] = deque()
+
+        def batches() -> Iterator[torch.Tensor]:
+            while predictor.grid.count == 1 and (batch := list(islice(slices, predictor.batch))):
+                on_the_way.append(batch)
+                patches = predictor.make_batch(len(batch), batch[0][1])
+                for patch, (_, pixels) in zip(patches, batch, strict=True):
+                    np.copyto(patch.numpy(), pad(pixels, predictor.grid.patch), casting="safe")
+                yield patches
+
+        try:
+            with closing(predictor.stream(batches())) as stream:
+                for logits in stream:
+                    self._decide([z for z, _ in on_the_way[0]], logits[..., :height, :width])
+                    on_the_way.popleft()
+        except TileChanged:
+            pass  # what was on the way and what is left goes in tiles
+        for z, pixels in chain(*on_the_way, slices):
+            self._cut_up(z, pixels)
+
+    def _decide(self, zs: list[int], logits: torch.Tensor) -> None:
+        """Take the likeliest class at each pixel of slices that went through whole, logits (N, K, Y, X)."""
         with torch.inference_mode():
-            if tuple(logits.shape[-2:]) != plane:
-                logits = torch.nn.functional.interpolate(logits, plane, mode="bilinear", align_corners=False)
+            if tuple(logits.shape[-2:]) != self._plane:
+                logits = torch.nn.functional.interpolate(logits, self._plane, mode="bilinear", align_corners=False)
             best = best_class(logits)
-            doubts = measure_doubt(logits, best) if self.options.suggest else [{} for _ in batch]
+            doubt = fetch(measure_doubt(logits, best)) if self.options.suggest else None
             if self.options.suggest and not self.image.is_stack:
                 self.squares = find_squares(logits, self.options.suggest)
-            classes = best.cpu().numpy()
-            shares = None
-            if self.probabilities is not None:
-                shares = logits.softmax(1)[:, 1:].half().cpu().numpy()
-        for i, (z, _) in enumerate(batch):
-            labels = tidy(self._values[classes[i]], self.options.smallest, self.options.fill_holes)
-            self.data[z if self.image.is_stack else ...] = labels
-            if self.options.suggest:
+            shares = None if self.probabilities is None else fetch(logits.softmax(1)[:, 1:].half())
+        self._hand_over(zs, fetch(best), doubt, shares)
+
+    def _cut_up(self, z: int, pixels: Slice) -> None:
+        """Take the likeliest class at each pixel of a slice that is larger than a tile."""
+        tiled = TiledSlice(self._plane, self.card.out_channels, self.options, self.probabilities is not None)
+        tiled(self.predictor, pixels)
+        if not self.image.is_stack:
+            self.squares = tiled.squares
+        self._hand_over([z], lambda: tiled.classes[None], tiled.doubt, tiled.shares)
+
+    def _hand_over(self, zs: list[int], classes: Fetch, doubt: Fetch | None, shares: Fetch | None) -> None:
+        self._writer.put(self._finish, zs, classes, doubt, shares)
+        self._tell()
+
+    def _finish(self, zs: list[int], classes: Fetch, doubt: Fetch | None, shares: Fetch | None) -> None:
+        """What is left to do with slices when the network is done; in the writer's thread."""
+        for i, z in enumerate(zs):
+            plane = classes()[i]
+            labels = plane.astype(self._values.dtype) if self._in_order else self._values[plane]
+            labels = tidy(labels, self.options.smallest, self.options.fill_holes)
+            figures: dict[str, float] = {}
+            if doubt is not None:
+                figures = dict(zip(FIGURES, doubt()[i].tolist(), strict=True))
                 # The two slices finished before: beyond one that is missing the next nearest is the neighbour.
-                earlier = [self.data[before] for before in list(self.figures)[:-3:-1]]
-                self.figures[z] = doubts[i] | measure_fit(labels, earlier, self._values[1:].tolist())
+                figures |= measure_fit(labels, [*self._earlier][::-1], self._values[1:].tolist())
+                self._earlier.append(labels)
+            self._finished.append((z, labels, figures, None if shares is None else shares()[i]))
+
+    def _tell(self) -> None:
+        """Keep and report what is finished; here the run may be cancelled."""
+        while self._finished:
+            z, labels, figures, shares = self._finished.popleft()
+            self.data[z if self.image.is_stack else ...] = labels
+            if figures:
+                self.figures[z] = figures
             if shares is not None and self.probabilities is not None:
-                self.probabilities(z, shares[i])
+                self.probabilities(z, shares)
             self._done += 1
             region = (z,) if self.image.is_stack else ()
-            text, metrics = self.predictor.message, self.figures.get(z, {})
-            self.report(Progress(STAGE, self._done, self._total, text, metrics, region, labels))
+            self.report(Progress(STAGE, self._done, self._total, self.predictor.message, figures, region, labels))
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -147,38 +209,3 @@ class StackRun:
 
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
-def read_ahead(
-    read: Callable[[int], Pixels], slices: Sequence[int], ahead: int
-) -> Generator[tuple[int, Future[Pixels]], None, None]:
-    """Read slices on one thread while the caller works, at most ``ahead`` of them unclaimed.
-
-    Errors of ``read`` come out of the future. Close the generator to stop: what has not begun is dropped and the
-    thread has ended when close returns.
-    """
-    with ThreadPoolExecutor(1, "read-slices") as pool:
-        waiting: deque[tuple[int, Future[Pixels]]] = deque()
-        try:
-            for z in slices:
-                waiting.append((z, pool.submit(read, z)))
-                if len(waiting) > ahead:
-                    yield waiting.popleft()
-            while waiting:
-                yield waiting.popleft()
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-def best_class(logits: torch.Tensor) -> torch.Tensor:
-    """Index of the largest of K logits at each pixel, (N, K, Y, X) -> (N, Y, X) uint8 or int16; ties to the lower.
-
-    Comparing plane by plane is several times faster on the CPU than ``argmax`` over a strided axis.
-    """
-    best = logits[:, 0]
-    index = torch.zeros(best.shape, dtype=torch.uint8 if logits.shape[1] <= 255 else torch.int16, device=best.device)
-    for k in range(1, logits.shape[1]):
-        better = logits[:, k] > best
-        best = torch.where(better, logits[:, k], best)
-        index.masked_fill_(better, k)
-    return index

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from napari_medseg.core import ModelCard
 from napari_medseg.inference.device import DTYPES, cpu_count, fast_precision, pick_device
-from napari_medseg.inference.tiles import lay_out, pad
+from napari_medseg.inference.tiles import lay_grid, pad
 from napari_medseg.models import size_multiple
 
 from .options import TrainOptions
@@ -77,7 +77,7 @@ class Engine:
 
     def _predict(self, network: nn.Module, pixels: npt.NDArray[np.float16], known: Sequence[int], side: int) -> Tensor:
         shape = pixels.shape[-2:]
-        layout = lay_out((shape[0], shape[1]), side, 0.1, self.multiple)
+        layout = lay_grid((shape[0], shape[1]), side, 0.1, self.multiple)
         padded = torch.from_numpy(pad(pixels.astype(np.float32), layout.padded))[None]
         result = torch.zeros(layout.padded, dtype=torch.long, device=self.device)
         outputs = torch.tensor(list(known), device=self.device)
@@ -90,7 +90,7 @@ class Engine:
     def probabilities(self, network: nn.Module, pixels: npt.NDArray[np.float16], known: Sequence[int]) -> Tensor:
         """Probabilities (K, Y, X) of the outputs ``known`` in one slice (C, Y, X), which goes through whole."""
         height, width = pixels.shape[-2:]
-        layout = lay_out((height, width), max(height, width), 0.0, self.multiple)
+        layout = lay_grid((height, width), max(height, width), 0.0, self.multiple)
         padded = torch.from_numpy(pad(pixels.astype(np.float32), layout.padded))[None].to(self.device)
         return self.forward(network, padded)[0, list(known), :height, :width].softmax(0)
 

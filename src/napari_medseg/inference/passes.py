@@ -1,0 +1,109 @@
+"""One batch of patches through the network, in a number format, averaged over mirror images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from napari_medseg.core import ComputeError, ModelCard, ModelError
+from napari_medseg.models.build import needs_whole
+
+from .device import DTYPES, device_title
+from .scale import Scale
+
+_FLIPS: tuple[tuple[int, ...], ...] = ((), (-2,), (-1,), (-2, -1))
+"""Axes that are mirrored; the first two leave left and right where they are."""
+
+
+class Passes:
+    """A network with what is done to patches before it and to logits after it.
+
+    Parameters
+    ----------
+    card, network
+        The model.
+    tta
+        As in `SegmentOptions`.
+    beat
+        Called after every pass through the network; may raise `Cancelled`.
+
+    Attributes
+    ----------
+    key
+        Names network and mirroring where the network's hash is known; else empty.
+    scale
+        Makes the network's input from patches of integers, which are raw values then; None refuses them.
+    compiled
+        What runs in place of the network for the precision ``"openvino"``.
+    notes
+        What could not be had, one sentence each.
+    """
+
+    def __init__(self, card: ModelCard, network: torch.nn.Module, tta: str, beat: Callable[[], None]) -> None:
+        self.card, self.network, self._beat = card, network, beat
+        self.key = (card.sha256, tta) if card.sha256 else ()
+        self.notes: list[str] = []
+        self._flips = _FLIPS[: 1 if tta == "none" or needs_whole(card) else 2 if card.sides else 4]
+        self.scale: Scale | None = None
+        self.compiled: Callable[[torch.Tensor], torch.Tensor] = network
+
+    def __call__(self, patches: torch.Tensor, device: torch.device, precision: str) -> torch.Tensor:
+        """Logits (N, K, h, w), float32, of patches (N, C, h, w), on ``device``."""
+        batch = self._input(patches, device)
+        total: torch.Tensor | None = None
+        dtype = DTYPES.get(precision, torch.float32)
+        run = self.compiled if precision == "openvino" else self.network
+        with torch.inference_mode(), torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32):
+            for axes in self._flips:
+                output: Any = run(batch.flip(axes) if axes else batch)
+                self._beat()
+                logits = output[0] if isinstance(output, tuple | list) else output
+                logits = self._fit(logits.float(), patches)
+                logits = logits.flip(axes) if axes else logits
+                total = logits if total is None else total.add_(logits)
+            assert total is not None
+            return total if len(self._flips) == 1 else total.div_(len(self._flips))
+
+    def _input(self, patches: torch.Tensor, device: torch.device) -> torch.Tensor:
+        with torch.inference_mode():
+            batch = patches.to(device, non_blocking=True)
+            if not batch.is_floating_point():
+                if self.scale is None:
+                    raise TypeError(f"patches of {batch.dtype} need a scale")
+                batch = self.scale(batch)
+            return batch.contiguous(memory_format=torch.channels_last)
+
+    def _fit(self, logits: torch.Tensor, patches: torch.Tensor) -> torch.Tensor:
+        wanted = (len(patches), self.card.out_channels, *patches.shape[-2:])
+        if tuple(logits.shape) == (wanted[0], 1, *wanted[2:]) and wanted[1] == 2:
+            # One logit of a network trained with a sigmoid: softmax of (0, x) is the sigmoid of x.
+            return torch.cat([torch.zeros_like(logits), logits], 1)
+        if tuple(logits.shape) != wanted:
+            raise ModelError(
+                f"The output of the model {self.card.reference} is {tuple(logits.shape)}, its card says {wanted}.",
+                "Correct the classes in its card.json.",
+            )
+        return logits
+
+
+def why_failed(error: Exception, device: torch.device) -> str:
+    """The reason in words when a humbler plan may help: memory, or a device other than the CPU.
+
+    Raises
+    ------
+    ComputeError
+        From ``error``, when nothing can be done about it.
+    """
+    text = str(error)
+    title = device_title(device) if device.type != "cuda" else "The graphics card"
+    memory = isinstance(error, torch.OutOfMemoryError | MemoryError) or "allocate memory" in text
+    if memory or "not enough memory" in text or "out of memory" in text:
+        return f"{title} has not enough memory"
+    first = text.strip().partition("\n")[0]
+    if device.type != "cpu" and isinstance(error, NotImplementedError):
+        return f"{title} lacks an operation of this network"
+    if device.type != "cpu" and ("CUDA" in text or "MPS" in text or "cuDNN" in text):
+        return f"{title} failed ({first})"
+    raise ComputeError(f"The network failed: {first}.", "Try another model, or fp32 on the CPU.") from error

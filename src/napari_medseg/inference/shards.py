@@ -1,0 +1,72 @@
+"""Parts of a slide for machines that share a folder and nothing else."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+
+from napari_medseg.core import InputError
+from napari_medseg.io.zarr.labels import LabelPyramid
+
+from .ledger import Ledger
+from .mosaic import Mosaic
+
+_SHARD = re.compile(r"(\d+)/(\d+)")
+
+Place = tuple[int, int]
+
+
+def parse_shard(text: str) -> tuple[int, int]:
+    """``"I/N"`` as (I, N), I counted from 1.
+
+    Raises
+    ------
+    InputError
+        It is nothing of the kind.
+    """
+    match = _SHARD.fullmatch(text.replace(" ", ""))
+    if match is None or not 1 <= int(match[1]) <= int(match[2]):
+        raise InputError(f"A shard must look like 2/4, the second of four, not '{text}'.")
+    return int(match[1]), int(match[2])
+
+
+def work_by_row(mosaic: Mosaic) -> list[int]:
+    """Windows to be computed for each row of blocks."""
+    return [int(mosaic.chosen[list(mosaic.windows((i, 0))[0])].sum()) for i in range(mosaic.blocks[0])]
+
+
+def split_rows(work: Sequence[int], count: int) -> list[range]:
+    """Contiguous rows of blocks with about the same work in each of ``count`` parts.
+
+    A part may be empty where there are more parts than rows.
+    """
+    # A row of glass takes a little time too, which keeps parts in order where there is no tissue at all.
+    weights = np.array(work, np.float64) + 1e-3 * max(1, *work)
+    done = np.concatenate([[0], weights.cumsum()])
+    middles = (done[1:] + done[:-1]) / 2
+    borders = np.searchsorted(middles, done[-1] * np.arange(count + 1) / count).tolist()
+    return [range(first, last) for first, last in pairwise(borders)]
+
+
+def finish_levels(ledger: Ledger, blocks: list[Place]) -> bool:
+    """Build the smaller levels of a result whose largest was written in parts, once all of it is there.
+
+    To be called by every part at its end; the last one does it. Holds the others off meanwhile.
+
+    Returns
+    -------
+    bool
+        Whether all blocks are done.
+    """
+    with ledger.starting():
+        if not ledger.done().issuperset(blocks):
+            return False
+        if not ledger.levels_built:
+            pyramid = LabelPyramid.open(ledger.result)
+            pyramid.clean()
+            pyramid.build_levels()
+            ledger.levels_built = True
+        return True
