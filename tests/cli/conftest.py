@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 import torch
 from PIL import Image as Picture
 
@@ -16,6 +18,7 @@ from napari_medseg.core import ClassInfo, ModelCard, Normalisation
 from napari_medseg.models import Model
 
 SIZE = 48
+SLIDE_SHAPE = (1300, 1500)
 
 
 class Threshold(torch.nn.Module):
@@ -82,15 +85,42 @@ def images(tmp_path: Path) -> Path:
     return folder
 
 
+def threshold_model(**card: object) -> Model:
+    """The threshold as a model."""
+    about = {
+        "name": "threshold",
+        "classes": (ClassInfo.numbered(1, "bright"),),
+        "normalisation": Normalisation(method="window", low=0, high=255),
+        "sha256": "0" * 64,
+    }
+    return Model(ModelCard(**{**about, **card}), Threshold().eval(), Path("nowhere"))  # type: ignore[arg-type]
+
+
 @pytest.fixture
 def model(monkeypatch: pytest.MonkeyPatch) -> Model:
     """The threshold, under every name."""
-    card = ModelCard(
-        name="threshold",
-        classes=(ClassInfo.numbered(1, "bright"),),
-        normalisation=Normalisation(method="window", low=0, high=255),
-        sha256="0" * 64,
-    )
-    loaded = Model(card, Threshold().eval(), Path("nowhere"))
+    loaded = threshold_model()
     monkeypatch.setattr("napari_medseg.cli.segment.load_model", lambda reference: loaded)
     return loaded
+
+
+def slide_pixels() -> np.ndarray:
+    """Bright discs on a dark ground."""
+    y, x = np.mgrid[: SLIDE_SHAPE[0], : SLIDE_SHAPE[1]]
+    return np.where((y % 200 - 100) ** 2 + (x % 170 - 80) ** 2 < 60**2, 200, 40).astype(np.uint8)
+
+
+@pytest.fixture
+def slide(tmp_path: Path) -> Path:
+    """A grey pyramid of two levels."""
+    path = tmp_path / "slide.tif"
+    about: dict[str, Any] = {"tile": (256, 256), "photometric": "minisblack", "compression": "zlib"}
+    with tifffile.TiffWriter(path) as tiff:
+        tiff.write(slide_pixels(), subifds=1, resolution=(40000, 40000), resolutionunit="CENTIMETER", **about)
+        tiff.write(slide_pixels()[::2, ::2], subfiletype=1, **about)
+    return path
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file within, by its path."""
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}

@@ -13,8 +13,9 @@ import tifffile
 from PIL import Image as Picture
 
 import napari_medseg.cli.segment as command
+import napari_medseg.cli.series as series_run
 from napari_medseg import io
-from napari_medseg.cli.segment import parse_shard, runs
+from napari_medseg.cli.series import parse_shard, runs
 from napari_medseg.core import ComputeError, Geometry, Image, InputError, Labels, Progress
 from napari_medseg.models import Model
 
@@ -29,7 +30,7 @@ def mask(path: Path) -> np.ndarray:
 
 def segment_until(stop: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Press Ctrl-C while slice ``stop`` is on its way."""
-    whole = command.segment_image
+    whole = series_run.segment_image
 
     def interrupted(image: Image, model: Model, options: object, *, report, probabilities) -> Labels:  # type: ignore[no-untyped-def]
         def press(progress: Progress) -> None:
@@ -39,7 +40,7 @@ def segment_until(stop: int, monkeypatch: pytest.MonkeyPatch) -> None:
 
         return whole(image, model, options, report=press, probabilities=probabilities, batch=1)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(command, "segment_image", interrupted)
+    monkeypatch.setattr(series_run, "segment_image", interrupted)
 
 
 def test_folder_gets_masks_named_as_the_slices(run: Run, series: Path, tmp_path: Path) -> None:
@@ -244,7 +245,7 @@ def test_failure_midway_keeps_finished_slices(
     run: Run, series: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """C1: the work fails after some slices; --resume does the others."""
-    whole = command.segment_image
+    whole = series_run.segment_image
 
     def failing(*args: object, report, **rest: object) -> Labels:  # type: ignore[no-untyped-def]
         def fail(progress: Progress) -> None:
@@ -255,7 +256,7 @@ def test_failure_midway_keeps_finished_slices(
         return whole(*args, report=fail, batch=1, **rest)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patch:
-        patch.setattr(command, "segment_image", failing)
+        patch.setattr(series_run, "segment_image", failing)
         result = run("segment", series, "--model", "any", "--output", tmp_path / "masks")
     assert (result.code, "Out of memory" in result.err) == (1, True)
     assert io.read_labels(tmp_path / "masks").missing == {2, 3, 4, 5}
@@ -282,7 +283,7 @@ def test_what_cannot_be_written_is_refused_before_any_work(
     run: Run, series: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: tuple[str, ...], said: str
 ) -> None:
     """W1, W5: minutes of work are never done for a place that turns out wrong."""
-    monkeypatch.setattr(command, "segment_image", None)
+    monkeypatch.setattr(series_run, "segment_image", None)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").touch()
     (tmp_path / "n.tif.classes.json").touch()

@@ -11,11 +11,12 @@ from cyclopts import Parameter
 from napari_medseg import io
 from napari_medseg.core import Finding, Image, InputError, Labels
 from napari_medseg.io.findings import counted
+from napari_medseg.io.masks.large import open_large, without_absent
 from napari_medseg.io.masks.onto import lay_onto, lies_elsewhere
 from napari_medseg.io.outlines.placing import OutlineUnit, holds_outlines, read_outline_labels
 from napari_medseg.io.outlines.writing import write_outline_labels
 
-from .targets import check_target
+from .targets import check_size, check_target
 
 
 @Parameter(name="*")
@@ -51,10 +52,13 @@ def convert(
 
     ```
     napari-medseg convert outlines.xml masks.tif --image slide.tif
+    napari-medseg convert slide-labels.ome.zarr slide-labels.ome.tif    # of any size, in little memory
     ```
     """
     check_target(output, source, *([image] if image else []), overwrite=overwrite)
     labels = _read(source, io.read(image) if image else None, reading or Reading())
+    check_size(labels, output)
+    labels = without_absent(labels)
     told: tuple[Finding, ...] = ()
     if format is None:
         told = io.write(output, labels, overwrite=overwrite)
@@ -71,7 +75,7 @@ def _read(source: Path, image: Image | None, reading: Reading) -> Labels:
     """Labels on the slices of the image that they belong to."""
     if holds_outlines(source):
         return read_outline_labels(source, image=image, series=reading.series, unit=reading.unit)
-    labels = io.read_labels(source, series=reading.series)
+    labels = (None if reading.series else open_large(source)) or io.read_labels(source, series=reading.series)
     if image is None:
         return labels
     if lies_elsewhere(labels, image):

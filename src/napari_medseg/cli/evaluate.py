@@ -16,8 +16,10 @@ from napari_medseg.core import Image, InputError, Labels, OutputError
 from napari_medseg.evaluation import evaluate_set, match_slices, slice_key
 from napari_medseg.evaluation.compare import laid_like
 from napari_medseg.evaluation.panels import display_range, draw_panel
+from napari_medseg.evaluation.slides import is_slide, score_slide
 from napari_medseg.io.atomic import write_file
 from napari_medseg.io.masks.colors import find_legend
+from napari_medseg.io.masks.large import check_whole, open_large
 
 from .pairing import show_matches
 from .sources import is_set, read_images, series_in
@@ -62,7 +64,8 @@ def evaluate(
     """Compare masks with the truth: overlap and distance per class, with the worst slice.
 
     Slices are matched by file name where both have names. Slices without a result are listed, not scored as empty; a
-    class that is in neither mask of a slice is left out there and counted.
+    class that is in neither mask of a slice is left out there and counted. Masks of slides are compared in parts; above
+    16384 x 16384 pixels without distances.
 
     **Example**
 
@@ -85,7 +88,10 @@ def evaluate(
         print(message, file=sys.stderr)
     if dry_run:
         return show_matches(pairs, left_over(prediction, truth))
-    result = evaluate_set(pairs, merge=merge)
+    slide = len(pairs) == 1 and any(is_slide(labels) for labels in pairs[0])
+    if slide and outputs.panels is not None:
+        check_whole(pairs[0][0], "A panel", "Leave out --panels; look at both in the window.")
+    result = score_slide(*pairs[0], merge=merge) if slide else evaluate_set(pairs, merge=merge)
     print(result.table())
     if outputs.report is not None:
         write_text(outputs.report, result.to_json())
@@ -104,7 +110,10 @@ def read_pairs(prediction: Path, truth: Path, series: str = "") -> Pairs:
         When one of them cannot be read or nothing matches.
     """
     if not (is_set(prediction) or is_set(truth)):
-        chosen = [io.read_labels(side, series=series_in(side, series)) for side in (prediction, truth)]
+        chosen = [
+            (None if series else open_large(side)) or io.read_labels(side, series=series_in(side, series))
+            for side in (prediction, truth)
+        ]
         return [(laid_like(chosen[0], chosen[1]), chosen[1])]
     ours, theirs = _by_key(prediction), _by_key(truth)
     common = [key for key in theirs if key in ours]

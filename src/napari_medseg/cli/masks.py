@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -25,6 +25,7 @@ from napari_medseg.core import (
     Progress,
     Reporter,
 )
+from napari_medseg.editing.fingerprint import fingerprint
 from napari_medseg.inference import SegmentOptions
 from napari_medseg.io.atomic import explained, write_file
 from napari_medseg.io.masks.reading import mask_values, written_names
@@ -32,9 +33,11 @@ from napari_medseg.io.registry import format_for
 from napari_medseg.io.series import image_files
 from napari_medseg.io.sidecar import Sidecar, sidecar_path
 
-from .targets import write_text
+from .targets import begin_file, write_text
+from .watch import Watch
 
 LEDGER = "segment.json"
+_SIDECAR = sidecar_path(Path(), folder=True).name
 # Where and in what portions the work runs, and what is asked besides, does not change the labels it gives.
 _FREE = {"device", "batch", "slices", "suggest"}
 
@@ -46,6 +49,7 @@ class MaskFolder:
     folder: Path
     image: Image
     card: ModelCard
+    watch: Watch
 
     def begin(self, options: SegmentOptions, *, shared: bool, overwrite: bool) -> None:
         """Write down what this run does; with ``shared``, join the run that the folder holds.
@@ -55,7 +59,7 @@ class MaskFolder:
         ModelError
             When the folder was begun with another model (M11).
         InputError
-            When it was begun with other options or for another image.
+            When it was begun with other options, for another image, or the image has changed since.
         OutputError
             When it holds masks that no run has written down, or cannot be written to.
         """
@@ -64,6 +68,8 @@ class MaskFolder:
             "sha256": self.card.sha256,
             "options": options.model_dump(mode="json", exclude=_FREE),
             "masks": list(self.names),
+            "image": fingerprint(self.image.data, self.image.source, self.image.names),
+            "files": self.watch.digest,
         }
         ledger = self.folder / LEDGER
         self._check_strangers()
@@ -79,7 +85,15 @@ class MaskFolder:
             raise OutputError(
                 f"{self.folder} holds masks but no {LEDGER}.", "Start anew with --overwrite or another folder."
             )
-        write_text(ledger, json.dumps(wanted, indent=2))
+        if not begin_file(ledger, json.dumps(wanted, indent=2)):
+            self._check(self._read_ledger(ledger), wanted)  # another part of the run was faster
+
+    def tidy(self, slices: Iterable[int], *, alone: bool) -> None:
+        """Remove what a killed run was writing: masks of these slices, and where nobody else is at work all of it."""
+        names = {self.names[z] for z in slices} | ({LEDGER, *self.names, _SIDECAR} if alone else set())
+        for path in self.folder.glob(".*.part.*") if self.folder.is_dir() else ():
+            if path.name.partition(".part.")[2] in names:
+                path.unlink(missing_ok=True)
 
     def _read_ledger(self, ledger: Path) -> dict[str, Any]:
         try:
@@ -98,6 +112,8 @@ class MaskFolder:
                 raise InputError(f"{self.folder} was begun with {name} {before.get(name)}, not {value}.", anew)
         if found.get("masks") != wanted["masks"]:
             raise InputError(f"{self.folder} was begun for another image or series.", anew)
+        if any(found.get(key) != wanted[key] for key in ("image", "files")):
+            raise InputError(f"The files of the image have changed since {self.folder} was begun.", anew)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -125,6 +141,7 @@ class MaskFolder:
 
         def write(progress: Progress) -> None:
             if progress.result is not None:
+                self.watch.check(slice_of(progress))
                 self._write(slice_of(progress), progress.result)
             report(progress)
 
@@ -167,6 +184,7 @@ class MaskFile:
     path: Path
     image: Image
     card: ModelCard
+    watch: Watch
     overwrite: bool = False
     masks: dict[int, npt.NDArray[Any]] = field(default_factory=dict)
 
@@ -179,6 +197,7 @@ class MaskFile:
 
         def keep(progress: Progress) -> None:
             if progress.result is not None:
+                self.watch.check(slice_of(progress))
                 self.masks[slice_of(progress)] = progress.result.copy()
             report(progress)
 

@@ -16,12 +16,17 @@ from napari_medseg.core import Cancelled, Progress, Reporter
 
 
 @contextmanager
-def shown_progress() -> Iterator[Reporter]:
+def shown_progress(unit: str = "") -> Iterator[Reporter]:
     """A reporter that shows progress and time left, and that raises `Cancelled` after Ctrl-C.
 
     A second Ctrl-C ends the program at once. Off a terminal only the messages are written, each once.
+
+    Parameters
+    ----------
+    unit
+        What is counted.
     """
-    with _bar() as show, _stop_request() as stopped:
+    with _bar(unit) as show, _stop_request() as stopped:
 
         def report(progress: Progress) -> None:
             show(progress)
@@ -32,9 +37,11 @@ def shown_progress() -> Iterator[Reporter]:
 
 
 @contextmanager
-def _bar() -> Iterator[Reporter]:
+def _bar(unit: str) -> Iterator[Reporter]:
     terminal = sys.stderr.isatty()
-    bar: tqdm[Any] = tqdm(file=sys.stderr, disable=not terminal, dynamic_ncols=True, leave=False)
+    bar: tqdm[Any] = tqdm(
+        file=sys.stderr, disable=not terminal, dynamic_ncols=True, leave=False, unit=f" {unit}" if unit else "it"
+    )  # fmt: skip
     said: set[str] = set()
 
     def show(progress: Progress) -> None:
@@ -43,8 +50,9 @@ def _bar() -> Iterator[Reporter]:
             tqdm.write(progress.message, file=sys.stderr)
         if not terminal:
             return
-        if bar.desc != f"{progress.stage}: ":
+        if bar.desc != f"{progress.stage}: " or (progress.total and not bar.total):
             bar.reset()
+            bar.initial = progress.done  # what an earlier run has done says nothing about the time that is left
             bar.set_description(progress.stage, refresh=False)
         bar.total = progress.total or None
         bar.n = progress.done

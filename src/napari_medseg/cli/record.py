@@ -18,7 +18,16 @@ from .targets import write_text
 
 @dataclass
 class Record:
-    """Figures of one ``segment`` run, filled while it goes on."""
+    """Figures of one ``segment`` run, filled while it goes on.
+
+    Attributes
+    ----------
+    slide
+        Of a slide: windows of the network, how many were done before and a second, the share of tissue, rectangles
+        (first and last row, first and last column) that could not be read, and what was settled at its begin.
+    done
+        What was segmented, in words, where that is not slices.
+    """
 
     input: str
     output: str
@@ -33,7 +42,9 @@ class Record:
     missing: list[str] = field(default_factory=list)
     look_at: list[str] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
+    slide: dict[str, object] | None = None
 
+    done: str = field(default="", repr=False)
     _start: float = field(default_factory=time.monotonic, repr=False)
     _said: set[str] = field(default_factory=set, repr=False)
 
@@ -68,5 +79,6 @@ class Record:
     def write(self, target: Path) -> None:
         """Write it as JSON."""
         self.seconds = round(time.monotonic() - self._start, 3)
-        shown = {key: value for key, value in vars(self).items() if not key.startswith("_")}
+        left_out = {"done"} if self.slide is not None else {"done", "slide"}
+        shown = {k: v for k, v in vars(self).items() if not k.startswith("_") and k not in left_out}
         write_text(target, TypeAdapter(dict[str, object]).dump_json(shown, indent=2).decode())
