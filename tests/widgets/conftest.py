@@ -22,8 +22,8 @@ from napari_medseg.widgets import fine_tune, model_picker, segment
 from napari_medseg.widgets.result_layer import result_layer
 from napari_medseg.widgets.snapshot import Order
 
-# The made-up files that the tests of io share.
-sys.path.insert(0, str(Path(__file__).parents[1] / "io"))
+# The made-up files that the tests of io share, and what the tests of slides do.
+sys.path[:0] = [str(Path(__file__).parents[1] / "io"), str(Path(__file__).parent)]
 
 GREY = ModelCard(name="grey-bone", modality="CT", classes=(ClassInfo.numbered(1, "bone"),))
 RGB = ModelCard(name="rgb-gland", channels=3, classes=(ClassInfo.numbered(1, "gland"),))

@@ -24,7 +24,7 @@ ABOUT, ACCEPTED = b"about", b"accepted"
 AT_ONCE = 64
 """Tiles of one edit that are copied while the stroke ends; `Journal.look` takes the others, a few at a time."""
 
-WHOLE = 2**22
+WHOLE = 2**24
 """Of a slice of at most so many pixels that the user painted in, the program's pixels are kept too."""
 
 _live: WeakSet[Journal] = WeakSet()

@@ -13,11 +13,13 @@ import numpy.typing as npt
 
 from napari_medseg.core import ClassInfo, Finding, InputError, Labels
 from napari_medseg.io import read_labels
+from napari_medseg.io.masks.large import open_large
 from napari_medseg.io.masks.onto import stored_like
 from napari_medseg.io.names import masked_stem, stem_of
 
 from .metrics import METRICS, count
 from .report import Report, Row, summarise
+from .slides import is_slide, score_slide
 
 Source = Labels | str | PathLike[str]
 Match = tuple[int, int, str]
@@ -42,7 +44,10 @@ def evaluate(prediction: Source, truth: Source, *, merge: bool = False) -> Repor
     InputError
         When no slice has a partner, sizes differ or the two sides have no class in common.
     """
-    return evaluate_set([(load(prediction), load(truth))], merge=merge)
+    ours, theirs = load(prediction), load(truth)
+    if is_slide(ours) or is_slide(theirs):
+        return score_slide(ours, theirs, merge=merge)
+    return evaluate_set([(ours, theirs)], merge=merge)
 
 
 def evaluate_set(pairs: Sequence[tuple[Labels, Labels]], *, merge: bool = False) -> Report:
@@ -85,7 +90,9 @@ def evaluate_set(pairs: Sequence[tuple[Labels, Labels]], *, merge: bool = False)
 
 def load(source: Source) -> Labels:
     """The labels themselves, or read from a file or folder."""
-    return source if isinstance(source, Labels) else read_labels(Path(source))
+    if isinstance(source, Labels):
+        return source
+    return open_large(Path(source)) or read_labels(Path(source))
 
 
 def laid_like(prediction: Labels, truth: Labels) -> Labels:

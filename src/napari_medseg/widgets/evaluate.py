@@ -122,6 +122,8 @@ class EvaluateWidget(Dock):
         self.findings.set_layers((prediction, truth))
         if prediction is None or truth is None:
             self.panel.set_blocked("Open or make two labels layers: a prediction and a truth.")
+        elif prediction.multiscale or truth.multiscale:
+            self.panel.set_blocked("The result of a whole slide is too large to compare: compare parts of it.")
         elif prediction is truth:
             alone = self.prediction.box.count() < 2
             more = "Open or make a second labels layer to compare with." if alone else "Choose two different layers."

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from napari_medseg._layers import card_of, classes_of, image_from_layer
 from napari_medseg.core import MedsegError, ModelCard, Progress, Reporter
 from napari_medseg.editing.corrections import corrections_of
-from napari_medseg.inference.normalise import count_channels
 from napari_medseg.training.options import TrainOptions
 
 from .curves import Curves
@@ -25,6 +24,7 @@ from .look import Dock, count, theme_colors
 from .model_picker import announce_models, name_start, start_of
 from .options_form import OptionsForm
 from .pairs_list import ChosenPair
+from .result_layer import channels_of
 from .run_panel import RunPanel
 from .snapshot import Order, save_run, take_snapshots
 from .start_form import StartForm
@@ -158,7 +158,7 @@ class FineTuneWidget(Dock):
         if image is not None and image is not self._image:
             self._image = image
             try:
-                self.model.set_channels(count_channels(image_from_layer(image)))
+                self.model.set_channels(channels_of(image_from_layer(image)))
             except MedsegError as error:
                 self.panel.refuse(describe_failure(error))
             made_by = card_of(self._chosen[0].labels)

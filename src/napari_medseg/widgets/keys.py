@@ -126,10 +126,28 @@ def bound_keys(viewer: napari.viewer.Viewer) -> dict[str, str]:
     return {key: words for key, (_, words) in KEYS.items() if keymap.get(_binding(key)) is _PRESS[key]}
 
 
+def bind_free(viewer: napari.viewer.Viewer, key: str, press: Callable[[Any], None]) -> bool:
+    """Let a key call a function; False, and nothing, where it has a meaning already."""
+    if any(_binding(key) in keymap for keymap in _keymaps(viewer)):
+        return False
+    viewer.bind_key(key, press)
+    return True
+
+
+def unbind(viewer: napari.viewer.Viewer, key: str, press: Callable[[Any], None]) -> None:
+    """Take a key back that `bind_free` bound to this function."""
+    if viewer.keymap.get(_binding(key)) is press:
+        viewer.bind_key(key, None)
+
+
+def is_typing() -> bool:
+    """Whether a key that arrives now was meant for a field: those pass on what they have no use for."""
+    return isinstance(QApplication.focusWidget(), _TYPING)
+
+
 def _make_press(action: Action) -> Callable[[Any], None]:
     def press(viewer: napari.viewer.Viewer) -> None:
-        # Fields pass on the keys they have no use for, as letters in a number.
-        if not isinstance(QApplication.focusWidget(), _TYPING):
+        if not is_typing():
             tell(viewer, action(viewer))
 
     return press

@@ -152,10 +152,26 @@ class LearningPreview:
         key = (z, top, left) if image.is_stack else (top, left)
         if before is None or before[0] != key or before[1].shape[-2:] != (height, width):
             part = (slice(top, top + height), slice(left, left + width))
-            data = image.data[(slice(None), *part) if image.is_stack else part]
+            if image.levels:
+                data: Any = _Part(image.data, part)
+            else:
+                data = image.data[(slice(None), *part) if image.is_stack else part]
             self._wanted = (key, _with_data(image, data), z)
 
 
 def _with_data(image: Image, data: Any) -> Image:
     """The image with other pixels of the same kind."""
     return Image(data, image.axes, image.geometry, image.names, image.meaning, missing=image.missing)
+
+
+class _Part:
+    """A part of a slide that is read where it is looked at: in the training's thread."""
+
+    def __init__(self, level: Any, part: tuple[slice, slice]) -> None:
+        self._level, self._part = level, part
+        self.shape = (*(s.stop - s.start for s in part), *level.shape[2:])
+        self.ndim, self.dtype = level.ndim, level.dtype
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        pixels = np.asarray(self._level[self._part])
+        return pixels if dtype is None else pixels.astype(dtype)

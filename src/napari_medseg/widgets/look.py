@@ -56,7 +56,10 @@ def tighten(layout: QLayout) -> None:
 
 
 class Rows(QWidget):
-    """A column of titles and a column of parts; a title stands level with the first line of its part."""
+    """A column of titles and a column of parts; a title stands level with the first line of its part.
+
+    Parts with the property ``one_line`` are one line of widgets of several heights.
+    """
 
     def __init__(self, parts: Mapping[str, QWidget]) -> None:
         super().__init__()
@@ -68,8 +71,9 @@ class Rows(QWidget):
         self._titles: dict[QWidget, QLabel] = {}
         for row, (text, part) in enumerate(parts.items()):
             self._titles[part] = title = QLabel(text)
-            title.setContentsMargins(0, 0 if _starts_low(part) else 4, 0, 0)
-            grid.addWidget(title, row, 0, Qt.AlignmentFlag.AlignTop)
+            title.setContentsMargins(0, 0 if _starts_low(part) or part.property("one_line") else 4, 0, 0)
+            middle = bool(part.property("one_line"))
+            grid.addWidget(title, row, 0, Qt.AlignmentFlag.AlignVCenter if middle else Qt.AlignmentFlag.AlignTop)
             grid.addWidget(part, row, 1)
 
     def show_row(self, part: QWidget, visible: bool) -> None:
@@ -82,7 +86,8 @@ def _starts_low(part: QWidget) -> bool:
     """Whether the first line of a part is as low as text: a label, a radio button, not a field."""
     layout = part.layout()
     while layout is not None and (item := layout.itemAt(0)) is not None:
-        part, layout = item.widget() or part, item.layout()
+        part = item.widget() or part
+        layout = item.layout() or (part.layout() if item.widget() is not None else None)
     return isinstance(part, QLabel) or (isinstance(part, QAbstractButton) and not isinstance(part, QPushButton))
 
 

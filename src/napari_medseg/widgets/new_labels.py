@@ -69,8 +69,8 @@ def set_classes(layer: Any, classes: Sequence[ClassInfo]) -> None:
     """Give a labels layer these classes: names shown while hovering, colours, and the names masks are saved with."""
     info = {**layer.metadata.get(METADATA, {}), "classes": [c.model_dump() for c in classes]}
     layer.metadata = {**layer.metadata, METADATA: info}
-    layer.colormap = class_colormap(classes)
-    layer.features = class_features(classes)
+    layer.colormap = class_colormap(classes, info.get("not_computed"))
+    layer.features = class_features(classes, info.get("not_computed"))
 
 
 def classes_to_paint(layer: Any) -> tuple[ClassInfo, ...]:

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 Start = tuple[int, ...]
 Shape = tuple[int, ...]
+Box = tuple[slice, slice]
+"""Rows and columns of an image, in pixels of full resolution."""
 
 _OFF = 0.25
 """Pixels by which labels may lie beside the image's own pixels: what a file's rounding of spacings adds up to."""
@@ -59,32 +61,54 @@ def place_part(image_layer: Any, start: Start) -> dict[str, Any]:
     }
 
 
+def find_view(viewer: napari.viewer.Viewer, image_layer: Any) -> Box | None:
+    """Rows and columns of full resolution that are in view; None where none are, in 3D and without a window."""
+    size = _canvas_size(viewer)
+    if size is None or viewer.dims.ndisplay != 2:
+        return None
+    shape = np.array(image_shape(image_layer)[-2:])
+    point = np.array(viewer.dims.point, float)
+    half = np.array(size) / (2 * viewer.scene.camera.zoom)
+    corners = []
+    for signs in product((-1, 1), repeat=2):
+        world = point.copy()
+        world[list(viewer.dims.displayed)] = np.array(viewer.scene.camera.center[-2:]) + signs * half
+        corners.append(np.asarray(image_layer.world_to_data(world))[-2:])
+    # A pixel's middle has whole coordinates, its edges lie half a pixel beside.
+    low = np.clip(np.floor(np.min(corners, 0) + 0.5), 0, shape).astype(int)
+    high = np.clip(np.ceil(np.max(corners, 0) + 0.5), 0, shape).astype(int)
+    if (high - low < 1).any():
+        return None
+    return slice(int(low[0]), int(high[0])), slice(int(low[1]), int(high[1]))
+
+
+def overlap(one: Box, other: Box) -> bool:
+    """Whether two boxes have a pixel in common."""
+    return all(bool(a.start < b.stop and b.start < a.stop) for a, b in zip(one, other, strict=True))
+
+
+def cut_to(box: Box, most: int) -> Box:
+    """The middle of a box, at most so many pixels wide and high."""
+    rows, columns = (_middle(side, most) for side in box)
+    return rows, columns
+
+
 def find_seen(viewer: napari.viewer.Viewer, image_layer: Any, most: int) -> tuple[Start, Shape]:
     """The part of the shown slice that is in view, as start and shape (Y, X) in pixels of full resolution.
 
     At most ``most`` pixels wide and high, round the middle of the view; the whole slice in a viewer without a window
     and in 3D.
     """
-    shape = np.array(image_shape(image_layer)[-2:])
-    low, high = np.zeros(2), shape.astype(float)
-    size = _canvas_size(viewer)
-    if size is not None and viewer.dims.ndisplay == 2:
-        point = np.array(viewer.dims.point, float)
-        half = np.array(size) / (2 * viewer.scene.camera.zoom)
-        corners = []
-        for signs in product((-1, 1), repeat=2):
-            world = point.copy()
-            world[list(viewer.dims.displayed)] = np.array(viewer.scene.camera.center[-2:]) + signs * half
-            corners.append(np.asarray(image_layer.world_to_data(world))[-2:])
-        # A pixel's middle has whole coordinates, its edges lie half a pixel beside.
-        low = np.clip(np.floor(np.min(corners, 0) + 0.5), 0, shape)
-        high = np.clip(np.ceil(np.max(corners, 0) + 0.5), 0, shape)
-        if (high - low < 1).any():
-            low, high = np.zeros(2), shape.astype(float)
-    middle = (low + high) / 2
-    extent = np.minimum(high - low, most).astype(int)
-    start = np.clip(np.round(middle - extent / 2).astype(int), 0, shape - extent)
-    return tuple(int(s) for s in start), tuple(int(n) for n in extent)
+    height, width = image_shape(image_layer)[-2:]
+    seen = find_view(viewer, image_layer) or (slice(0, height), slice(0, width))
+    rows, columns = cut_to(seen, most)
+    return (rows.start, columns.start), (rows.stop - rows.start, columns.stop - columns.start)
+
+
+def _middle(side: slice, most: int) -> slice:
+    length = min(int(side.stop - side.start), most)
+    start = round((side.start + side.stop) / 2 - length / 2)
+    return slice(start, start + length)
 
 
 def _canvas_size(viewer: Any) -> tuple[int, int] | None:

@@ -100,7 +100,8 @@ def _kwargs(opened: Any, unsaved: Unsaved) -> dict[str, Any]:
     kwargs |= {"name": about["name"], "units": tuple(about["units"]), "metadata": {METADATA: info} if info else {}}
     layer_like = type("Layer", (), {"metadata": {METADATA: info}})
     if classes := classes_of(layer_like):
-        return {**kwargs, "colormap": class_colormap(classes), "features": class_features(classes)}
+        empty = info.get("not_computed")
+        return {**kwargs, "colormap": class_colormap(classes, empty), "features": class_features(classes, empty)}
     if about["colors"]:
         kwargs["colormap"] = {None if k == "None" else int(k): color for k, color in about["colors"].items()}
     return kwargs

@@ -9,8 +9,9 @@ import numpy as np
 from qtpy.QtCore import QTimer
 
 from napari_medseg._layers import METADATA, card_of, classes_of, image_from_layer, labels_layer_kwargs
-from napari_medseg.core import ClassInfo, ModelCard, Options
+from napari_medseg.core import ClassInfo, Image, ModelCard, Options
 from napari_medseg.editing.corrections import corrections_of
+from napari_medseg.inference.normalise import count_channels
 
 from .placing import find_start, image_shape
 
@@ -47,6 +48,8 @@ def find_result(viewer: napari.viewer.Viewer, image_layer: Any, card: ModelCard 
     for layer in reversed(viewer.layers):
         if layer._type_string != "labels" or card_of(layer) is None or image_of(viewer, layer) is not image_layer:
             continue
+        if "start" in layer.metadata[METADATA]:
+            continue  # a part of a slide's result
         if card is None or (_takes(layer, card) and _covers(layer, image_layer)):
             return layer
     return None
@@ -74,6 +77,11 @@ def result_layer(viewer: napari.viewer.Viewer, image_layer: Any, card: ModelCard
 def result_dtype(card: ModelCard) -> np.dtype[Any]:
     """The smallest type that holds the card's class values."""
     return np.min_scalar_type(max(c.value for c in card.classes))
+
+
+def channels_of(image: Image) -> int:
+    """Channels that hold something of their own; of a slide those it has, as nothing of it is read at a click."""
+    return image.channels if image.levels else count_channels(image)
 
 
 def shown_slice(viewer: napari.viewer.Viewer, layer: Any) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,12 +11,13 @@ import numpy as np
 from qtpy.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QLineEdit, QVBoxLayout, QWidget
 
 from napari_medseg._layers import labels_from_layer
-from napari_medseg.core import Finding, Labels, MedsegError, OutputError
+from napari_medseg.core import Finding, Labels, MedsegError, OutputError, Progress, Reporter
 from napari_medseg.editing.journal import begin_save
 
 from .job import Failure, Job, describe_failure
 from .look import button, note, tighten
 from .signals import Signal
+from .slide_save import KINDS, counted, labels_of_result
 
 if TYPE_CHECKING:
     from napari_medseg.io import Format
@@ -81,6 +83,7 @@ class SavePanel(QWidget):
         self.save.clicked.connect(lambda: self._write(overwrite=False))
         self.replace.clicked.connect(lambda: self._write(overwrite=True))
         self.close_button.clicked.connect(self.hide)
+        self.job.progressed.connect(self._on_progress)
         self.job.finished.connect(self._on_saved)
         self.job.failed.connect(self._on_failed)
 
@@ -91,13 +94,18 @@ class SavePanel(QWidget):
         self._layer = layer
         self.kind.blockSignals(True)
         self.kind.clear()
-        self.kind.addItem(_FOLDER, "")
-        labels = labels_from_layer(layer)
-        for form in FORMATS:
-            if _can_hold(form, labels):
-                self.kind.addItem(f"{form.title} ({form.suffixes[0]})", form.suffixes[0])
+        labels = labels_of_result(layer) if layer.multiscale else labels_from_layer(layer)
+        if layer.multiscale:
+            for title, suffix in KINDS:
+                self.kind.addItem(title, suffix)
+        else:
+            self.kind.addItem(_FOLDER, "")
+            for form in FORMATS:
+                if _can_hold(form, labels):
+                    self.kind.addItem(f"{form.title} ({form.suffixes[0]})", form.suffixes[0])
         self.kind.blockSignals(False)
         self.path.setText(str(default_target(labels)))
+        self._on_kind()
         self.show()
 
     def _on_kind(self, *_: object) -> None:
@@ -135,15 +143,25 @@ class SavePanel(QWidget):
             self._ask(f"“{target.name}” is there already. Replace the masks in it?")
             return
         try:
-            found = labels_from_layer(self._layer)
-            # A copy: the user may go on painting while it is written.
-            labels = replace(found, data=np.array(found.data))
+            labels = self._labels()
         except MedsegError as error:
             self.failed.emit(describe_failure(error))
             return
         self.setEnabled(False)
         self._end_save = begin_save(self._layer)
-        self.job.start(lambda report: _write_masks(target, labels, overwrite), f"Save {target.name}")
+        self.job.start(partial(_write_masks, target, labels, overwrite), f"Save {target.name}")
+
+    def _labels(self) -> Labels:
+        if self._layer.multiscale:
+            return labels_of_result(self._layer)
+        found = labels_from_layer(self._layer)
+        # A copy: the user may go on painting while it is written.
+        return replace(found, data=np.array(found.data))
+
+    def _on_progress(self, progress: Progress) -> None:
+        if progress.total:
+            self.question.setText(f"{progress.stage}… {100 * progress.done // progress.total} %")
+            self.question.show()
 
     def _on_saved(self, saved: tuple[Path, tuple[Finding, ...]]) -> None:
         path, findings = saved
@@ -176,7 +194,9 @@ def _can_hold(form: Format, labels: Labels) -> bool:
     return True
 
 
-def _write_masks(target: Path, labels: Labels, overwrite: bool) -> tuple[Path, tuple[Finding, ...]]:
+def _write_masks(target: Path, labels: Labels, overwrite: bool, report: Reporter) -> tuple[Path, tuple[Finding, ...]]:
     from napari_medseg.io import write
 
+    if labels.levels:
+        labels = counted(labels, report)
     return target, write(target, labels, overwrite=overwrite)

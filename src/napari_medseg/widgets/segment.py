@@ -1,4 +1,4 @@
-"""The Segment dock: an image, a model, one click; the labels fill in slice by slice."""
+"""The Segment dock: an image, a model, one click; the labels fill in slice by slice, or where one looks on a slide."""
 
 from __future__ import annotations
 
@@ -10,30 +10,27 @@ from qtpy.QtWidgets import QHBoxLayout, QWidget
 
 from napari_medseg._layers import image_from_layer
 from napari_medseg.core import Image, Labels, MedsegError, ModelCard, Progress, Reporter
-from napari_medseg.inference.normalise import count_channels
 from napari_medseg.inference.options import SegmentOptions
 
 from .empty_state import EmptyState, open_dock
 from .findings_note import FindingsNote
 from .fold import Fold
-from .job import Failure, describe_failure
+from .job import Failure, Work, describe_failure
 from .layer_picker import LayerPicker
 from .look import Dock, Rows, button, count, tighten, words_for_seconds
 from .model_picker import ModelPicker
 from .options_form import OptionsForm
-from .result_layer import find_result, result_layer, shown_slice
+from .result_layer import channels_of, find_result, result_layer
 from .result_writer import ResultWriter
 from .run_panel import RunPanel
 from .save_panel import SavePanel
-from .scope_form import ScopeForm
-from .slices import find_axis
+from .scope_row import ScopeRow
+from .slide_part import SlidePart
 from .suggestions import SUGGESTED, Suggestions
 from .window_bar import WindowBar
 
 if TYPE_CHECKING:
     import napari.viewer
-
-_DIMS = ("range", "order", "ndim", "ndisplay")
 
 
 class SegmentWidget(Dock):
@@ -49,19 +46,25 @@ class SegmentWidget(Dock):
         self.empty = EmptyState(self.viewer, "Open a series of slices or a single image to segment it.")
         self.image = LayerPicker(self.viewer, "image")
         self.model = ModelPicker(more=self._show_models)
-        self.scope = ScopeForm()
-        self.options = OptionsForm(SegmentOptions, exclude=("slices",))
+        self.options = OptionsForm(SegmentOptions, exclude=("slices", "tissue"))
         self.options.set_value(SegmentOptions(suggest=SUGGESTED))
         self.panel = RunPanel("Segment", tip="Fill a labels layer with the model's classes, slice by slice")
+        self.slide = SlidePart(self.viewer, self.panel)
+        self.scope_row = ScopeRow(self.viewer, self.slide.scope)
+        self.scope = self.scope_row.slices
         self.findings = FindingsNote(most=3)
         self.windows = WindowBar()
         self.save_panel = SavePanel()
         self.after = self._make_after()
-        self._rows = Rows({"Image": self.image, "Window": self.windows, "Model": self.model, "Scope": self.scope})
+        self._rows = Rows({
+            "Image": self.image, "Window": self.windows, "Model": self.model, "Scope": self.scope_row,
+            "Tissue": self.slide.tissue, "Result": self.slide.place,
+        })  # fmt: skip
         self.image.box.setToolTip("The image layer to segment")
         self.model.box.setToolTip("The model that does it; those that do not fit the image say why")
         fold = Fold("Options: device, tiles, clean-up", self.options, "Settings that rarely need a change")
-        for part in (self._rows, fold, self.panel, self.findings, self.empty, self.after, self.save_panel):
+        above, below = (self._rows, fold, self.slide.offer, self.panel), (self.findings, self.empty, self.after)
+        for part in (*above, *below, self.slide.correct, self.save_panel):
             self.column.addWidget(part)
         self.save_panel.hide()
         self._connect()
@@ -82,12 +85,11 @@ class SegmentWidget(Dock):
         self.panel.job.abandon()
         self.save_panel.job.abandon()
         self.empty.job.abandon()
+        self.slide.close_down()
+        self.scope_row.close_down()
         self.image.close_down()
         for event in (self.viewer.layers.events.inserted, self.viewer.layers.events.removed):
             event.disconnect(self._show_after)
-        self.viewer.dims.events.current_step.disconnect(self._on_step)
-        for name in _DIMS:
-            getattr(self.viewer.dims.events, name).disconnect(self._count_slices)
 
     def _make_after(self) -> QWidget:
         after = QWidget()
@@ -101,13 +103,12 @@ class SegmentWidget(Dock):
 
     def _connect(self) -> None:
         self.image.changed.connect(self._on_image)
-        self.model.changed.connect(self._show_state)
-        self.scope.changed.connect(self._show_state)
+        self.model.changed.connect(self._on_model)
+        self.slide.changed.connect(self._show_state)
+        self.slide.started.connect(self._start)
+        self.scope_row.changed.connect(self._show_state)
         self.options.changed.connect(self._show_state)
         self.empty.follow(self.panel, self._show_state)
-        self.viewer.dims.events.current_step.connect(self._on_step)
-        for name in _DIMS:
-            getattr(self.viewer.dims.events, name).connect(self._count_slices)
         self.panel.clicked.connect(self._start)
         job = self.panel.job
         job.progressed.connect(self._on_progress)
@@ -130,31 +131,24 @@ class SegmentWidget(Dock):
         if layer is not None:
             try:
                 self._image = image_from_layer(layer)
-                self.model.set_channels(count_channels(self._image))
+                self.model.set_channels(channels_of(self._image))
             except MedsegError as error:
                 self._problem = str(error)
-        stack = self._image is not None and len(self._image) > 1
         self.windows.set_layer(layer)
         self._rows.show_row(self.windows, bool(self.windows.buttons) and layer is not None)
-        self._count_slices()
-        self._rows.show_row(self.scope, stack)
+        self.slide.set_image(layer, self._image, self.model.value())
+        self.scope_row.set_image(layer, self._image)
+        self._rows.show_row(self.scope_row, self.scope_row.useful)
+        for part in (self.slide.tissue, self.slide.place):
+            self._rows.show_row(part, self.slide.active)
         self.empty.setVisible(layer is None)
         self.findings.set_value(self._image.findings if self._image is not None else ())
         self._show_after()
         self._show_state()
 
-    def _count_slices(self, event: object = None) -> None:
-        """Let the scope count as the slider does."""
-        layer = self.image.value()
-        axis = find_axis(self.viewer, layer) if self._image is not None else None
-        slices = len(self._image) if self._image is not None else 1
-        if axis is None:
-            self.scope.set_count(slices)
-        else:
-            start, last = axis.number_of(0), axis.number_of(slices - 1)
-            self.scope.set_count(slices, start, 1 if last >= start else -1)
-        if event is not None:
-            self._show_state()
+    def _on_model(self, *_: object) -> None:
+        self.slide.set_card(self.model.value())
+        self._show_state()
 
     def _show_state(self, *_: object) -> None:
         layer, card = self.image.value(), self.model.value()
@@ -165,12 +159,7 @@ class SegmentWidget(Dock):
         elif card is None:
             self.panel.set_blocked("No model fits this image. Choose another image, or add a model in the Models dock.")
         else:
-            what = self.scope.describe(shown_slice(self.viewer, layer))
-            self.panel.set_ready(f"Ready to segment {what} with {card.name} v{card.version}.")
-
-    def _on_step(self, event: object = None) -> None:
-        if self.scope.this.isChecked():
-            self._show_state()
+            self.panel.set_ready(f"Ready to segment {self.scope_row.describe()} with {card.name} v{card.version}.")
 
     def _show_after(self, event: object = None) -> None:
         layer = self.image.value()
@@ -182,35 +171,43 @@ class SegmentWidget(Dock):
 
     def _start(self) -> None:
         layer, card = self.image.value(), self.model.value()
-        if self.panel.job.running or layer is None or card is None:
+        if self.panel.job.running or layer is None or card is None or self.slide.asks():
             return
         try:
             image = image_from_layer(layer)
-            options = self.options.value(slices=self.scope.value(shown_slice(self.viewer, layer)))
-            target = result_layer(self.viewer, layer, card, options)
+            work = self.slide.begin(card, self.options.value()) if image.levels else self._begin(layer, image, card)
         except Exception as error:
             self.panel.refuse(describe_failure(error))
             return
-        self._writer = ResultWriter(self.viewer, target)
-        self._suggestions = Suggestions(options.suggest)
         self._started = time.monotonic()
         self.save_panel.hide()
         self.findings.set_value(image.findings)
         self._show_after()
-        self.panel.start(partial(_segment, image, card, options), f"Segment {layer.name}", "Loading the model…")
+        self.panel.start(work, f"Segment {layer.name}", "Loading the model…")
+
+    def _begin(self, layer: Any, image: Image, card: ModelCard) -> Work:
+        """Have a layer for the slices, and the work that fills it."""
+        options = self.options.value(slices=self.scope_row.chosen_slices())
+        self._writer = ResultWriter(self.viewer, result_layer(self.viewer, layer, card, options))
+        self._suggestions = Suggestions(options.suggest)
+        return partial(_segment, image, card, options)
 
     def _on_progress(self, progress: Progress) -> None:
-        if self._writer is not None:
+        if self.slide.running:
+            self.slide.put(progress)
+        elif self._writer is not None:
             self._writer.put(progress)
             self._suggestions.put(progress)
             if self._writer.lost:
                 self.panel.job.stop()
 
     def _on_finished(self, labels: Labels) -> None:
-        done, name, next_ = self._settle()
-        seconds = words_for_seconds(time.monotonic() - self._started)
         image = self._image.findings if self._image is not None else ()
         self.findings.set_value((*image, *labels.findings))
+        if self._tell_slide(labels):
+            return
+        done, name, next_ = self._settle()
+        seconds = words_for_seconds(time.monotonic() - self._started)
         if not self._tell_lost():
             self.panel.tell(
                 f"{count(done, 'slice')} segmented in {seconds}, in the layer “{name}”. {next_}"
@@ -218,6 +215,8 @@ class SegmentWidget(Dock):
             )
 
     def _on_cancelled(self) -> None:
+        if self._tell_slide(None):
+            return
         done, name, next_ = self._settle()
         if not self._tell_lost():
             total = f" of {self.panel.bar.maximum()}" if self.panel.bar.maximum() > 0 else ""
@@ -225,9 +224,22 @@ class SegmentWidget(Dock):
             self.panel.tell(f"Stopped: {done}{total} slices done{kept}. {next_}".strip())
 
     def _on_failed(self, failure: Failure) -> None:
+        if self.slide.running:
+            self.slide.end(None)
+            self.panel.refuse(failure)
+            return
         done, name, _ = self._settle()
         kept = f" {count(done, 'slice')} done before that are kept in “{name}”." if done else ""
         self.panel.tell(failure.sentence + kept, bad=True)
+
+    def _tell_slide(self, labels: Labels | None) -> bool:
+        """How a run over a slide ended, if it was one."""
+        if not self.slide.running:
+            return False
+        told = self.slide.end(labels)
+        self._show_after()
+        self.panel.tell(told)
+        return True
 
     def _settle(self) -> tuple[int, str, str]:
         """Write what still waits; number of slices written, the layer's name, what to look at next (or "")."""

@@ -15,12 +15,13 @@ import tifffile
 
 from napari_medseg._layers import image_from_layer, labels_from_layer
 from napari_medseg.core import Geometry, Image, Labels, ModelCard, Progress, Reporter
+from napari_medseg.io.blocks import read_region
 from napari_medseg.training.options import TrainOptions
 
 from .files_form import ChosenFiles
 from .learnt import newest_slices
 from .pairs_list import ChosenPair
-from .placing import Start
+from .placing import Box, Start
 from .truth import copy_truth
 
 if TYPE_CHECKING:
@@ -123,7 +124,6 @@ def save_run(order: Order, report: Reporter) -> TrainingRun:
     one of their labels; the range of values is that of the whole image, so they look to the network as they do when
     segmented.
     """
-    from napari_medseg.inference import measure_range
     from napari_medseg.io import write
     from napari_medseg.models.library import library_home
     from napari_medseg.training.run import Pair, TrainingRun
@@ -138,15 +138,17 @@ def save_run(order: Order, report: Reporter) -> TrainingRun:
         kept = snapshot.kept(card.neighbours)
         stem = re.sub(r"[^\w-]+", "_", snapshot.title)[:60] or "image"
         image, labels = place / f"{stem}.tif", place / f"{stem}_labels.tif"
-        _write_image(image, _cut(snapshot), kept)
-        write(labels, snapshot.labels, overwrite=True)
+        cut, lost = _cut(snapshot)
+        known = _without(snapshot, lost)
+        _write_image(image, cut, kept)
+        write(labels, known.labels, overwrite=True)
         slices, newest = (
             tuple(kept.index(z + snapshot.first) for z in chosen) for chosen in (snapshot.slices, snapshot.newest)
         )
-        value_range = measure_range(snapshot.image, card.normalisation)
+        value_range = _measure(snapshot.image, card)
         pairs.append(
             Pair(
-                image=image, labels=labels, slices=slices, range=value_range, unlabelled=snapshot.unlabelled,
+                image=image, labels=labels, slices=slices, range=value_range, unlabelled=known.unlabelled,
                 newest=newest, part=snapshot.labels.data.shape[-2:] != snapshot.image.shape[-2:],
             )
         )  # fmt: skip
@@ -169,22 +171,54 @@ class _Planes:
         return getattr(self._layer, name)
 
 
-def _cut(snapshot: Snapshot) -> Image:
-    """The part of the image under the labels, all its slices."""
+def _measure(image: Image, card: ModelCard) -> tuple[float, float]:
+    """The values that become 0 and 1 when the whole image is segmented."""
+    from napari_medseg.inference import measure_range
+
+    if not image.levels:
+        return measure_range(image, card.normalisation)
+    from napari_medseg.inference.slide_reader import measure_slide
+    from napari_medseg.inference.tissue import find_tissue
+
+    return measure_slide(image, card.normalisation, find_tissue(image))
+
+
+def _cut(snapshot: Snapshot) -> tuple[Image, tuple[Box, ...]]:
+    """The part of the image under the labels, all its slices; and what of the part of a slide cannot be read."""
     height, width = snapshot.labels.data.shape[-2:]
     image = snapshot.image
     if (height, width) == image.shape[-2:]:
-        return image
+        return replace(image, levels=()), ()
     top, left = snapshot.start[-2:]
     part = (slice(top, top + height), slice(left, left + width))
-    return replace(image, data=image.data[(slice(None), *part) if image.is_stack else part])
+    if image.is_stack:
+        return replace(image, data=image.data[(slice(None), *part)]), ()
+    pixels, lost = read_region(image.data, *part)
+    on_part = tuple(tuple(slice(s.start - o, s.stop - o) for s, o in zip(w, (top, left), strict=True)) for w in lost)
+    return replace(image, data=pixels, levels=()), on_part  # type: ignore[return-value]
+
+
+def _without(snapshot: Snapshot, lost: Sequence[Box]) -> Snapshot:
+    """The labels with what of the image cannot be read as unlabelled: it is white there, and nothing else is known."""
+    if not lost:
+        return snapshot
+    data = snapshot.labels.data
+    largest = max([int(data.max(initial=0)), *(c.value for c in snapshot.labels.classes)])
+    unlabelled = snapshot.unlabelled
+    if unlabelled is None:
+        unlabelled = 255 if largest < 255 else 65_535
+    data = data.astype(np.min_scalar_type(max(unlabelled, largest)))
+    for rows, columns in lost:
+        data[rows, columns] = unlabelled
+    return replace(snapshot, labels=replace(snapshot.labels, data=data), unlabelled=unlabelled)
 
 
 def _part(labels: Labels, data: npt.NDArray[Any]) -> Labels:
     """The labels of some slices as labels of their own."""
     geometry = labels.geometry
     if not labels.is_stack or len(data) == 1:
-        return replace(labels, data=data[0], geometry=geometry.flat, names=(), source=None, missing=frozenset())
+        about: dict[str, Any] = {"names": (), "source": None, "missing": frozenset(), "not_computed": None}
+        return replace(labels, data=data[0], geometry=geometry.flat, **about)
     even = Geometry(spacing=geometry.spacing, unit=geometry.unit)
     return replace(labels, data=data, geometry=even, names=(), source=None, missing=frozenset())
 

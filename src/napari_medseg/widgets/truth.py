@@ -116,7 +116,7 @@ def copy_truth(layer: Any, truth: Truth) -> tuple[npt.NDArray[Any], int | None]:
     """Labels of the true slices as they are now, (slices, Y, X), and the value in them that does not count.
 
     Of strokes, every pixel that the user did not paint gets that value; in a layer that no model made that is every 0.
-    Of whole slices it is None.
+    Of whole slices it is None, or in a part of a slide's result what is not computed.
 
     Raises
     ------
@@ -125,8 +125,12 @@ def copy_truth(layer: Any, truth: Truth) -> tuple[npt.NDArray[Any], int | None]:
     """
     slices = truth.slices
     planes = np.stack([np.array(plane_of(layer, z)) for z in slices])
+    empty = layer.metadata.get(METADATA, {}).get("not_computed")
     if not truth.strokes:
-        return planes, None
+        return planes, empty if empty is not None and bool((planes == empty).any()) else None
+    if empty is not None:
+        # Nobody painted it: it gets the value of all that nobody painted.
+        planes[planes == empty] = 0
     corrections = corrections_of(layer)
     highest = max([int(planes.max(initial=0)), *(c.value for c in classes_of(layer))])
     if highest >= 65535:
