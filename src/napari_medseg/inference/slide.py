@@ -113,9 +113,10 @@ def collect(image: Image, card: ModelCard, ledger: Ledger, findings: Sequence[Fi
     told = [*image.findings, *findings]
     if lost:
         rows, columns = lost[0]
+        area = sum((r.stop - r.start) * (c.stop - c.start) for r, c in lost) / 1e6
         text = (
-            f"{len(lost)} {'parts' if len(lost) > 1 else 'part'} of the slide could not be read and"
-            f" {'have' if len(lost) > 1 else 'has'} no result; the first at row {rows.start}, column {columns.start}."
+            f"{area:.2g} megapixels of the slide could not be read and have no result; the first at row {rows.start},"
+            f" column {columns.start}."
         )
         told.append(Finding("UNREADABLE", text, (image.source.name,) if image.source else ()))
     if missing:

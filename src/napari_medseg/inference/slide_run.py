@@ -74,7 +74,7 @@ class SlideRun:
         grid = plan.predictor.grid
         self._wanted = np.zeros((len(grid.rows), len(grid.columns)), bool)
         self._seen = np.zeros_like(self._wanted)
-        self._before = 0
+        self._before = self._total = 0
         self._blocks = BlockWriter(plan.pyramid, plan.ledger, owner, scope, check=self._check_files, levels=levels)
 
     def __call__(self, blocks: Collection[Place]) -> None:
@@ -83,12 +83,14 @@ class SlideRun:
         done = {p for p in plan.ledger.done() if plan.pyramid.written(p)}
         todo = [p for p in sorted(blocks) if p not in done]
         mosaic = plan.mosaic()
-        mosaic.start(blocks)
-        total = int(self._mark(mosaic).sum())
         empty = mosaic.start(todo)
         self._wanted = self._mark(mosaic)
-        self._before = total - int(self._wanted.sum())
-        self._total = total
+        self._total = int(self._wanted.sum())
+        if len(todo) < len(blocks):
+            whole = plan.mosaic()
+            whole.start(blocks)
+            self._before = int(self._mark(whole).sum()) - self._total
+            self._total += self._before
         self._left = {*todo} - {*empty}
         self.tell()
         with Writer(FLUSH_BLOCKS) as writer:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -96,7 +97,7 @@ class BlockWriter:
             if self._levels:
                 pyramid.build_above(chunks)
         for place, (_, windows) in self._pending.items():
-            ledger.mark_unreadable(self._owner, _clipped(windows, pyramid.window(place)))
+            ledger.mark_unreadable(self._owner, _rectangles(windows, pyramid.window(place)))
         ledger.mark_done(self._owner, [place for place in chunks if self._scope.is_whole(place)])
         self.written.extend(_in_bands([pyramid.window(place) for place in chunks]))
         self._pending.clear()
@@ -129,20 +130,22 @@ def _within(window: Window, frame: Window) -> Window:
     return rows, columns
 
 
-def _clipped(windows: Sequence[Window], frame: Window) -> list[Window]:
-    """The parts of rectangles that lie in another, without those that lie within the others."""
-    found: set[tuple[int, int, int, int]] = set()
-    for rows, columns in windows:
-        (top, bottom), (left, right) = (
-            (max(a.start, b.start), min(a.stop, b.stop)) for a, b in zip((rows, columns), frame, strict=True)
-        )
-        if top < bottom and left < right:
-            found.add((top, bottom, left, right))
-    outer = [
-        one for one in found
-        if not any(o != one and o[0] <= one[0] and o[1] >= one[1] and o[2] <= one[2] and o[3] >= one[3] for o in found)
-    ]  # fmt: skip
-    return [(slice(a, b), slice(c, d)) for a, b, c, d in sorted(outer)]
+def _rectangles(lost: Sequence[Window], frame: Window) -> list[Window]:
+    """What lies in a rectangle of others that may overlap, as rectangles that do not."""
+    if not lost:
+        return []
+    mask = np.zeros([part.stop - part.start for part in frame], bool)
+    for window in lost:
+        mask[_within(window, frame)] = True
+    found = []
+    # Rows alike make one band, and each band is cut where it begins and ends.
+    changes = np.flatnonzero((mask[1:] != mask[:-1]).any(1)) + 1
+    for top, bottom in pairwise([0, *changes.tolist(), len(mask)]):
+        edges = np.flatnonzero(np.diff(mask[top].astype(np.int8), prepend=0, append=0)).tolist()
+        for left, right in zip(edges[::2], edges[1::2], strict=True):
+            rows, columns = (part.start for part in frame)
+            found.append((slice(rows + top, rows + bottom), slice(columns + left, columns + right)))
+    return found
 
 
 def _in_bands(windows: Sequence[Window]) -> Iterator[Window]:

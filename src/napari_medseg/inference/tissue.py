@@ -137,7 +137,8 @@ def _look(image: Image) -> tuple[npt.NDArray[np.uint8], Mask]:
     size = image.geometry.pixel_size
     wanted = min(LARGEST, full if size is None else max(256, round(full * size / WANTED_MM)))
     level = next((x for x in reversed(image.pyramid) if max(x.shape[:2]) >= wanted), image.data)
-    step = max(1, max(level.shape[:2]) // wanted)
+    side = max(level.shape[:2])
+    step = max(1, side // wanted, -(-side // LARGEST))
     height, width = (-(-n // step) for n in level.shape[:2])
     small, unread = np.empty((height, width, 3), np.uint8), np.zeros((height, width), bool)
     band = max(step, _BAND // step * step)
@@ -156,8 +157,11 @@ def _average(pixels: npt.NDArray[Any], step: int) -> npt.NDArray[np.uint8]:
         return pixels
     height, width = (-(-n // step) * step for n in pixels.shape[:2])
     padded = np.pad(pixels, ((0, height - pixels.shape[0]), (0, width - pixels.shape[1]), (0, 0)), mode="edge")
-    squares = padded.reshape(height // step, step, width // step, step, 3)
-    return np.asarray(squares.mean((1, 3), dtype=np.float32).round(), np.uint8)
+    total = np.zeros((height // step, width // step, 3), np.uint32)
+    for y in range(step):
+        for x in range(step):
+            total += padded[y::step, x::step]
+    return np.asarray((total + step**2 // 2) // step**2, np.uint8)
 
 
 def _stained(pixels: npt.NDArray[np.uint8]) -> Mask | None:

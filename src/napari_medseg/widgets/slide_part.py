@@ -257,7 +257,7 @@ class _Run:
         left = self._panel.job.seconds_left(progress)
         parts = [f"{progress.stage}: {describe_share(progress.done / progress.total)} done"]
         if left:
-            parts.append(f"{(progress.total - progress.done) / left:.2g} a second")
+            parts.append(f"{(progress.total - progress.done) / left:.2g} windows a second")
         self._panel.tell(" · ".join(part for part in (*parts, progress.message) if part))
 
 
