@@ -98,7 +98,6 @@ def show(driver: object, name: str, path: Path) -> None:
     before = np.asarray(find_slide_result(viewer, slide).data[0][:]).copy()
     dock.slide.correct.put_back.click()
     driver.wait(lambda: not dock.slide.correct.job.running, "putting back")
-    area.visible = False
     driver.picture(f"slide-{name}-put-back")
     check(area, slide, before, np.asarray(find_slide_result(viewer, slide).data[0][:]))
     print(f"    longest pause of the window since then {1000 * driver.longest:.0f} ms")

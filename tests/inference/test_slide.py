@@ -125,7 +125,7 @@ def test_a_look_elsewhere_changes_no_byte(
     assert files_of(output) == files_of(undisturbed)
 
 
-@pytest.mark.parametrize("memory", [1, 1_500_000])
+@pytest.mark.parametrize("memory", [1_500_000])
 def test_narrow_passes_change_no_byte(
     slide: Image, undisturbed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, memory: int
 ) -> None:
@@ -306,7 +306,7 @@ def test_only_what_is_inside_outlines_is_computed(slide: Image, undisturbed: Pat
         )
 
 
-@pytest.mark.parametrize("count", [2, 5])
+@pytest.mark.parametrize("count", [3])
 def test_shards_together_have_the_bytes_of_one_run(slide: Image, undisturbed: Path, tmp_path: Path, count: int) -> None:
     tall = replace(slide, data=slide.data.swapaxes(0, 1), levels=tuple(x.swapaxes(0, 1) for x in slide.levels))
     one, output = tmp_path / "one.ome.zarr", tmp_path / "shared.ome.zarr"

@@ -15,7 +15,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-KILLS = 5
+KILLS = 4
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="no way to start a program in a moment")
 

@@ -90,6 +90,9 @@ def test_work_area_holds_the_result_s_pixels_on_the_slide_s_own(qtbot: Any, stag
     assert area.features["class"].tolist() == ["background", "gland", "not computed"]
     assert find_result(stage.viewer, stage.slide) is stage.result, "a work area is no result"
     assert "lifted into" in stage.bar.status.text()
+    assert not stage.result.visible, "what is erased would still be seen in it"
+    stage.viewer.layers.remove(area)
+    assert stage.result.visible
 
 
 def test_painting_is_put_back_into_every_level_and_no_later_run_overwrites_it(
@@ -101,6 +104,8 @@ def test_painting_is_put_back_into_every_level_and_no_later_run_overwrites_it(
     wanted = TRUTH.copy()
     wanted[520:580, 673] = 1
     told = stage.put(qtbot)
+    assert stage.result.visible
+    assert not area.visible
     changed = int((wanted != TRUTH)[:, :1024].sum())
     assert told.startswith(f"Put back: {changed} pixels of the result changed")
     again = LabelPyramid.open(stage.path)
@@ -176,7 +181,7 @@ def test_removed_result_layer_or_file_loses_nothing_and_is_said_in_one_sentence(
     area.data_setitem((np.array([1]), np.array([2])), 1)
     stage.viewer.layers.remove(stage.result)
     assert stage.bar.put_back.isEnabled()
-    assert "The result is not shown now" in stage.put(qtbot)
+    assert "is not shown now" in stage.put(qtbot)
     assert stage.pyramid.read(slice(501, 502), slice(642, 643)) == 1
     shutil.rmtree(stage.path)
     area.data_setitem((np.array([5]), np.array([6])), 1)

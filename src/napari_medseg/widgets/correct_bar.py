@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
-from weakref import ref
+from weakref import WeakKeyDictionary, ref
 
 from qtpy.QtWidgets import QGridLayout, QWidget
 
@@ -51,6 +51,8 @@ class CorrectBar(QWidget):
         self._layers: tuple[Any, ...] = ()
         self._patch: Patch | None = None
         self._note = ""
+        # The result is hidden while a part of it is painted: what is erased would still be seen in it.
+        self._hidden: WeakKeyDictionary[Any, ref[Any]] = WeakKeyDictionary()
         self.job = Job(self)
         self.correct = button(
             "Correct here",
@@ -72,6 +74,7 @@ class CorrectBar(QWidget):
         self.job.failed.connect(self._on_failed)
         for name in _LAYER_EVENTS:
             getattr(self._viewer.layers.events, name).connect(self.refresh)
+        self._viewer.layers.events.removed.connect(self._on_removed)
         self._viewer.layers.selection.events.active.connect(self.refresh)
         self._press = _make_press(self)
         bind_free(self._viewer, KEY, self._press)
@@ -83,6 +86,7 @@ class CorrectBar(QWidget):
         unbind(self._viewer, KEY, self._press)
         for name in _LAYER_EVENTS:
             getattr(self._viewer.layers.events, name).disconnect(self.refresh)
+        self._viewer.layers.events.removed.disconnect(self._on_removed)
         self._viewer.layers.selection.events.active.disconnect(self.refresh)
         self._image, self._layers = None, ()
 
@@ -165,6 +169,9 @@ class CorrectBar(QWidget):
             self._tell("The slide was closed meanwhile; nothing was lifted.", bad=True)
             return
         layer = add_work_area(self._viewer, image, result, lifted)
+        if result.visible:
+            self._hidden[layer] = ref(result)
+            result.visible = False
         height, width = lifted.values.shape
         told = (f"{width:,} × {height:,} pixels lifted into “{layer.name}”: paint, then put it back.", self._note)
         self._tell(" ".join(text for text in (*told, describe_lifted(lifted)) if text))
@@ -185,8 +192,21 @@ class CorrectBar(QWidget):
             self._tell(f"All of “{area.name}” is in the result already.")
             return
         pixels = f"{changed:,} pixel{'s' * (changed != 1)} of the result changed"
-        hidden = "" if shown else f" The result is not shown now; it is in {patch.path}."
-        self._tell(f"Put back: {pixels}, and no run overwrites them. Fine-tune can learn from “{area.name}”.{hidden}")
+        if shown:
+            self._show_result(area)
+            area.visible = False
+        where = "it is hidden now" if shown else f"the result, in {patch.path}, is not shown now"
+        self._tell(f"Put back: {pixels}, and no run overwrites them. Fine-tune can learn from “{area.name}”; {where}.")
+
+    def _show_result(self, area: Any) -> None:
+        """Show the result again that was hidden for a work area."""
+        link = self._hidden.pop(area, None)
+        result = link() if link is not None else None
+        if result is not None:
+            result.visible = True
+
+    def _on_removed(self, event: Any) -> None:
+        self._show_result(event.value)
 
     def _on_failed(self, failure: Failure) -> None:
         self._layers, self._patch = (), None
