@@ -9,6 +9,7 @@ from pathlib import Path
 # Before torch and Qt are imported: real pixels on the virtual screen, and threads that do not spin against each other.
 os.environ["QT_QPA_PLATFORM"] = "xcb"
 os.environ.setdefault("OMP_NUM_THREADS", "1" if "PYTEST_XDIST_WORKER" in os.environ else "2")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import pytest

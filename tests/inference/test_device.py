@@ -13,9 +13,11 @@ from napari_medseg.inference import device as module
 from napari_medseg.inference.device import (
     cpu_count,
     fast_precision,
+    hold_memory,
     pick_batch,
     pick_device,
     pick_precision,
+    release_memory,
     thread_count,
 )
 
@@ -204,3 +206,12 @@ def test_choice_is_measured_once_for_a_model(clock: list[float], monkeypatch: py
 def test_cpu_without_bf16_stays_with_fp32(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_cpu_flags", lambda: {"avx2"})
     assert fast_precision(CPU) == ""
+
+
+def test_memory_that_is_held_is_given_back() -> None:
+    """Nothing in use is touched; where the system is another one nothing happens."""
+    hold_memory()
+    kept, freed = torch.ones(4_000_000), torch.ones(4_000_000)
+    del freed
+    release_memory()
+    assert bool((kept == 1).all())

@@ -244,6 +244,13 @@ def test_openvino_computes_the_same_where_it_pays(make_model: MakeModel, monkeyp
     slices = _slices(3, 1, 96, 64)
     _, plain = _predict(model, slices)
     monkeypatch.setattr(choice, "pick_precision", lambda *_: Precision("fp32", 1.0, 100.0))
+    monkeypatch.setattr(choice, "WORTH", 0)
+    monkeypatch.setattr(choice, "_tried", {})
+    model = Model(model.card.model_copy(update={"sha256": "0" * 64}), model.network, model.folder)
+    predictor, theirs = _predict(model, slices, precision="auto")
+    assert "openvino" in predictor.message
+    np.testing.assert_allclose(theirs.numpy(), plain.numpy(), atol=1e-4)
+    monkeypatch.setattr(choice, "compile_network", None)  # the one that is there is used again
     predictor, theirs = _predict(model, slices, precision="auto")
     assert "openvino" in predictor.message
     np.testing.assert_allclose(theirs.numpy(), plain.numpy(), atol=1e-4)

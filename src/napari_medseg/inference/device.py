@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import platform
 import time
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import torch
@@ -20,6 +22,9 @@ WORTH = 1.1
 """A faster number format or a larger batch must be so many times faster to be taken: less may be chance."""
 
 QUICK_SECONDS = 0.2  # a run that takes longer is not repeated for a steadier figure
+
+# Of glibc's mallopt, see its manual page.
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -64,6 +69,30 @@ def thread_count() -> int:
     """Threads for torch: as many as CPUs, or fewer where OMP_NUM_THREADS says so."""
     wanted = os.environ.get("OMP_NUM_THREADS", "")
     return min(cpu_count(), max(1, int(wanted))) if wanted.isdecimal() else cpu_count()
+
+
+def hold_memory() -> None:
+    """Have glibc keep freed memory for the next batch, up to half a gigabyte, in place of giving it back each time.
+
+    A pass through a network frees and asks for hundreds of megabytes; getting them from the system anew, zeroed page
+    by page, took about a tenth of the time on the CPU. Elsewhere than on Linux nothing changes.
+    """
+    if (libc := _glibc()) is not None:
+        libc.mallopt(_M_MMAP_THRESHOLD, 32 * 2**20)
+        libc.mallopt(_M_TRIM_THRESHOLD, 512 * 2**20)
+
+
+def release_memory() -> None:
+    """Give back what `hold_memory` has kept."""
+    if (libc := _glibc()) is not None:
+        libc.malloc_trim(0)
+
+
+@cache
+def _glibc() -> ctypes.CDLL | None:
+    if platform.libc_ver()[0] != "glibc":
+        return None
+    return ctypes.CDLL(None)
 
 
 def _quotas(root: Path) -> list[float]:

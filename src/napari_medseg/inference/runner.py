@@ -17,7 +17,7 @@ from napari_medseg.models import size_multiple
 from napari_medseg.models.build import needs_whole
 
 from .choice import choose_batch, choose_precision
-from .device import Precision, device_title, pick_device, thread_count
+from .device import Precision, device_title, hold_memory, pick_device, thread_count
 from .options import SegmentOptions
 from .passes import Passes, why_failed
 from .pipeline import as_tensor, fetch, make_batch
@@ -25,7 +25,6 @@ from .scale import Scale
 from .tiles import WHOLE_UP_TO, Grid, cut, lay_grid, round_up
 
 SMALLEST_TILE = 64
-
 AHEAD = {"cuda": 1}
 """Batches on a device that are launched before the result of an earlier one is waited for; elsewhere none."""
 
@@ -121,7 +120,7 @@ class Predictor:
 
     @property
     def batch(self) -> int:
-        """Patches that go through the network together; known after `prepare`, less after memory ran out."""
+        """Patches that go through the network together; known after `prepare`, fewer after memory ran out."""
         return max(1, self._plan.batch)
 
     @property
@@ -251,21 +250,21 @@ class Predictor:
         device, grid = self._plan.device, self.grid
         if device.type == "cpu":
             torch.set_num_threads(thread_count())
+            hold_memory()
         self._loaded = False
         self._network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._loaded = True
-        share = 1
+        count = self._count
         if probe.shape[-2:] != grid.patch:
-            probe, share = cut(probe, grid.windows[grid.count // 2]), grid.count
+            probe, count = cut(probe, grid.windows[grid.count // 2]), count * grid.count
         patch = self.make_batch(1, probe)
         np.copyto(patch[0].numpy(), probe)
-        chosen = choose_precision(self._passes, patch, device, self._wanted, self._count * share)
+        chosen = choose_precision(self._passes, patch, device, self._wanted, count)
         if not self._plan.batch:
-            batch = choose_batch(self._passes, patch, device, chosen, self._count * share)
+            batch = choose_batch(self._passes, patch, device, chosen, count)
             self._plan = Plan(device, self._plan.tile, batch)
         self._precision = chosen
-        for note in self._passes.notes:
-            self._note(note)
+        self.notes += [note for note in self._passes.notes if note not in self.notes]
         faster = f" ({self._precision.speedup:.1f}x fp32 here)" if self._precision.speedup > 1 else ""
         self.message = f"{device_title(device)}, {self._precision.name}{faster}"
 
@@ -292,8 +291,9 @@ class Predictor:
             self._plan = Plan(torch.device("cpu"), self._first_tile, 0)
             self._precision = None
         else:
-            why = f"{failure}, even for a tile of {patch} pixels."
-            raise ComputeError(why, "Close other programs or choose a smaller model.")
+            raise ComputeError(
+                f"{failure}, even for a tile of {patch} pixels.", "Close other programs or choose a smaller model."
+            )
         if device.type == "cuda" and for_memory:
             torch.cuda.empty_cache()
         if self._plan.tile != tile:

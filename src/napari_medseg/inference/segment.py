@@ -95,6 +95,7 @@ def segment(
     check_channels(image, card)
     value_range = measure_range(image, card.normalisation)
 
+    from .device import release_memory
     from .runner import Predictor
     from .stack import StackRun
 
@@ -116,6 +117,7 @@ def segment(
         run(chosen)
     finally:
         network.train(was_training)
+        release_memory()
     flat = () if value_range[0] < value_range[1] else (_constant(image),)
     return _labels(run, chosen, flat, labelled)
 

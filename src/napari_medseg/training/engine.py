@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from napari_medseg.core import ModelCard
-from napari_medseg.inference.device import DTYPES, cpu_count, fast_precision, pick_device
+from napari_medseg.inference.device import DTYPES, fast_precision, hold_memory, pick_device, thread_count
 from napari_medseg.inference.tiles import lay_grid, pad
 from napari_medseg.models import size_multiple
 
@@ -99,7 +99,7 @@ class Engine:
         if self.device.type == "cpu":
             return None
         device = torch.device("cpu")
-        torch.set_num_threads(cpu_count())
+        torch.set_num_threads(thread_count())
         return replace(self, device=device, precision=fast_precision(device) or "fp32")
 
     def place(self, network: nn.Module) -> nn.Module:
@@ -118,7 +118,8 @@ def start_engine(options: TrainOptions, card: ModelCard, local: int = 0) -> Engi
     """
     device = pick_device(options.device)
     if device.type == "cpu":
-        torch.set_num_threads(max(1, cpu_count() // options.devices))
+        torch.set_num_threads(max(1, thread_count() // options.devices))
+        hold_memory()
     elif options.devices > 1:
         device = torch.device(device.type, local)
     # Measured on five tasks: half-size formats train to the same Dice wherever the hardware has them.
