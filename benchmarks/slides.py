@@ -107,7 +107,9 @@ def work(slide: Path, output: Path, start: str) -> dict[str, Any]:
     middle = next((y + h // 2, x + w // 2) for y, x, h, w in pieces(image.shape[0]))
     seen = slice(middle[0] - 400, middle[0] + 400), slice(middle[1] - 600, middle[1] + 600)
     if not resumes:  # a click before this one has loaded the network and chosen kernels
-        medseg.segment(image, model, output=output.with_name("before.ome.zarr"), tissue=tissue, inside=[corners(seen)])
+        medseg.segment(
+            image, model, output=output.with_name(f"before-{output.name}"), tissue=tissue, inside=[corners(seen)]
+        )
     times: list[float] = []
     windows = [0]
     begin = time.perf_counter()
