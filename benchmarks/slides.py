@@ -108,7 +108,7 @@ def work(slide: Path, output: Path, start: str) -> dict[str, Any]:
     seen = slice(middle[0] - 400, middle[0] + 400), slice(middle[1] - 600, middle[1] + 600)
     if not resumes:  # a click before this one has loaded the network and chosen kernels
         medseg.segment(
-            image, model, output=output.with_name(f"before-{output.name}"), tissue=tissue, inside=[corners(seen)]
+            image, model, output=output.with_name(f"before-{output.name}"), tissue_mask=tissue, inside=[corners(seen)]
         )
     times: list[float] = []
     windows = [0]
@@ -120,7 +120,7 @@ def work(slide: Path, output: Path, start: str) -> dict[str, Any]:
             times.append(time.perf_counter() - begin)
 
     labels = medseg.segment(
-        image, model, output=output, resume=resumes, tissue=tissue, focus=lambda: seen, report=report
+        image, model, output=output, resume=resumes, tissue_mask=tissue, focus=lambda: seen, report=report
     )
     seconds = time.perf_counter() - begin
     found = {

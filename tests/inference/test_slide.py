@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from small_slides import OPTIONS, SHAPE, Broken, Smooth, files_of, small_model, small_slide
 
 from napari_medseg.core import Cancelled, Image, InputError, Labels, ModelError, OutputError, Progress
-from napari_medseg.inference import SegmentOptions, segment, slide_run
+from napari_medseg.inference import SegmentOptions, segment, slide_run, slide_writer
 from napari_medseg.inference.ledger import Ledger
 from napari_medseg.inference.slide import segment_slide
 from napari_medseg.inference.slide_reader import SlideReader
@@ -89,14 +89,14 @@ def test_glass_is_not_looked_at(slide: Image, tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(SlideReader, "__call__", lambda self, window: read.append(window) or original(self, window))
     mask = np.zeros((7, 47), bool)
     mask[0, 0] = True
-    labels = segment_slide(slide, small_model(), OPTIONS, output=tmp_path / "a.ome.zarr", tissue=mask)
+    labels = segment_slide(slide, small_model(), OPTIONS, output=tmp_path / "a.ome.zarr", tissue_mask=mask)
     assert {(rows.start // 128, columns.start // 128) for rows, columns in read} == {(0, 0)}
     assert not np.asarray(labels.data)[:, 230:].any()
     assert labels.not_computed is None
     [finding] = [f for f in labels.findings if f.code == "TISSUE"]
     assert finding.message.startswith("0 % of the slide")
     with pytest.raises(InputError, match="Nothing is marked as tissue"):
-        segment_slide(slide, small_model(), OPTIONS, output=tmp_path / "b.ome.zarr", tissue=np.zeros((2, 2)))
+        segment_slide(slide, small_model(), OPTIONS, output=tmp_path / "b.ome.zarr", tissue_mask=np.zeros((2, 2)))
 
 
 def test_what_is_looked_at_comes_first_and_changes_no_byte(slide: Image, undisturbed: Path, tmp_path: Path) -> None:
@@ -134,8 +134,11 @@ def test_narrow_passes_change_no_byte(
     assert files_of(tmp_path / "a.ome.zarr") == files_of(undisturbed)
 
 
-def test_cancelled_and_resumed_has_the_same_bytes(slide: Image, undisturbed: Path, tmp_path: Path) -> None:
+def test_cancelled_and_resumed_has_the_same_bytes(
+    slide: Image, undisturbed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """G2, W3: what is finished is kept, what is missing is not background, and nothing is computed twice."""
+    monkeypatch.setattr(slide_writer, "FLUSH_BLOCKS", 1)  # else all may be done before the first is told of
     output = tmp_path / "a.ome.zarr"
     with pytest.raises(Cancelled):
         segment_slide(slide, small_model(), OPTIONS, output=output, report=stop_after(3))
@@ -189,7 +192,7 @@ def test_going_on_with_something_else_is_refused(slide: Image, tmp_path: Path) -
         with pytest.raises(InputError, match=rf"a\.ome\.zarr was begun with {words}"):
             segment_slide(image, model, options, output=output, resume=True)
     with pytest.raises(InputError, match="tissue mask"):
-        segment_slide(slide, small_model(), OPTIONS, output=output, resume=True, tissue=np.ones((2, 2)))
+        segment_slide(slide, small_model(), OPTIONS, output=output, resume=True, tissue_mask=np.ones((2, 2)))
     assert files_of(output) == before
     # Anew it may be anything.
     labels = segment_slide(slide, small_model(name="rough"), OPTIONS, output=output, overwrite=True)

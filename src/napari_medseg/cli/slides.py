@@ -95,7 +95,7 @@ def segment_on_disk(job: Job, image: Image, report: Reporter) -> int:
     if extras.inside is not None:
         task["inside"] = read_inside(extras.inside, image)
     if extras.tissue_mask is not None:
-        task["tissue"] = read_tissue(extras.tissue_mask, image)
+        task["tissue_mask"] = read_tissue(extras.tissue_mask, image)
     if extras.shard:
         task["shard"] = extras.shard
     count = Count()

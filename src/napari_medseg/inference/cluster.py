@@ -95,7 +95,7 @@ def segment_on_cluster(
     report
         Told of finished parts, in blocks of the result; may raise `Cancelled`: workers stop at their next row then.
     **job
-        ``output``, ``resume``, ``overwrite`` and ``tissue`` of `SlideJob`.
+        ``output``, ``resume``, ``overwrite`` and ``tissue_mask`` of `SlideJob`.
 
     Raises
     ------
@@ -104,7 +104,7 @@ def segment_on_cluster(
     ComputeError
         The cluster was lost, or a task failed on several workers.
     """
-    if unknown := {*job} - {"output", "resume", "overwrite", "tissue"}:
+    if unknown := {*job} - {"output", "resume", "overwrite", "tissue_mask"}:
         raise InputError(f"A cluster knows nothing of {', '.join(sorted(unknown))}.", "Leave it out.")
     if image.source is None:
         raise InputError("An image without a file cannot be segmented on a cluster.", "Save it first.")
@@ -115,7 +115,7 @@ def segment_on_cluster(
     resume, overwrite = job.get("resume", False), job.get("overwrite", False)
     ledger = Ledger(find_place(image, job.get("output"), resume=resume).resolve())
     check_place(ledger, joins=resume, overwrite=overwrite)
-    given = job.get("tissue")
+    given = job.get("tissue_mask")
     shape = (image.shape[-2], image.shape[-1])
     tissue = given if given is None or isinstance(given, Tissue) else Tissue.of_mask(given, shape)
     source = image.source.resolve()

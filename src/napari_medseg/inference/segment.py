@@ -67,7 +67,7 @@ def segment(
         Slices that are right already (painted or checked): never suggested for a look, nor those beside them.
     **settings
         Single fields of `SegmentOptions`, in place of those in ``options``; of an image with levels, those of
-        `SlideJob` too (``output``, ``resume``, ``inside`` …, and ``tissue`` may be a mask).
+        `SlideJob` too (``output``, ``resume``, ``inside`` …).
 
     Returns
     -------
@@ -135,9 +135,7 @@ def _segment_slide(
 
     if probabilities is not None:
         raise InputError("Probabilities cannot be kept of slides.", "Segment a part of it as an image of its own.")
-    # ``tissue`` is an option (whether to look for it) and a mask, which is what has been found.
-    job = {k: v for k, v in settings.items() if k in SlideJob.__annotations__ and not isinstance(v, bool)}
-    job |= {k: settings[k] for k in ("resume", "overwrite") if k in settings}
+    job = {name: value for name, value in settings.items() if name in SlideJob.__annotations__}
     chosen = _merge(options, {k: v for k, v in settings.items() if k not in job})
     return segment_slide(image, model, chosen, report=report, **job)
 

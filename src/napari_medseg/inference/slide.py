@@ -89,7 +89,7 @@ def segment_slide(
         with ledger.starting():
             if overwrite and shard is None and not resume:
                 clear_place(ledger)
-            plan = Planner(image, loaded, options, ledger, say)(job.get("tissue"), beat)
+            plan = Planner(image, loaded, options, ledger, say)(job.get("tissue_mask"), beat)
         pyramid = plan.pyramid
         scope = Scope(job.get("inside"), pyramid.shape, pyramid.chunk)
         blocks = scope.blocks

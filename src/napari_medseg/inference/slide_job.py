@@ -36,7 +36,7 @@ class SlideJob(TypedDict, total=False):
         Polygons, (N, 2) points (Y, X) in pixels of the slide: only what is inside is computed.
     focus
         Called again and again: the rectangle of the slide that is looked at now, or None. Its blocks come first.
-    tissue
+    tissue_mask
         A mask or labels over the whole slide, coarse or fine, or a `Tissue`, in place of what is found.
     shard
         ``"I/N"``: compute the I-th of N parts, into a result shared by all.
@@ -47,7 +47,7 @@ class SlideJob(TypedDict, total=False):
     overwrite: bool
     inside: Sequence[npt.ArrayLike] | None
     focus: Callable[[], tuple[slice, slice] | None] | None
-    tissue: Any
+    tissue_mask: Any
     shard: str | None
 
 

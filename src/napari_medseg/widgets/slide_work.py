@@ -109,7 +109,7 @@ def segment_slide(order: SlideOrder, report: Reporter) -> Labels:
 
     return run(
         order.image, order.card.reference, order.options, output=order.output, report=report, inside=order.inside,
-        focus=order.focus, tissue=order.tissue, resume=not order.anew, overwrite=order.anew,
+        focus=order.focus, tissue_mask=order.tissue, resume=not order.anew, overwrite=order.anew,
     )  # fmt: skip
 
 
