@@ -3,7 +3,7 @@ PYTHON := .venv/bin/python
 READY := .venv/ready
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: help demo test lint format bench screenshots clean
+.PHONY: help demo test coverage lint format bench screenshots clean
 
 help:  ## List the commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -15,6 +15,9 @@ demo: $(READY)  ## Run the whole loop on the built-in sample; results in demo-ou
 	$(PYTHON) -m napari_medseg demo --output demo-output --overwrite
 
 test: $(READY)  ## Run the whole test suite
+	$(PYTHON) -m pytest -n 2 --dist loadfile
+
+coverage: $(READY)  ## Run the whole test suite and say which lines it does not reach
 	$(PYTHON) -m pytest -n 2 --dist loadfile --cov=napari_medseg --cov-report=term:skip-covered
 
 lint: $(READY)  ## Style, types and the import contract
