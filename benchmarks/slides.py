@@ -8,8 +8,8 @@ opened and segmented with random weights in a process of its own, whose peak of 
 ``first labels`` is the time from the call to the first finished part of what is looked at, the middle of a piece, with
 the model and the tissue known already, as on a second click.
 
-With ``--kills`` the smallest slide is segmented by a process that is killed at random moments, resumed every time, and
-every file of the result is compared with that of a run in peace.
+With ``--kills`` a slide of a quarter of the smallest side is segmented by a process that is killed at random moments and
+resumed every time, and every file of the result is compared with that of a run in peace.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ PIECE = 3500
 """Pixels along the side of a piece of tissue."""
 
 
-def pieces(side: int) -> list[tuple[int, int, int, int]]:
+def pieces(side: int, size: int = PIECE) -> list[tuple[int, int, int, int]]:
     """Where tissue lies (y, x, height, width): equal areas in slides of every size."""
     places = ((0.2, 0.25), (0.3, 0.7), (0.7, 0.2), (0.75, 0.65))[:TISSUE]
-    return [(int(y * (side - PIECE)), int(x * (side - PIECE)), PIECE, PIECE) for y, x in places]
+    return [(int(y * (side - size)), int(x * (side - size)), size, size) for y, x in places]
 
 
 def main() -> None:
@@ -142,8 +142,8 @@ def kill(folder: Path, arguments: argparse.Namespace) -> list[dict[str, Any]]:
     """Kill a run so many times, and compare its files in the end."""
     from made_up_slides import write_slide
 
-    side = min(arguments.sides)
-    slide = write_slide(folder / "slide.svs", side, pieces(side))
+    side = min(arguments.sides) // 4
+    slide = write_slide(folder / "slide.svs", side, pieces(side, side // 5))
     peace, war = folder / "peace.ome.zarr", folder / "war.ome.zarr"
     begin = time.perf_counter()
     subprocess.run(command(arguments, slide, peace), check=True, stdout=subprocess.DEVNULL)
