@@ -8,8 +8,8 @@ opened and segmented with random weights in a process of its own, whose peak of 
 ``first labels`` is the time from the call to the first finished part of what is looked at, the middle of a piece, with
 the model and the tissue known already, as on a second click.
 
-With ``--kills`` a slide of a quarter of the smallest side is segmented by a process that is killed at random moments and
-resumed every time, and every file of the result is compared with that of a run in peace.
+With ``--kills`` a slide of a quarter of the smallest side is segmented by a process that is killed at random moments
+and resumed every time, and every file of the result is compared with that of a run in peace.
 """
 
 from __future__ import annotations
