@@ -18,8 +18,7 @@ Seconds are the least of all rounds, on the clock and of the processor; ``x bare
 all rounds: the only one of these to trust while others use the machine (on a graphics card it cannot be told).
 ``same labels`` is the share of pixels that have the labels of ``ours``.
 
-tiatoolbox pins other versions of numpy and zarr than this project has: to compare with it, install it in an environment
-of its own.
+tiatoolbox is not among the contenders.
 """
 
 from __future__ import annotations
