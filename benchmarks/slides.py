@@ -94,7 +94,7 @@ def work(slide: Path, output: Path, start: str) -> dict[str, Any]:
     import torch
 
     from napari_medseg.core import ClassInfo, Normalisation, Progress
-    from napari_medseg.inference.tissue import find_tissue
+    from napari_medseg.inference.slides.tissue import find_tissue
     from napari_medseg.models import Model, start_card, start_network
 
     torch.manual_seed(0)

@@ -18,7 +18,7 @@ PROGRAM = """
     import torch
     torch.set_num_threads(1)  # threads do not outlive a fork
     import napari_medseg.cli.segment as command
-    import napari_medseg.evaluation.suggest, napari_medseg.inference.slide, napari_medseg.inference.stack, zarr
+    import napari_medseg.evaluation.suggest, napari_medseg.inference.slides.segment, napari_medseg.inference.stack, zarr
     from napari_medseg.cli import main
     from napari_medseg.models.smp import import_smp
     from tests.cli.conftest import threshold_model

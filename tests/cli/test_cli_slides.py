@@ -16,7 +16,7 @@ import napari_medseg.cli.slides as slide_run
 from napari_medseg import io
 from napari_medseg.cli import targets
 from napari_medseg.core import Progress
-from napari_medseg.inference.ledger import Ledger
+from napari_medseg.inference.slides.ledger import Ledger
 from napari_medseg.io.zarr.labels import LabelPyramid
 from napari_medseg.models import Model
 

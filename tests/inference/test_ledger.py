@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import re
 import signal
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from napari_medseg.core import InputError, OutputError
-from napari_medseg.inference.ledger import Ledger
+from napari_medseg.inference.slides.ledger import Ledger
 
 
 @pytest.fixture
@@ -79,24 +80,25 @@ def test_a_second_run_is_told_who_holds_the_result(ledger: Ledger) -> None:
         pass
 
 
-def _hold(path: Path, ready: multiprocessing.synchronize.Event) -> None:
-    with Ledger(path).held():
-        ready.set()
-        signal.pause()
+HOLD = """
+import sys
+from pathlib import Path
+from napari_medseg.inference.slides.ledger import Ledger
+with Ledger(Path(sys.argv[1])).held():
+    print("held", flush=True)
+    sys.stdin.read()
+"""
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no way to kill a program unawares")
 def test_the_lock_of_a_program_that_was_killed_is_taken_over(ledger: Ledger) -> None:
     """W8."""
-    context = multiprocessing.get_context("spawn")
-    ready = context.Event()
-    child = context.Process(target=_hold, args=(ledger.result, ready))
-    child.start()
-    assert ready.wait(60)
-    with pytest.raises(OutputError, match=rf"written by process {child.pid} "), ledger.held():
-        pass
-    os.kill(child.pid or 0, signal.SIGKILL)
-    child.join()
+    command = [sys.executable, "-c", HOLD, str(ledger.result)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "held\n"
+        with pytest.raises(OutputError, match=rf"written by process {child.pid} "), ledger.held():
+            pass
+        child.kill()
     with ledger.held():
         pass
-    child.close()

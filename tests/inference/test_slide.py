@@ -19,10 +19,12 @@ sys.path.insert(0, str(Path(__file__).parent))
 from small_slides import OPTIONS, SHAPE, Broken, Smooth, files_of, small_model, small_slide
 
 from napari_medseg.core import Cancelled, Image, InputError, Labels, ModelError, OutputError, Progress
-from napari_medseg.inference import SegmentOptions, segment, slide_run, slide_writer
-from napari_medseg.inference.ledger import Ledger
-from napari_medseg.inference.slide import segment_slide
-from napari_medseg.inference.slide_reader import SlideReader
+from napari_medseg.inference import SegmentOptions, segment
+from napari_medseg.inference.slides import run as slide_run
+from napari_medseg.inference.slides import writer as slide_writer
+from napari_medseg.inference.slides.ledger import Ledger
+from napari_medseg.inference.slides.reader import SlideReader
+from napari_medseg.inference.slides.segment import segment_slide
 from napari_medseg.io.pyramid import halve
 from napari_medseg.io.zarr.chunks import ChunkFiles
 from napari_medseg.io.zarr.labels import LabelPyramid

@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from small_slides import OPTIONS, files_of, small_slide
 
 from napari_medseg.core import Image, InputError
-from napari_medseg.inference.cluster import segment_on_cluster
+from napari_medseg.inference.slides.cluster import segment_on_cluster
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no way to kill a program unawares")
@@ -45,7 +45,7 @@ def main(folder: Path) -> None:
 
     from napari_medseg import io
     from napari_medseg.core import ClassInfo, Normalisation, Progress
-    from napari_medseg.inference.slide import segment_slide
+    from napari_medseg.inference.slides.segment import segment_slide
     from napari_medseg.models import build_network, load_model, save_network, start_card
 
     made = small_slide((2300, 520))
@@ -66,7 +66,7 @@ def main(folder: Path) -> None:
     killed: list[int] = []
     # Workers are forked from a program that has loaded torch, which takes each of them seconds.
     dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"})
-    get_mp_context().set_forkserver_preload(["napari_medseg.inference.cluster", "napari_medseg.models.smp"])
+    get_mp_context().set_forkserver_preload(["napari_medseg.inference.slides.cluster", "napari_medseg.models.smp"])
     with LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster:
 
         def report(progress: Progress) -> None:

@@ -35,8 +35,8 @@ def main(folder: Path) -> None:
     """In a program of its own, whose children load torch by being forked."""
     from small_slides import OPTIONS, files_of, small_model, small_slide
 
-    from napari_medseg.inference import slide_writer
-    from napari_medseg.inference.slide import segment_slide
+    from napari_medseg.inference.slides import writer as slide_writer
+    from napari_medseg.inference.slides.segment import segment_slide
 
     slide_writer.FLUSH_BLOCKS = 1  # more moments between one file and the next
 

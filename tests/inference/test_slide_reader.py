@@ -16,8 +16,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 from small_slides import Broken, small_model, small_slide
 
 from napari_medseg.core import Geometry, Image, InputError, Normalisation
-from napari_medseg.inference.slide_reader import SlideReader, measure_slide
-from napari_medseg.inference.tissue import Tissue
+from napari_medseg.inference.slides.reader import SlideReader, measure_slide
+from napari_medseg.inference.slides.tissue import Tissue
 from napari_medseg.io.pyramid import halve_mean
 
 

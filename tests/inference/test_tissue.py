@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from small_slides import Broken, small_slide
 
 from napari_medseg.core import Geometry, Image
-from napari_medseg.inference.tissue import Tissue, find_tissue
+from napari_medseg.inference.slides.tissue import Tissue, find_tissue
 from napari_medseg.io import read
 
 

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_medseg.core import Image, Labels, Progress, Reporter
-from napari_medseg.inference.ledger import Ledger
-from napari_medseg.inference.tissue import Tissue, find_tissue
+from napari_medseg.inference.slides.ledger import Ledger
+from napari_medseg.inference.slides.tissue import Tissue, find_tissue
 from napari_medseg.io.zarr.labels import LabelPyramid
 from napari_medseg.widgets.slide_work import SlideOrder
 

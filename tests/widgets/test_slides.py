@@ -13,7 +13,7 @@ from qtpy.QtWidgets import QComboBox, QPushButton, QRadioButton
 from slide_stage import NOT_COMPUTED, Threshold, add_slide, giant, stained
 
 from napari_medseg.core import ModelCard
-from napari_medseg.inference.ledger import Ledger
+from napari_medseg.inference.slides.ledger import Ledger
 from napari_medseg.io import read_labels
 from napari_medseg.io.zarr.labels import LabelPyramid
 from napari_medseg.widgets import slide_part

@@ -16,8 +16,8 @@ from slide_stage import NOT_COMPUTED, Threshold, add_slide, make_result, stained
 from napari_medseg._layers import image_from_layer, labels_layer_data
 from napari_medseg.core import ClassInfo, ModelCard, silent
 from napari_medseg.editing.corrections import corrections_of
-from napari_medseg.inference.ledger import Ledger
 from napari_medseg.inference.options import SegmentOptions
+from napari_medseg.inference.slides.ledger import Ledger
 from napari_medseg.io import read, read_labels
 from napari_medseg.io.zarr.labels import LabelPyramid
 from napari_medseg.training import TrainOptions

@@ -2,51 +2,40 @@
 
 from __future__ import annotations
 
-import json
-import os
 import random
-import socket
 import time
-import warnings
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
-from datetime import datetime
+from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_hex
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
-from napari_medseg.core import OutputError
 from napari_medseg.io.atomic import explained
+from napari_medseg.io.locks import Holder, about, in_use, read_signature, sign, take
 
 _TRIES = 3
 """Two runs that start at the same moment see each other; the one that waits less goes first."""
 
 
 @dataclass(frozen=True)
-class Holder:
-    """A run that is at work.
+class Claim:
+    """The slices that a run writes.
 
     Attributes
     ----------
-    host, pid, since
-        Where, which process, and from when on (seconds since 1970).
+    holder
+        Who that is.
     slices
         Those it writes, as pairs of the first and the one after the last.
     """
 
-    host: str
-    pid: int
-    since: float
+    holder: Holder
     slices: tuple[tuple[int, int], ...]
 
     def shares(self, others: Collection[int]) -> bool:
         return any(first <= z < end for first, end in self.slices for z in others)
-
-    def __str__(self) -> str:
-        started = datetime.fromtimestamp(self.since).strftime("%H:%M on %d %B %Y")
-        return f"process {self.pid} on {self.host} since {started}"
 
 
 @contextmanager
@@ -68,13 +57,11 @@ def claimed(output: Path, slices: Collection[int], *, folder: bool) -> Iterator[
         place.mkdir(parents=True, exist_ok=True)
     for left in reversed(range(_TRIES)):
         own = place / f"{start}{token_hex(4)}.lock"
-        lock = _take(own)
+        lock = take(own)
         if lock is None:  # found by another run that looks for what is left over, before it was locked
             continue
         try:
-            holder = Holder(socket.gethostname(), os.getpid(), time.time(), _ranges(slices))
-            with explained(place):
-                _about(own).write_text(json.dumps(asdict(holder)), encoding="utf-8")
+            sign(own, slices=_ranges(slices))
             others = at_work(output, folder=folder, but=own)
             found = [one for one in others if one is None or one.shares(slices)]
             if not found and own.exists():
@@ -83,37 +70,33 @@ def claimed(output: Path, slices: Collection[int], *, folder: bool) -> Iterator[
         finally:
             _drop(own, lock)
         if found and not left:
-            raise in_use(output, found[0])
+            raise in_use(output, found[0].holder if found[0] else None)
         time.sleep(random.uniform(0.02, 0.2))
     raise in_use(output, None)
 
 
-def at_work(output: Path, *, folder: bool, but: Path | None = None) -> list[Holder | None]:
+def at_work(output: Path, *, folder: bool, but: Path | None = None) -> list[Claim | None]:
     """Runs that write to an output now; None for one of which nothing is known. What killed runs left is removed."""
     place, start = _place(output, folder)
-    found: list[Holder | None] = []
+    found: list[Claim | None] = []
     names = sorted(p.name for p in place.iterdir()) if place.is_dir() else []
     for path in (place / name for name in names if name.startswith(start) and name.endswith(".lock")):
         if path == but:
             continue
-        lock = _take(path)
+        lock = take(path)
         if lock is not None:
             _drop(path, lock)
             continue
+        signature = read_signature(path)
         try:
-            told = json.loads(_about(path).read_text(encoding="utf-8"))
-            found.append(Holder(**{**told, "slices": tuple((int(a), int(b)) for a, b in told["slices"])}))
-        except (OSError, ValueError, LookupError, TypeError):
+            if signature is None:
+                raise ValueError
+            holder, told = signature
+            found.append(Claim(holder, tuple((int(a), int(b)) for a, b in told["slices"])))
+        except (ValueError, LookupError, TypeError):
             if path.exists():
                 found.append(None)
     return found
-
-
-def in_use(output: Path, holder: Holder | None) -> OutputError:
-    """The refusal, with who holds it."""
-    return OutputError(
-        f"{output} is being written by {holder or 'another run'}.", "Wait for that run, or choose another output."
-    )
 
 
 def _place(output: Path, folder: bool) -> tuple[Path, str]:
@@ -121,38 +104,20 @@ def _place(output: Path, folder: bool) -> tuple[Path, str]:
     return (output, ".segment-") if folder else (output.parent, f".{output.name}-")
 
 
-def _about(lock: Path) -> Path:
-    """What is known of a run: beside its lock, because taking a lock empties the file."""
-    return lock.with_suffix(".holder")
-
-
-def _take(path: Path) -> FileLock | None:
-    lock = FileLock(path, timeout=0, mode=0o666, thread_local=False)
-    with explained(path), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # file systems without locks: a file that is there stands for one
-        try:
-            lock.acquire()
-        except Timeout:
-            return None
-        except NotImplementedError as error:
-            raise OutputError(f"{path.parent} has no locks.", "Choose a folder on another drive.") from error
-    return lock
-
-
 def _drop(path: Path, lock: FileLock) -> None:
     with suppress(OSError):
-        _about(path).unlink(missing_ok=True)
+        about(path).unlink(missing_ok=True)
         path.unlink(missing_ok=True)
     with suppress(OSError):
         lock.release()
         path.unlink(missing_ok=True)
 
 
-def _ranges(slices: Collection[int]) -> tuple[tuple[int, int], ...]:
+def _ranges(slices: Collection[int]) -> list[tuple[int, int]]:
     found: list[tuple[int, int]] = []
     for z in sorted(slices):
         if found and found[-1][1] == z:
             found[-1] = (found[-1][0], z + 1)
         else:
             found.append((z, z + 1))
-    return tuple(found)
+    return found

@@ -11,11 +11,12 @@ from cyclopts import Parameter
 from napari_medseg.core import InputError, OutputError
 from napari_medseg.inference import SegmentOptions
 from napari_medseg.io.findings import counted
+from napari_medseg.io.locks import in_use
 from napari_medseg.io.sidecar import sidecar_path
 from napari_medseg.io.writing import check_holds
 from napari_medseg.models import load_model
 
-from .claims import at_work, in_use
+from .claims import at_work
 from .flags import with_options
 from .job import CANCELLED, Extras, Job, is_folder
 from .lookout import Lookout
@@ -98,7 +99,7 @@ def _check(source: Path, output: Path, extras: Extras, several: bool) -> None:
     if not (extras.overwrite or extras.shared) and is_begun(output):
         raise OutputError(f"{output} was begun before.", "Go on with it with --resume, or start anew with --overwrite.")
     if not extras.shard and (others := at_work(output, folder=folder)):
-        raise in_use(output, others[0])
+        raise in_use(output, others[0].holder if others[0] else None)
     check_target(output, source, overwrite=extras.overwrite or extras.shared)
     for target in (extras.report, extras.probabilities):
         if target is not None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from napari_medseg import io
 from napari_medseg.core import Cancelled, Image, InputError, Labels, OutputError, Progress, Reporter
 from napari_medseg.inference import SegmentOptions
-from napari_medseg.inference.ledger import Ledger
+from napari_medseg.inference.slides.ledger import Ledger
 from napari_medseg.io.atomic import explained
 from napari_medseg.io.registry import format_for, is_known
 from napari_medseg.io.writing import check_holds
@@ -25,7 +25,7 @@ from .scope import read_inside, read_tissue
 from .targets import check_names, check_size
 
 if TYPE_CHECKING:
-    from napari_medseg.inference.slide_job import SlideJob
+    from napari_medseg.inference.slides.job import SlideJob
 
 
 def running_place(output: Path) -> Path:
@@ -119,10 +119,10 @@ def segment_on_disk(job: Job, image: Image, report: Reporter) -> int:
 
 def _run(job: Job, image: Image, report: Reporter, task: SlideJob) -> Labels:
     if job.extras.cluster:
-        from napari_medseg.inference.cluster import segment_on_cluster
+        from napari_medseg.inference.slides.cluster import segment_on_cluster
 
         return segment_on_cluster(image, job.model, job.options, address=job.extras.cluster, report=report, **task)
-    from napari_medseg.inference.slide import segment_slide
+    from napari_medseg.inference.slides.segment import segment_slide
 
     return segment_slide(image, job.model, job.options, report=report, **task)
 

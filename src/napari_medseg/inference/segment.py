@@ -130,8 +130,8 @@ def _segment_slide(
     probabilities: ProbabilityTaker | None,
     settings: dict[str, Any],
 ) -> Labels:
-    from .slide import segment_slide
-    from .slide_job import SlideJob
+    from .slides.job import SlideJob
+    from .slides.segment import segment_slide
 
     if probabilities is not None:
         raise InputError("Probabilities cannot be kept of slides.", "Segment a part of it as an image of its own.")

@@ -20,8 +20,8 @@ from .placing import Box
 from .slide_scope import Polygons
 
 if TYPE_CHECKING:
-    from napari_medseg.inference.ledger import Ledger
-    from napari_medseg.inference.tissue import Tissue
+    from napari_medseg.inference.slides.ledger import Ledger
+    from napari_medseg.inference.slides.tissue import Tissue
     from napari_medseg.io.zarr.labels import LabelPyramid
 
 SUFFIX = ".ome.zarr"
@@ -94,7 +94,7 @@ def read_state(path: Path) -> ResultState | None:
     """
     if not path.exists():
         return None
-    from napari_medseg.inference.ledger import Ledger
+    from napari_medseg.inference.slides.ledger import Ledger
     from napari_medseg.io.zarr.labels import LabelPyramid
 
     pyramid, ledger = LabelPyramid.open(path), Ledger(path)
@@ -105,7 +105,7 @@ def read_state(path: Path) -> ResultState | None:
 def segment_slide(order: SlideOrder, report: Reporter) -> Labels:
     """Run the model over the slide; runs in a worker."""
     # Here and not above: torch takes seconds to load.
-    from napari_medseg.inference.slide import segment_slide as run
+    from napari_medseg.inference.slides.segment import segment_slide as run
 
     return run(
         order.image, order.card.reference, order.options, output=order.output, report=report, inside=order.inside,
@@ -118,7 +118,7 @@ def carry_over(output: Path) -> int:
 
     To be called once the new result is there and before anything is computed in it.
     """
-    from napari_medseg.inference.ledger import Ledger
+    from napari_medseg.inference.slides.ledger import Ledger
 
     mine, pyramid = Ledger(output), open_result(output)
     about = mine.read()
@@ -169,7 +169,7 @@ def check_output(path: Path) -> Path:
 
 def _share(pyramid: LabelPyramid, ledger: Ledger) -> float | None:
     """Part of the chunks with tissue that are done."""
-    from napari_medseg.inference.tissue import Tissue
+    from napari_medseg.inference.slides.tissue import Tissue
 
     try:
         with np.load(ledger.folder / "tissue.npz") as stored:

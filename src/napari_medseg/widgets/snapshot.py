@@ -177,8 +177,8 @@ def _measure(image: Image, card: ModelCard) -> tuple[float, float]:
 
     if not image.levels:
         return measure_range(image, card.normalisation)
-    from napari_medseg.inference.slide_reader import measure_slide
-    from napari_medseg.inference.tissue import find_tissue
+    from napari_medseg.inference.slides.reader import measure_slide
+    from napari_medseg.inference.slides.tissue import find_tissue
 
     return measure_slide(image, card.normalisation, find_tissue(image))
 

@@ -19,7 +19,7 @@ from .signals import Signal
 if TYPE_CHECKING:
     import napari.viewer
 
-    from napari_medseg.inference.tissue import Tissue
+    from napari_medseg.inference.slides.tissue import Tissue
 
 _TISSUE = "tissue"
 _COLOR = "#009e73"
@@ -73,7 +73,7 @@ class TissueRow(QWidget):
         layer = find_tissue_layer(self._viewer, self._image_layer)
         if layer is None or not self.skip.isChecked():
             return None
-        from napari_medseg.inference.tissue import Tissue
+        from napari_medseg.inference.slides.tissue import Tissue
 
         height, width = image_shape(self._image_layer)
         return Tissue.of_mask(np.array(layer.data), (height, width))
@@ -145,7 +145,7 @@ def find_tissue_layer(viewer: napari.viewer.Viewer, image_layer: Any) -> Any:
 
 
 def _look(image: Image, report: Reporter) -> Tissue:
-    from napari_medseg.inference.tissue import find_tissue
+    from napari_medseg.inference.slides.tissue import find_tissue
 
     report(Progress("Looking for tissue"))
     return find_tissue(image)

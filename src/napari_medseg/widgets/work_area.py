@@ -202,7 +202,7 @@ def put_back(patch: Patch, report: Reporter) -> tuple[int | None, bytes]:
     InputError, OutputError
         The result is not what the area was lifted from any more, or cannot be written.
     """
-    from napari_medseg.inference.ledger import Ledger
+    from napari_medseg.inference.slides.ledger import Ledger
     from napari_medseg.io.zarr.classes import name_classes
 
     report(Progress("Putting back"))

@@ -13,16 +13,16 @@ import numpy.typing as npt
 
 from napari_medseg.core import Finding, Image, InputError, ModelCard
 from napari_medseg.editing.fingerprint import fingerprint
+from napari_medseg.inference.mosaic import Mosaic
+from napari_medseg.inference.options import SegmentOptions
+from napari_medseg.inference.runner import Predictor
 from napari_medseg.io.atomic import check_free, write_file
 from napari_medseg.io.zarr.labels import LabelPyramid, not_computed_value
 from napari_medseg.models import Model
 
+from .job import clear_place
 from .ledger import Ledger
-from .mosaic import Mosaic
-from .options import SegmentOptions
-from .runner import Predictor
-from .slide_job import clear_place
-from .slide_reader import SlideReader, measure_slide
+from .reader import SlideReader, measure_slide
 from .tissue import Tissue, find_tissue
 
 STAGE = "Segmenting"

@@ -9,10 +9,10 @@ from itertools import pairwise
 import numpy as np
 
 from napari_medseg.core import InputError
+from napari_medseg.inference.mosaic import Mosaic
 from napari_medseg.io.zarr.labels import LabelPyramid
 
 from .ledger import Ledger
-from .mosaic import Mosaic
 
 _SHARD = re.compile(r"(\d+)/(\d+)")
 

@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_medseg.core import Image, InputError, ModelCard, Normalisation
+from napari_medseg.inference.normalise import PIXEL_SIZE_TOLERANCE, input_shape, normalise
 from napari_medseg.io.blocks import read_region
 
-from .normalise import PIXEL_SIZE_TOLERANCE, input_shape, normalise
 from .tissue import Tissue
 
 RANGE_SIDE = 2048

@@ -11,14 +11,14 @@ import numpy.typing as npt
 
 from napari_medseg.core import Image, InputError, ModelCard, ModelError, OutputError
 from napari_medseg.editing.fingerprint import fingerprint
+from napari_medseg.inference.normalise import why_not
+from napari_medseg.inference.options import SegmentOptions, pick_slices
 from napari_medseg.io.atomic import explained
 from napari_medseg.io.blocks import read_region
 from napari_medseg.models import library_home
 from napari_medseg.models.build import needs_whole
 
 from .ledger import Ledger
-from .normalise import why_not
-from .options import SegmentOptions, pick_slices
 
 
 class SlideJob(TypedDict, total=False):

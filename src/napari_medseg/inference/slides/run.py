@@ -10,13 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_medseg.core import Image, InputError, Progress, Reporter
+from napari_medseg.inference.mosaic import Finished, Mosaic
+from napari_medseg.inference.pipeline import Writer
+from napari_medseg.inference.sweep import sweep
 
-from .mosaic import Finished, Mosaic
-from .pipeline import Writer
+from .plan import STAGE, Plan
 from .scope import Scope
-from .slide_plan import STAGE, Plan
-from .slide_writer import FLUSH_BLOCKS, BlockWriter
-from .sweep import sweep
+from .writer import FLUSH_BLOCKS, BlockWriter
 
 SUMS_BYTES = 400 * 2**20
 """Memory for sums of blocks that are begun, which bounds how wide a pass is."""

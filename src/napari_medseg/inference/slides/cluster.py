@@ -28,18 +28,18 @@ from napari_medseg.core import (
     Reporter,
     silent,
 )
+from napari_medseg.inference.options import SegmentOptions
 from napari_medseg.models import Model, find_model, load_model
 from napari_medseg.models.weights import read_card
 
 from .holding import WHOLE
+from .job import SlideJob, check_fits, check_place, clear_place, find_place
 from .ledger import Ledger
-from .options import SegmentOptions
+from .plan import STAGE, Plan, Planner
+from .run import SlideRun
 from .scope import Scope
+from .segment import collect
 from .shards import finish_levels, split_rows, work_by_row
-from .slide import collect
-from .slide_job import SlideJob, check_fits, check_place, clear_place, find_place
-from .slide_plan import STAGE, Plan, Planner
-from .slide_run import SlideRun
 from .tissue import Tissue
 
 if TYPE_CHECKING:

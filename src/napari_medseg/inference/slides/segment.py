@@ -8,17 +8,18 @@ from pathlib import Path
 from typing import Unpack
 
 from napari_medseg.core import Finding, Image, Labels, ModelCard, Progress, Reporter, silent
+from napari_medseg.inference.device import release_memory
+from napari_medseg.inference.options import SegmentOptions
 from napari_medseg.io.zarr.labels import LabelPyramid
 from napari_medseg.models import Model, load_model
 
 from .holding import WHOLE
+from .job import SlideJob, check_fits, check_place, clear_place, find_place
 from .ledger import Ledger
-from .options import SegmentOptions
+from .plan import STAGE, Planner
+from .run import SlideRun
 from .scope import Scope
 from .shards import finish_levels, parse_shard, split_rows, work_by_row
-from .slide_job import SlideJob, check_fits, check_place, clear_place, find_place
-from .slide_plan import STAGE, Planner
-from .slide_run import SlideRun
 
 
 def segment_slide(
@@ -85,6 +86,7 @@ def segment_slide(
 
     with ExitStack() as stack:
         stack.enter_context(ledger.held(owner))
+        stack.callback(release_memory)
         stack.callback(loaded.network.train, training)
         with ledger.starting():
             if overwrite and shard is None and not resume:

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import os
-import socket
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
 from napari_medseg.core import OutputError
 from napari_medseg.io.atomic import explained
+from napari_medseg.io.locks import about, in_use, read_signature, sign, take
 
 WHOLE = "all"
 """Owner of a run over the whole slide."""
@@ -42,14 +38,12 @@ class Holding:
         """Only one at a time makes the result or finishes it; the others wait."""
         with explained(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self.folder / "start.lock", thread_local=False)
-        try:
-            lock.acquire(timeout=START_SECONDS, poll_interval=0.1)
-        except Timeout as error:
+        lock = take(self.folder / "start.lock", START_SECONDS)
+        if lock is None:
             raise OutputError(
                 f"Another program has been preparing {self.result} for {START_SECONDS / 60:.0f} minutes.",
                 "See what it does.",
-            ) from error
+            )
         try:
             yield
         finally:
@@ -72,37 +66,26 @@ class Holding:
                 raise self._refused(owner)
             for other in sorted(p.stem for p in self.folder.glob("*.lock") if p.stem not in (owner, "start")):
                 if not _compatible(owner, other):
-                    probe = self._take(other, tell=False)
+                    probe = take(self.folder / f"{other}.lock")
                     if probe is None:
                         raise self._refused(other)
                     probe.release()
             yield
         finally:
             if lock is not None:
-                (self.folder / f"{owner}.holder").unlink(missing_ok=True)
+                about(self.folder / f"{owner}.lock").unlink(missing_ok=True)
                 lock.release()
 
-    def _take(self, owner: str, *, tell: bool = True) -> FileLock | None:
-        lock = FileLock(self.folder / f"{owner}.lock", thread_local=False)
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            return None
-        if tell:
-            # Beside the lock: taking a lock empties its file, even for those who do not get it.
-            holder = {"host": socket.gethostname(), "pid": os.getpid(), "since": time.time()}
-            (self.folder / f"{owner}.holder").write_text(json.dumps(holder), encoding="utf-8")
+    def _take(self, owner: str) -> FileLock | None:
+        path = self.folder / f"{owner}.lock"
+        lock = take(path)
+        if lock is not None:
+            sign(path)
         return lock
 
     def _refused(self, owner: str) -> OutputError:
-        try:
-            holder = json.loads((self.folder / f"{owner}.holder").read_text(encoding="utf-8"))
-            since = datetime.fromtimestamp(holder["since"]).strftime("%H:%M on %d %B %Y")
-            who = f"process {holder['pid']} on {holder['host']} since {since}"
-        except (OSError, ValueError, LookupError, TypeError):
-            who = "another process"
-        part = "" if owner == WHOLE else f" ({owner})"
-        return OutputError(f"{self.result} is being written by {who}{part}.", "Wait for it or choose another output.")
+        signature = read_signature(self.folder / f"{owner}.lock")
+        return in_use(self.result, signature[0] if signature else None, "" if owner == WHOLE else owner)
 
 
 def _compatible(owner: str, other: str) -> bool:
