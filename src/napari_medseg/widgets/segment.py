@@ -279,5 +279,7 @@ class SegmentWidget(Dock):
 def _segment(image: Image, card: ModelCard, options: SegmentOptions, report: Reporter) -> Labels:
     # Here and not above: torch takes seconds to load, and this runs in the worker.
     from napari_medseg.inference import segment
+    from napari_medseg.models.loading import load_torch
 
+    load_torch()
     return segment(image, card.reference, options, report=report)

@@ -105,6 +105,9 @@ def read_state(path: Path) -> ResultState | None:
 def segment_slide(order: SlideOrder, report: Reporter) -> Labels:
     """Run the model over the slide; runs in a worker."""
     # Here and not above: torch takes seconds to load.
+    from napari_medseg.models.loading import load_torch
+
+    load_torch()
     from napari_medseg.inference.slides.segment import segment_slide as run
 
     return run(
