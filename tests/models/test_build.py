@@ -4,6 +4,7 @@ import importlib
 import subprocess
 import sys
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,8 @@ from napari_medseg.models import (
     build_network,
     encoders,
     is_start,
+    load_network,
+    save_network,
     size_multiple,
     start_card,
     start_network,
@@ -84,7 +87,7 @@ def test_another_failure_of_the_import_is_one_sentence(monkeypatch: pytest.Monke
     import_smp.cache_clear()
 
 
-def test_every_architecture_of_smp_is_accepted_and_every_encoder_known() -> None:
+def test_every_architecture_is_accepted_and_every_encoder_known() -> None:
     assert architectures() == ARCHITECTURES
     for architecture in architectures():
         check_names(architecture, "resnet18")
@@ -95,13 +98,30 @@ def test_every_architecture_of_smp_is_accepted_and_every_encoder_known() -> None
         check_names("unet", encoder)
 
 
-@pytest.mark.parametrize("architecture", ["unet", "fpn", "deeplabv3plus", "dpt"])
+@pytest.mark.parametrize("architecture", ["unet", "fpn", "deeplabv3plus", "dpt", "fcn8s"])
 def test_networks_give_logits_at_the_size_they_ask_for(architecture: str) -> None:
     card = start(architecture, VIT if architecture == "dpt" else "tu-resnet10t", neighbours=1)
     network = build_network(card).eval()
     size = size_multiple(card)
     with torch.inference_mode():
         assert network(torch.zeros(1, 3, 3 * size, 5 * size)).shape == (1, 2, 3 * size, 5 * size)
+
+
+def test_fcn8s_adds_three_levels_and_survives_being_saved(tmp_path: Path) -> None:
+    card = start("fcn8s", "vgg16").model_copy(update={"network": {"decoder_channels": [16, 8]}})
+    network: Any = build_network(card).eval()
+    image = torch.rand(1, 1, 64, 96)
+    with torch.inference_mode():
+        before = network(image)
+        levels = network.encoder(image)
+        for level in (-3, -2, -1):
+            without = [x if n != len(levels) + level else torch.zeros_like(x) for n, x in enumerate(levels)]
+            assert not torch.equal(network.segmentation_head(network.decoder(without)), before), level
+    saved = save_network(tmp_path / "model", card, network)
+    _, again = load_network(tmp_path / "model")
+    assert saved.architecture == "fcn8s"
+    with torch.inference_mode():
+        assert torch.equal(again(image), before)
 
 
 def test_the_size_is_known_for_encoders_that_compute_while_they_are_built() -> None:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 ARCHITECTURES = (
     "unet", "unetplusplus", "manet", "linknet", "fpn", "pspnet",
-    "deeplabv3", "deeplabv3plus", "pan", "upernet", "segformer", "dpt",
+    "deeplabv3", "deeplabv3plus", "pan", "upernet", "segformer", "dpt", "fcn8s",
 )  # fmt: skip
 """What ``architecture`` may be; known here so that a form can list it without loading torch."""
 

@@ -47,6 +47,9 @@ def import_smp() -> Any:
 def _import() -> Any:
     import segmentation_models_pytorch
 
+    from .fcn import FCN8s
+
+    segmentation_models_pytorch.MODEL_ARCHITECTURES_MAPPING["fcn8s"] = FCN8s
     return segmentation_models_pytorch
 
 
