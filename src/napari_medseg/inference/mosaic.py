@@ -123,9 +123,14 @@ class Mosaic:
             Those that no chosen window reaches: they are background, and never handed out as finished.
         """
         self._sums.clear()
-        counts = {block: int(self.chosen[np.ix_(*self.windows(block))].sum()) for block in sorted(blocks)}
+        counts = {block: self._count(block) for block in sorted(blocks)}
         self._left = {block: count for block, count in counts.items() if count}
         return [block for block, count in counts.items() if not count]
+
+    def _count(self, block: Block) -> int:
+        """Number of chosen windows that count for a block."""
+        rows, columns = self.windows(block)
+        return int(np.count_nonzero(self.chosen[rows.start : rows.stop, columns.start : columns.stop]))
 
     def needed(self) -> list[tuple[int, list[int]]]:
         """Chosen windows of the pass: rows of the grid in order, each with its columns in order."""

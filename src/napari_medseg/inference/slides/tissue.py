@@ -86,17 +86,16 @@ class Tissue:
         bool array
             (N, M).
         """
-        counts = np.zeros((self.mask.shape[0] + 1, self.mask.shape[1] + 1), np.int64)
-        counts[1:, 1:] = self.mask.cumsum(0, dtype=np.int64).cumsum(1)
-        ends = []
-        for borders, scale, size in zip((rows, columns), self.scale, self.mask.shape, strict=True):
-            first = np.clip(np.floor(borders[:, 0] / scale), 0, size - 1).astype(int)
-            last = np.clip(np.ceil(borders[:, 1] / scale), first + 1, size).astype(int)
-            ends.append((first, last))
-        (top, bottom), (left, right) = ends
-        inside = counts[np.ix_(bottom, right)] - counts[np.ix_(top, right)]
-        inside += counts[np.ix_(top, left)] - counts[np.ix_(bottom, left)]
-        return np.asarray(inside > 0)
+        # Rows first: what is left then is small.
+        bands = np.stack([self.mask[a:b].any(0) for a, b in self._ends(rows, 0)])
+        return np.stack([bands[:, a:b].any(1) for a, b in self._ends(columns, 1)], 1)
+
+    def _ends(self, borders: npt.NDArray[np.float64], axis: int) -> npt.NDArray[np.int64]:
+        """First pixel of the mask, and the one after the last, of parts of the image along an axis, (N, 2)."""
+        scale, size = self.scale[axis], self.mask.shape[axis]
+        first = np.clip(np.floor(borders[:, 0] / scale), 0, size - 1)
+        last = np.clip(np.ceil(borders[:, 1] / scale), first + 1, size)
+        return np.stack([first, last], 1).astype(np.int64)
 
 
 def find_tissue(image: Image) -> Tissue:
