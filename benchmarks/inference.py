@@ -1,11 +1,12 @@
 """Seconds and memory of inference beside the bare passes through the network and MONAI's sliding window.
 
-    python benchmarks/inference.py [--quick] [--cases NAME ...] [--rounds 3] [--device auto] [--json OUT]
+    python benchmarks/inference.py [--quick] [--cases NAME ...] [--rounds 3] [--device auto] [--tiatoolbox PYTHON]
+                                   [--json OUT]
 
-Needs ``pip install monai``, or does without its rows. Every contender runs in a process of its own, in turn (A B C
-A B C ...), on the same weights, pixels, tiles of 512 and overlap of a quarter, after a small piece to get warm. What
-counts is from the raw pixels in memory to the labels in memory. Memory is the peak of the process, as the kernel counts
-it.
+Needs ``pip install monai`` and an interpreter with tiatoolbox (see README.md), or does without their rows. Every
+contender runs in a process of its own, in turn (A B C A B C ...), on the same weights, pixels, tiles of 512 and overlap
+of a quarter, after a small piece to get warm. What counts is from the raw pixels in memory to the labels in memory.
+Memory is the peak of the process, as the kernel counts it.
 
 ``ours`` is `segment` in one number format (``--precision``: fp32 on a CPU, bf16 or fp16 on a graphics card). ``bare``
 is the network alone on patches that lie ready, in the batches, number format and memory layout of ``ours``; it can be
@@ -13,12 +14,14 @@ slower, since nobody has the system leave it its memory from one pass to the nex
 alike`` is `sliding_window_inference` with the same, ``monai`` as its users call it: fp32, Gaussian, batches of four
 windows. ``ours, auto`` has the number format that is picked here by itself.
 
+``tiatoolbox`` is its `SemanticSegmentor` on the RGB images, as its users call it: fp32, plain mean of overlapping
+windows, batches of eight. It takes whole images from files and leaves labels in files, so writing the one and reading
+the other is part of it, and its windows stand elsewhere: at multiples of the stride, with white beyond the edge.
+
 Seconds are the least of all rounds, on the clock and of the processor; ``x bare`` compares them with those of ``bare``.
 ``x own`` is the time of a run divided by the time that its own passes through the network took within it, the least of
 all rounds: the only one of these to trust while others use the machine (on a graphics card it cannot be told).
 ``same labels`` is the share of pixels that have the labels of ``ours``.
-
-tiatoolbox is not among the contenders.
 """
 
 from __future__ import annotations
@@ -44,7 +47,8 @@ import numpy.typing as npt
 TILE, OVERLAP = 512, 0.25
 ENCODERS = ("tu-mobilenetv3_small_100", "resnet34")
 CASES = (*ENCODERS, "femur-ct")
-CONTENDERS = ("ours", "bare", "monai, alike", "monai", "ours, auto")
+CONTENDERS: tuple[str, ...] = ("ours", "bare", "monai, alike", "monai", "ours, auto")
+WEIGHTS = "weights.pt"  # for those who cannot import napari_medseg
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
@@ -208,9 +212,8 @@ class Work:
         return torch.autocast(self.device.type, dtype=dtype, enabled=dtype != torch.float32)
 
 
-def work(given: argparse.Namespace) -> None:
+def measure(job: Work, given: argparse.Namespace) -> None:
     """In a process of its own: do one piece of work, print what it took."""
-    job = Work(given)
     stack = job.case == "femur-ct"
     pixels = make_image(job.case, given.size)
     job(make_image(job.case, 8 if stack else 1024))
@@ -234,10 +237,19 @@ def compare(case: str, given: argparse.Namespace, folder: Path) -> dict[str, dic
     size = given.slices if case == "femur-ct" else given.size
     found: dict[str, dict[str, Any]] = {}
     batch = 1
+    contenders = CONTENDERS if find_spec("monai") else CONTENDERS[:2]
+    if given.tiatoolbox and case != "femur-ct":
+        import torch
+
+        contenders += ("tiatoolbox",)
+        torch.save(make_model(case).network.state_dict(), folder / WEIGHTS)
     for _ in range(given.rounds):
-        for contender in CONTENDERS if find_spec("monai") else CONTENDERS[:2]:
+        for contender in contenders:
+            program = [sys.executable, __file__]
+            if contender == "tiatoolbox":
+                program = [given.tiatoolbox, str(Path(__file__).with_name("tiatoolbox_work.py"))]
             command = [
-                sys.executable, __file__, "--work", contender, "--cases", case, "--size", str(size),
+                *program, "--work", contender, "--cases", case, "--size", str(size),
                 "--batch", str(batch), "--device", given.device, "--precision", given.precision,
                 "--save", str(folder / f"{contender}.npy"),
             ]  # fmt: skip
@@ -268,7 +280,7 @@ def show(case: str, found: dict[str, dict[str, Any]]) -> None:
         print(f"{row}{told['MiB']:8.0f}{same}{note}", flush=True)
 
 
-def main() -> None:
+def read_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cases", nargs="+", choices=CASES, default=CASES)
     parser.add_argument("--size", type=int, default=4096, help="pixels of each side of the RGB images")
@@ -277,13 +289,18 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="one round of 1024 pixels with one network")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--precision", default="", help="of ours, bare and 'monai, alike'")
+    parser.add_argument("--tiatoolbox", metavar="PYTHON", help="an interpreter with tiatoolbox; none, no such row")
     parser.add_argument("--json", type=Path)
     for own in ("--work", "--save"):
         parser.add_argument(own, help=argparse.SUPPRESS)
     parser.add_argument("--batch", type=int, default=1, help=argparse.SUPPRESS)
-    given = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    given = read_arguments()
     if given.work:
-        work(given)
+        measure(Work(given), given)
         return
     if given.quick:
         given.size, given.rounds, given.cases = 1024, 1, ENCODERS[:1]
