@@ -8,13 +8,16 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from napari_medseg.core import InputError, OutputError
+from napari_medseg.inference.slides import holding
 from napari_medseg.inference.slides.ledger import Ledger
+from napari_medseg.io.locks import take
 
 
 @pytest.fixture
@@ -102,3 +105,35 @@ def test_the_lock_of_a_program_that_was_killed_is_taken_over(ledger: Ledger) -> 
         child.kill()
     with ledger.held():
         pass
+
+
+def test_one_thread_of_one_process_writes_and_may_enter_again(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, order = ledger.folder / "writing.lock", []
+
+    def write() -> None:
+        with Ledger(ledger.result).writing():
+            order.append("the other")
+
+    other = threading.Thread(target=write)
+    with ledger.held(), ledger.starting(), ledger.writing():
+        with Ledger(ledger.result).writing():
+            pass
+        assert take(path) is None, "given back too early"
+        other.start()
+        order.append("this one")
+    other.join(60)
+    assert order == ["this one", "the other"]
+    elsewhere = take(path)
+    assert elsewhere is not None
+    with ledger.held():  # who writes has no claim to a part
+        pass
+    monkeypatch.setattr(holding, "WRITE_SECONDS", 0.0)
+    with (
+        pytest.raises(OutputError, match=r"Another program has been writing into .*slide\.ome\.zarr"),
+        ledger.writing(),
+    ):
+        pass
+    elsewhere.release()
+    with ledger.writing():
+        pass
+    assert not ledger.result.exists()

@@ -21,6 +21,7 @@ from small_slides import OPTIONS, SHAPE, Broken, Smooth, files_of, small_model, 
 from napari_medseg.core import Cancelled, Image, InputError, Labels, ModelError, OutputError, Progress
 from napari_medseg.inference import SegmentOptions, segment
 from napari_medseg.inference.slides import run as slide_run
+from napari_medseg.inference.slides import shards
 from napari_medseg.inference.slides import writer as slide_writer
 from napari_medseg.inference.slides.ledger import Ledger
 from napari_medseg.inference.slides.reader import SlideReader
@@ -312,7 +313,10 @@ def test_only_what_is_inside_outlines_is_computed(slide: Image, undisturbed: Pat
 
 
 @pytest.mark.parametrize("count", [3])
-def test_shards_together_have_the_bytes_of_one_run(slide: Image, undisturbed: Path, tmp_path: Path, count: int) -> None:
+def test_shards_together_have_the_bytes_of_one_run(
+    slide: Image, tmp_path: Path, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shards, "BUILD_ROWS", 3)
     tall = replace(slide, data=slide.data.swapaxes(0, 1), levels=tuple(x.swapaxes(0, 1) for x in slide.levels))
     one, output = tmp_path / "one.ome.zarr", tmp_path / "shared.ome.zarr"
     segment_slide(tall, small_model(), OPTIONS, output=one)

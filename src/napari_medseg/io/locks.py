@@ -7,9 +7,12 @@ import os
 import socket
 import time
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from threading import RLock
 from typing import Any
 
 from filelock import FileLock, Timeout
@@ -47,15 +50,48 @@ def take(path: Path, seconds: float = 0.0) -> FileLock | None:
         The drive has no locks, or nothing can be written there.
     """
     lock = FileLock(path, mode=0o666, thread_local=False)
-    with explained(path), warnings.catch_warnings():
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # file systems without locks: a file that is there stands for one
-        try:
-            lock.acquire(timeout=seconds, poll_interval=0.1)
-        except Timeout:
-            return None
-        except NotImplementedError as error:
-            raise OutputError(f"{path.parent} has no locks.", "Choose a folder on another drive.") from error
-    return lock
+        return lock if _acquire(lock, path, seconds) else None
+
+
+class Mutex:
+    """A lock among threads and processes alike, to be taken again and again; a thread that has it has it twice.
+
+    Parameters
+    ----------
+    path
+        Its file, whose folder is made where there is none.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._threads = RLock()
+        self._depth = 0
+        self._lock: FileLock | None = None
+
+    @contextmanager
+    def held(self, seconds: float) -> Iterator[bool]:
+        """Hold it; False, and not held, where another process holds it for longer than ``seconds``."""
+        with self._threads:
+            if not self._depth and not self._take(seconds):
+                yield False
+                return
+            self._depth += 1
+            try:
+                yield True
+            finally:
+                self._depth -= 1
+                if not self._depth and self._lock is not None:
+                    self._lock.release()
+
+    def _take(self, seconds: float) -> bool:
+        with explained(self._path):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+        if self._lock is not None:  # without `take`: what it does to warnings concerns all threads
+            return _acquire(self._lock, self._path, seconds)
+        self._lock = take(self._path, seconds)
+        return self._lock is not None
 
 
 def about(lock: Path) -> Path:
@@ -78,6 +114,17 @@ def read_signature(lock: Path) -> tuple[Holder, dict[str, Any]] | None:
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return None
     return holder, told
+
+
+def _acquire(lock: FileLock, path: Path, seconds: float) -> bool:
+    with explained(path):
+        try:
+            lock.acquire(timeout=seconds, poll_interval=0.1)
+        except Timeout:
+            return False
+        except NotImplementedError as error:
+            raise OutputError(f"{path.parent} has no locks.", "Choose a folder on another drive.") from error
+    return True
 
 
 def in_use(output: Path, holder: Holder | None, part: str = "") -> OutputError:

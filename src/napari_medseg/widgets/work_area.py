@@ -209,19 +209,19 @@ def put_back(patch: Patch, report: Reporter) -> tuple[int | None, bytes]:
     now = digest(patch.values)
     if now == patch.known:
         return None, now
-    pyramid = _open(patch.path)
-    _check(patch, pyramid)
-    # Kept first: whatever chunk a run writes from now on holds it too.
-    Ledger(patch.path).keep(*patch.box, patch.values)
-    changed = 0
-    with pyramid.lock:
+    ledger = Ledger(patch.path)
+    with ledger.writing():  # a run, perhaps of another program, writes chunks before or after, never in between
+        pyramid = _open(patch.path)
+        _check(patch, pyramid)
+        # Kept first: whatever chunk a run writes from now on holds it too.
+        ledger.keep(*patch.box, patch.values)
         before = pyramid.read(*patch.box)
         values = np.where(patch.values == pyramid.not_computed, before, patch.values)
         changed = int((values != before).sum())
         pyramid.put(*patch.box, values)
-    known = {c.value for c in pyramid.classes}
-    if added := [c for c in patch.classes if c.value not in known]:
-        name_classes(patch.path, sorted([*pyramid.classes, *added], key=lambda c: c.value))
+        known = {c.value for c in pyramid.classes}
+        if added := [c for c in patch.classes if c.value not in known]:
+            name_classes(patch.path, sorted([*pyramid.classes, *added], key=lambda c: c.value))
     return changed, now
 
 

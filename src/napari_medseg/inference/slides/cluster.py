@@ -155,7 +155,8 @@ def compute(order: Order, first: int, last: int) -> None:
     """On a worker: compute the rows of blocks from ``first`` up to ``last``."""
     with _one_at_a_time:
         plan = _plan(order)
-        plan.pyramid.clean(range(first, last), above=False)
+        with plan.ledger.writing():
+            plan.pyramid.clean(range(first, last), above=False)
 
         def report(progress: Progress) -> None:
             if order.stop.exists():

@@ -10,13 +10,23 @@ from filelock import FileLock
 
 from napari_medseg.core import OutputError
 from napari_medseg.io.atomic import explained
-from napari_medseg.io.locks import about, in_use, read_signature, sign, take
+from napari_medseg.io.locks import Mutex, about, in_use, read_signature, sign, take
 
 WHOLE = "all"
 """Owner of a run over the whole slide."""
 
 START_SECONDS = 600.0
 """How long one machine may take to make the result that the others then share."""
+
+WRITE_SECONDS = 600.0
+"""How long a program may write in one go."""
+
+START, WRITE = "start", "writing"
+"""Locks that are nobody's claim to a part."""
+
+
+_mutexes: dict[Path, Mutex] = {}
+"""One for each file in this process, so that threads and nested calls know of each other."""
 
 
 class Holding:
@@ -38,7 +48,7 @@ class Holding:
         """Only one at a time makes the result or finishes it; the others wait."""
         with explained(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
-        lock = take(self.folder / "start.lock", START_SECONDS)
+        lock = take(self.folder / f"{START}.lock", START_SECONDS)
         if lock is None:
             raise OutputError(
                 f"Another program has been preparing {self.result} for {START_SECONDS / 60:.0f} minutes.",
@@ -48,6 +58,21 @@ class Holding:
             yield
         finally:
             lock.release()
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Read a chunk of the result, change it and write it: only one thread of one process does at a time.
+
+        A thread that does may enter again. Inside `starting` and `held`, never around them.
+        """
+        path = self.folder.resolve() / f"{WRITE}.lock"
+        with _mutexes.setdefault(path, Mutex(path)).held(WRITE_SECONDS) as mine:
+            if not mine:
+                raise OutputError(
+                    f"Another program has been writing into {self.result} for {WRITE_SECONDS / 60:.0f} minutes.",
+                    "See what it does.",
+                )
+            yield
 
     @contextmanager
     def held(self, owner: str = WHOLE) -> Iterator[None]:
@@ -64,7 +89,7 @@ class Holding:
         try:
             if lock is None:
                 raise self._refused(owner)
-            for other in sorted(p.stem for p in self.folder.glob("*.lock") if p.stem not in (owner, "start")):
+            for other in sorted(p.stem for p in self.folder.glob("*.lock") if p.stem not in (owner, START, WRITE)):
                 if not _compatible(owner, other):
                     probe = take(self.folder / f"{other}.lock")
                     if probe is None:

@@ -118,7 +118,7 @@ def check_place(ledger: Ledger, *, joins: bool, overwrite: bool) -> None:
 
 def clear_place(ledger: Ledger) -> None:
     """Remove a result and what is known about it, to be called by who holds it."""
-    with explained(ledger.result):
+    with ledger.writing(), explained(ledger.result):
         # What says that there is a run goes first: killed in between, nothing half removed looks like a result.
         (ledger.folder / "run.json").unlink(missing_ok=True)
         if ledger.result.exists():

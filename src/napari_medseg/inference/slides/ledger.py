@@ -54,7 +54,7 @@ class Ledger(Holding):
         super().__init__(result, result.with_name(f"{result.name}.ledger"))
         self._corners: dict[str, Window] = {}
         self._kept: OrderedDict[str, Array] = OrderedDict()
-        self._writing = Lock()
+        self._appending = Lock()
 
     # --- what the result is made of
 
@@ -153,7 +153,7 @@ class Ledger(Holding):
         if not text:
             return
         path = self.folder / f"{kind}-{owner}.txt"
-        with self._writing, explained(path):
+        with self._appending, explained(path):
             handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0), 0o666)
             try:
                 end = os.lseek(handle, 0, os.SEEK_END)
@@ -172,7 +172,7 @@ class Ledger(Holding):
     def keep(self, rows: slice, columns: slice, values: Array) -> None:
         """Keep values of a rectangle, which no run overwrites from now on; a later one on the same place wins.
 
-        Call it before `LabelPyramid.put`: whatever chunk a run finishes in between then has them too.
+        Call it before `LabelPyramid.put`, and both while `writing`.
         """
         folder = self.folder / "painted"
         with explained(folder):
@@ -183,7 +183,7 @@ class Ledger(Holding):
             with part.open("wb") as file:
                 np.savez_compressed(file, corners=corners, values=values)
 
-        with self._writing:
+        with self.writing():
             number = 1 + max((int(p.stem) for p in folder.glob("*.npz") if p.stem.isdecimal()), default=0)
             write_file(folder / f"{number:06}.npz", write)
 

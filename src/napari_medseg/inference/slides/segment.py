@@ -98,9 +98,11 @@ def segment_slide(
         if shard is not None:
             rows = split_rows(work_by_row(plan.mosaic()), shard[1])[shard[0] - 1]
             blocks = [place for place in blocks if place[0] in rows]
-            pyramid.clean(rows, above=False)
+            with ledger.writing():
+                pyramid.clean(rows, above=False)
         else:
-            pyramid.clean()
+            with ledger.writing():
+                pyramid.clean()
         run.append(SlideRun(plan, owner, scope, report, focus=job.get("focus"), levels=shard is None))
         run[0](blocks)
         finish_levels(ledger, Scope(None, pyramid.shape, pyramid.chunk).blocks)

@@ -14,6 +14,9 @@ from napari_medseg.io.zarr.labels import LabelPyramid
 
 from .ledger import Ledger
 
+BUILD_ROWS = 16
+"""Rows of blocks above which smaller levels are built in one go."""
+
 _SHARD = re.compile(r"(\d+)/(\d+)")
 
 Place = tuple[int, int]
@@ -66,7 +69,11 @@ def finish_levels(ledger: Ledger, blocks: list[Place]) -> bool:
             return False
         if not ledger.levels_built:
             pyramid = LabelPyramid.open(ledger.result)
-            pyramid.clean()
-            pyramid.build_levels()
+            with ledger.writing():
+                pyramid.clean()
+            # A few rows at a time: somebody may want to put something back meanwhile.
+            for top in range(0, pyramid.shape[0], BUILD_ROWS * pyramid.chunk):
+                with ledger.writing():
+                    pyramid.build_levels(slice(top, top + BUILD_ROWS * pyramid.chunk))
             ledger.levels_built = True
         return True

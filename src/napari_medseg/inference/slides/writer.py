@@ -91,7 +91,7 @@ class BlockWriter:
         pyramid, ledger = self._pyramid, self._ledger
         if any(windows for _, windows in self._pending.values()):
             self._check()  # a drive that went away is no damage of the slide
-        with pyramid.lock:
+        with ledger.writing():
             chunks = {place: self._completed(place, values) for place, (values, _) in self._pending.items()}
             pyramid.write_chunks(chunks)
             if self._levels:

@@ -66,6 +66,7 @@ class LabelPyramid:
         The arrays, large to small, to be read.
     lock
         Held while a chunk is read, changed and written; the same for all pyramids of this path in this process.
+        Other processes are held off by who calls.
     """
 
     def __init__(self, path: Path) -> None:
