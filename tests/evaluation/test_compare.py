@@ -152,6 +152,27 @@ def test_set_of_images_of_different_sizes_makes_one_report() -> None:
     assert report.figure().pooled == 1
 
 
+def test_pixels_without_a_result_count_on_neither_side() -> None:
+    """Of one image, and of each of a set."""
+    cut = box(1)
+    cut[:, 4:] = 255
+    whole, part = (
+        Labels(mask, (LEFT,), Geometry.unknown(2), not_computed=empty) for mask, empty in ((box(1), None), (cut, 255))
+    )
+    several = [(whole, part), (part, whole)]
+    for report in (
+        evaluate(whole, part),
+        evaluate(part, whole),
+        evaluate_set(several),
+        evaluate_set(several, merge=True),
+    ):
+        assert {(row.value, row.true_positive) for row in report.rows} == {(1, 8)}
+        assert report.figure("dice", 1).mean == 1
+        assert [f.message for f in report.findings] == [
+            "75.0 % of the pixels have no result in one of the masks and are not scored."
+        ]
+
+
 def test_json_round_trip_and_table_name_every_metric() -> None:
     report = evaluate(stack(box(1)), stack(box(1)))
     assert Report.model_validate_json(report.to_json()) == report

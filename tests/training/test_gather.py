@@ -7,15 +7,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image as Picture
 
-from napari_medseg.core import ClassInfo, InputError, ModelCard
+from napari_medseg.core import ClassInfo, Geometry, InputError, ModelCard
+from napari_medseg.io import read_labels, write
+from napari_medseg.io.zarr.labels import LabelPyramid
 from napari_medseg.training import Pair, TrainingRun, TrainOptions, plan_run
 from napari_medseg.training.gather import find_reading, gather
+from napari_medseg.training.losses import IGNORE
 from napari_medseg.training.schedule import Budget
 from napari_medseg.training.truth import Painted, prepare
 from napari_medseg.training.watch import Watch
 
-from .conftest import Folders, Listener
+from .conftest import Folders, Listener, draw
 
 WriteSeries = Callable[..., Folders]
 
@@ -125,6 +129,31 @@ def test_merging_keeps_what_does_not_count(write_series: WriteSeries, listener: 
     painted = gather(run.pairs, TrainOptions(unlabelled=255), watch, find_reading(run, watch))
     assert sorted(painted[0].shown) == [1]
     assert set(np.unique(painted[0].values)) == {1, 255}
+
+
+@pytest.mark.parametrize("suffix", [".ome.zarr", ".ome.tif"])
+@pytest.mark.parametrize(("unlabelled", "merged"), [(None, False), (2, False), (None, True)])
+def test_pixels_without_a_result_teach_nothing(
+    tmp_path: Path, listener: Listener, suffix: str, unlabelled: int | None, merged: bool
+) -> None:
+    """Of a slide's result as it is, and of the class that a conversion makes of them."""
+    image, mask = draw(0)
+    mask[:, 40:] = 255
+    Picture.fromarray(image).save(tmp_path / "a.png")
+    result, masks = tmp_path / "a.ome.zarr", tmp_path / f"a_mask{suffix}"
+    pyramid = LabelPyramid.create(result, mask.shape, np.uint8, Geometry.unknown(2), CARD.classes, 255)
+    pyramid.put(slice(None), slice(None), mask)
+    if suffix == ".ome.zarr":
+        result.rename(masks)
+    else:
+        write(masks, read_labels(result))
+    run = plan_run([(tmp_path / "a.png", masks)]).model_copy(update={"merge": merged})
+    watch = Watch(listener, Budget(None, 1))
+    [one] = gather(run.pairs, TrainOptions(unlabelled=unlabelled), watch, find_reading(run, watch))
+    known = (mask != 255) & (mask != unlabelled)
+    assert one.shown == frozenset(np.unique(mask[known] > 0 if merged else mask[known]).tolist())
+    [ready] = prepare([one], CARD, {0: 0, 1: 1, 2: 2}, watch.say)
+    np.testing.assert_array_equal(ready.target != IGNORE, known)
 
 
 def test_colours_mean_the_same_in_what_trains_and_what_measures(write_series: WriteSeries, listener: Listener) -> None:

@@ -110,6 +110,23 @@ def test_all_classes_can_be_scored_as_one(dock: EvaluateWidget, qtbot: QtBot) ->
     assert dock.scores.rowCount() == 2, "a name and its figures"
 
 
+def test_what_is_not_computed_in_a_work_area_is_not_scored(qtbot: QtBot) -> None:
+    truth = np.zeros((20, 30), np.uint8)
+    truth[2:8, 2:8] = 1
+    prediction = truth.copy()
+    truth[:, 5:] = 255
+    viewer = ViewerModel()
+    for name, data, empty in (("truth", truth, 255), ("labels", prediction, None)):
+        pixels, kwargs, _ = labels_layer_data(Labels(data, CLASSES, Geometry.unknown(2), not_computed=empty))
+        viewer.add_labels(pixels, **{**kwargs, "name": name})
+    dock = EvaluateWidget(viewer)
+    qtbot.addWidget(dock)
+    run(dock, qtbot)
+    assert dock.scores.item(0, 0).text() == "femur"
+    assert row(dock.scores, 1)[:4] == ["1.000"] * 4
+    assert "83.3 % of the pixels have no result" in dock.notes.text()
+
+
 def test_layers_of_different_sizes_are_one_sentence(dock: EvaluateWidget, qtbot: QtBot) -> None:
     """G8."""
     dock.viewer.add_labels(np.ones((5, 9, 9), np.uint8), name="small")

@@ -21,6 +21,9 @@ from napari_medseg.inference.slides.ledger import Ledger
 from napari_medseg.io import read, read_labels
 from napari_medseg.io.zarr.labels import LabelPyramid
 from napari_medseg.training import TrainOptions
+from napari_medseg.training.gather import gather
+from napari_medseg.training.schedule import Budget
+from napari_medseg.training.watch import Watch
 from napari_medseg.widgets import work_area
 from napari_medseg.widgets.correct_bar import CorrectBar
 from napari_medseg.widgets.new_labels import set_classes
@@ -259,6 +262,24 @@ def test_work_area_trains_on_the_slide_s_finest_pixels(qtbot: Any, stage: Stage)
     np.testing.assert_array_equal(read_labels(pair.labels).slice(0), area.data)
     assert pair.unlabelled is None
     assert pair.part
+
+
+@pytest.mark.parametrize("erased", [False, True])
+def test_what_is_not_computed_in_a_work_area_reaches_the_training_as_that(
+    qtbot: Any, stage: Stage, erased: bool
+) -> None:
+    """Also where nothing else than background is known: 0 and 255 alone are a mask of one class elsewhere."""
+    box = (slice(500, 600), slice(940, 1040))
+    area = stage.lift(qtbot, box)
+    rows, columns = np.nonzero((area.data == 1) | (np.arange(100) == 3))
+    area.data_setitem((rows, columns), 0 if erased else 1)
+    truth = find_truth(area, area=True)
+    snapshots = tuple(take_snapshots([ChosenPair(stage.slide, area, truth, (500, 940))]))
+    run = save_run(Order(snapshots, stage.card, "x@1", "mine", TrainOptions()), silent)
+    [one] = gather(run.pairs, run.options, Watch(silent, Budget(None, 1)))
+    assert one.shown == ({0} if erased else {0, 1})
+    np.testing.assert_array_equal(one.values == one.unlabelled, area.data == NOT_COMPUTED)
+    np.testing.assert_array_equal(one.image.slice(0), PIXELS[box])
 
 
 def test_what_of_the_slide_cannot_be_read_teaches_nothing(qtbot: Any, stage: Stage) -> None:

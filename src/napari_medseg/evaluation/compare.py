@@ -19,7 +19,7 @@ from napari_medseg.io.names import masked_stem, stem_of
 
 from .metrics import METRICS, count
 from .report import Report, Row, summarise
-from .slides import is_slide, score_slide
+from .slides import about_absent, both_computed, is_slide, score_slide
 
 Source = Labels | str | PathLike[str]
 Match = tuple[int, int, str]
@@ -51,12 +51,16 @@ def evaluate(prediction: Source, truth: Source, *, merge: bool = False) -> Repor
 
 
 def evaluate_set(pairs: Sequence[tuple[Labels, Labels]], *, merge: bool = False) -> Report:
-    """Score several (prediction, truth) pairs, such as images of different sizes, in one report."""
+    """Score several (prediction, truth) pairs, such as images of different sizes, in one report.
+
+    Pixels of which one side has no result do not count.
+    """
     rows: list[Row] = []
     missing: list[str] = []
     unmatched: list[str] = []
     findings: list[Finding] = []
     units = set()
+    lost = size = 0
     for given, truth in pairs:
         prediction = laid_like(given, truth)
         matches, alone = match_slices(prediction, truth)
@@ -69,7 +73,9 @@ def evaluate_set(pairs: Sequence[tuple[Labels, Labels]], *, merge: bool = False)
             if p in prediction.missing or t in truth.missing:
                 missing.append(name)
             else:
-                rows += _score_slice((prediction.slice(p), truth.slice(t)), name, classes, spacing)
+                ours, theirs, absent = _slices(prediction, truth, p, t)
+                rows += _score_slice((ours, theirs), name, classes, spacing)
+                lost, size = lost + absent, size + theirs.size
     if not rows:
         raise InputError(
             "No slice could be scored.", "Check that the prediction holds results for the slices of the truth."
@@ -84,7 +90,7 @@ def evaluate_set(pairs: Sequence[tuple[Labels, Labels]], *, merge: bool = False)
         unit=units.pop(),
         missing=tuple(missing),
         unmatched=tuple(unmatched),
-        findings=tuple(dict.fromkeys(findings)),
+        findings=(*dict.fromkeys(findings), *about_absent(lost, size)),
     )
 
 
@@ -173,9 +179,13 @@ def _classes(prediction: Labels, truth: Labels, matches: Sequence[Match]) -> tup
     by_value = {info.value: info for info in prediction.classes}
     # A truth that came without names takes those of the prediction.
     by_value |= {c.value: c for c in truth.classes if c.value not in by_value or c.name != f"class {c.value}"}
-    held = {int(v) for p, t, _ in matches for mask in (prediction.slice(p), truth.slice(t)) for v in np.unique(mask)}
+    held = {int(v) for p, t, _ in matches for mask in _slices(prediction, truth, p, t)[:2] for v in np.unique(mask)}
     by_value |= {value: ClassInfo.numbered(value) for value in held - {0, *by_value}}
     return tuple(by_value[value] for value in sorted(by_value))
+
+
+def _slices(prediction: Labels, truth: Labels, p: int, t: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any], int]:
+    return both_computed((prediction.slice(p), truth.slice(t)), prediction, truth)
 
 
 def _differences(prediction: Labels, truth: Labels) -> Iterator[Finding]:

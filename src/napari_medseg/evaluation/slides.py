@@ -28,23 +28,21 @@ def is_slide(labels: Labels) -> bool:
     return not labels.is_stack and (bool(labels.levels) or labels.not_computed is not None)
 
 
-def both_computed(prediction: Labels, truth: Labels) -> tuple[Labels, Labels, tuple[Finding, ...]]:
-    """Both masks in memory, as background where one of them has no result, and what that concerns.
+def both_computed(masks: tuple[Array, Array], prediction: Labels, truth: Labels) -> tuple[Array, Array, int]:
+    """Masks (Y, X) of both sides as background where one of them has no result, and how many pixels these are."""
+    if masks[0].shape != masks[1].shape or (prediction.not_computed is None and truth.not_computed is None):
+        return *masks, 0
+    absent = _absent(masks[0], prediction) | _absent(masks[1], truth)
+    ours, theirs = (np.where(absent, 0, one) for one in masks)
+    return ours, theirs, int(np.count_nonzero(absent))
 
-    Raises
-    ------
-    InputError
-        Their sizes differ.
-    """
-    _check_sizes(prediction, truth)
-    ours, theirs = (np.array(one.data) for one in (prediction, truth))
-    absent = _absent(ours, prediction) | _absent(theirs, truth)
-    ours[absent], theirs[absent] = 0, 0
-    pair = [
-        replace(one, data=data, levels=(), not_computed=None)
-        for one, data in ((prediction, ours), (truth, theirs))
-    ]  # fmt: skip
-    return pair[0], pair[1], _about_absent(int(np.count_nonzero(absent)), absent.size)
+
+def about_absent(lost: int, size: int) -> tuple[Finding, ...]:
+    """What to say when so many pixels of so many have no result."""
+    if not lost:
+        return ()
+    text = f"{lost / size:.1%} of the pixels have no result in one of the masks and are not scored."
+    return (Finding("NOT_COMPUTED", text.replace("%", " %")),)
 
 
 def score_in_parts(prediction: Labels, truth: Labels, *, merge: bool = False) -> Report:
@@ -68,16 +66,16 @@ def score_in_parts(prediction: Labels, truth: Labels, *, merge: bool = False) ->
     theirs: Counter[int] = Counter()
     lost = 0
     for p, t in _blocks(prediction, truth):
-        absent = _absent(p, prediction) | _absent(t, truth)
-        lost += int(np.count_nonzero(absent))
-        pair = [np.where(absent, 0, (one > 0).astype(np.uint8) if merge else one) for one in (p, t)]
+        shown, true, absent = both_computed((p, t), prediction, truth)
+        lost += absent
+        pair = [(one > 0).astype(np.uint8) if merge else one for one in (shown, true)]
         for found, values in ((ours, pair[0]), (theirs, pair[1]), (both, np.where(pair[0] == pair[1], pair[0], 0))):
             found.update(_counted(values))
     classes = {1: ClassInfo.numbered(1, "foreground")} if merge else _classes(prediction, truth)
     rows = tuple(_rows(classes, (both, ours, theirs), prediction))
     size = prediction.data.shape[0] * prediction.data.shape[1]
     text = f"Distances are not measured on masks larger than {WHOLE} x {WHOLE} pixels."
-    findings = (*_about_absent(lost, size), Finding("NO_DISTANCES", text))
+    findings = (*about_absent(lost, size), Finding("NO_DISTANCES", text))
     return Report(rows=rows, summary=summarise(rows), findings=findings)
 
 
@@ -93,9 +91,9 @@ def score_slide(prediction: Labels, truth: Labels, *, merge: bool = False) -> Re
         return score_in_parts(prediction, truth, merge=merge)
     from .compare import evaluate_set
 
-    ours, theirs, findings = both_computed(prediction, truth)
-    report = evaluate_set([(ours, theirs)], merge=merge)
-    return report.model_copy(update={"findings": (*report.findings, *findings)})
+    _check_sizes(prediction, truth)
+    ours, theirs = (replace(one, data=np.asarray(one.data), levels=()) for one in (prediction, truth))
+    return evaluate_set([(ours, theirs)], merge=merge)
 
 
 def _rows(
@@ -150,10 +148,3 @@ def _check_sizes(prediction: Labels, truth: Labels) -> None:
             f"The prediction is {sizes[0]} pixels and the truth {sizes[1]}.",
             "Compare masks of the same image at the same size.",
         )
-
-
-def _about_absent(lost: int, size: int) -> tuple[Finding, ...]:
-    if not lost:
-        return ()
-    text = f"{lost / size:.1%} of the pixels have no result in one of the masks and are not scored."
-    return (Finding("NOT_COMPUTED", text.replace("%", " %")),)

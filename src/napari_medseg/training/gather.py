@@ -126,6 +126,7 @@ def read_painted(
     if pair.slices and not chosen:
         raise InputError(f"None of the chosen slices of {found.image.name} has a mask in {found.mask.name}.")
     unlabelled = options.unlabelled if pair.unlabelled is None else pair.unlabelled
+    labels, unlabelled = without_absent(labels, unlabelled)
     if reading.merge:
         labels = merge(labels, {*reading.background, *([] if unlabelled is None else [unlabelled])})
     return [
@@ -135,6 +136,17 @@ def read_painted(
         )
         for one in paint(image, labels, chosen, "" if pair.group else options.group)
     ]  # fmt: skip
+
+
+def without_absent(labels: Labels, unlabelled: int | None) -> tuple[Labels, int | None]:
+    """The same labels, in which pixels without a result have the value that does not count; and that value."""
+    absent = labels.not_computed
+    if absent is None or unlabelled in (None, absent):
+        return labels, unlabelled if absent is None else absent
+    data = np.asarray(labels.data)
+    room = data.astype(np.promote_types(data.dtype, np.min_scalar_type(unlabelled)))
+    room[data == absent] = unlabelled
+    return replace(labels, data=room, not_computed=unlabelled), unlabelled
 
 
 def merge(labels: Labels, kept: set[int]) -> Labels:

@@ -141,7 +141,8 @@ def save_run(order: Order, report: Reporter) -> TrainingRun:
         cut, lost = _cut(snapshot)
         known = _without(snapshot, lost)
         _write_image(image, cut, kept)
-        write(labels, known.labels, overwrite=True)
+        # As what has no result: masks of only 0 and 255 are taken for masks of one class otherwise.
+        write(labels, replace(known.labels, not_computed=known.unlabelled), overwrite=True)
         slices, newest = (
             tuple(kept.index(z + snapshot.first) for z in chosen) for chosen in (snapshot.slices, snapshot.newest)
         )

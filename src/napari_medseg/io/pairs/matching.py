@@ -9,6 +9,7 @@ from pathlib import Path
 from napari_medseg.core import InputError
 from napari_medseg.io.names import in_order, masked_stem, stem_of
 from napari_medseg.io.outlines.placing import outline_files
+from napari_medseg.io.registry import is_folder_format
 from napari_medseg.io.series import find_series, image_files
 
 from .names import Matched, describe_match, match_names
@@ -82,10 +83,10 @@ def match_pairs(images: str | Path, masks: str | Path, *, series: str = "") -> P
             raise InputError(f"{path} does not exist.", "Check how the path is spelled.")
     if is_table(images):
         return _match_rows(images, masks if masks.is_dir() else masks.parent)
-    if (images.is_file() and masks.is_file()) or (series and find_series(images).groups):
+    if (_is_one(images) and _is_one(masks)) or (series and find_series(images).groups):
         return Pairs([FilePair(images, masks, how="given together", series=series)])
-    if images.is_file() or masks.is_file():
-        file, folder = (images, masks) if images.is_file() else (masks, images)
+    if _is_one(images) or _is_one(masks):
+        file, folder = (images, masks) if _is_one(images) else (masks, images)
         if find_series(folder).kind == "series":
             return Pairs([FilePair(images, masks, how="given together")])
         raise InputError(f"{file.name} is a file and {folder.name} is a folder.", "Give two files or two folders.")
@@ -102,7 +103,7 @@ def list_masks(images: Path, masks: Path) -> list[Path]:
         if is_table(images):
             rows = read_table(images, masks if masks.is_dir() else masks.parent)
             return [row.mask for row in rows if not row.problem]
-        if masks.is_file():
+        if _is_one(masks):
             return [masks]
         files = mask_files(images, masks)
         below = [p for folder in _folders_in(masks) for p in image_files(folder)]
@@ -228,6 +229,11 @@ def _title(name: str) -> str:
         if bare.lower().endswith(word) and len(bare) > len(word):
             bare = bare[: -len(word)]
     return bare.strip("_- .") or name
+
+
+def _is_one(path: Path) -> bool:
+    """Whether a path is one image: a file, or a folder that is a file to whom it concerns, such as an OME-Zarr."""
+    return path.is_file() or is_folder_format(path)
 
 
 def _same(first: Path, second: Path) -> bool:
