@@ -223,16 +223,20 @@ def test_train_passes_pairs_classes_and_only_given_settings(run: Run, trained: d
     assert (result.code, result.out) == (0, "new@1: Dice 0.9.\n")
     assert "On the CPU." in result.err
     trained.pop("report")
-    assert trained == {
-        "data": ((Path("a"), Path("b")), (Path("c"), Path("d"))),
-        "validation_data": ((Path("e"), Path("f")),),
-        "model": "unet:resnet18",
-        "name": "new",
-        "classes": ("1=left", "2=right"),
-        "max_steps": 5,
-        "group": "p[0-9]+",
-        "unlabelled": 0,
-    }
+    planned = plan_run(
+        [("a", "b"), ("c", "d")], "unet:resnet18", "new", ["1=left", "2=right"], validation_data=[("e", "f")]
+    )
+    assert trained == {"data": planned, "max_steps": 5, "group": "p[0-9]+", "unlabelled": 0}
+
+
+def test_train_follows_a_recipe_but_for_what_is_given(run: Run, trained: dict[str, Any]) -> None:
+    assert run("train", "--data", "a", "b", "--recipe", "lungs-xray", "--name", "mine", "--max-minutes", "2").code == 0
+    made = trained["data"]
+    assert (made.start, made.name, made.merge, made.classes[0].name) == ("unet:resnet18", "mine", True, "lungs")
+    assert (made.options.max_minutes, trained["max_minutes"]) == (10, 2)
+    result = run("train", "--data", "a", "b", "--recipe", "lung-xray")
+    assert result.code == 2
+    assert "Did you mean lungs-xray?" in result.err
 
 
 def test_train_recalls_what_a_model_remembers_from_its_first_ancestor(run: Run, trained: dict[str, Any]) -> None:

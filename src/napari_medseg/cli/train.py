@@ -11,6 +11,7 @@ from cyclopts import Parameter
 from napari_medseg.core import InputError
 from napari_medseg.training import TrainingRun, TrainOptions, plan_run
 from napari_medseg.training import train as train_model
+from napari_medseg.training.recipe import Recipe, list_recipes
 from napari_medseg.training.run import recalling
 
 from .flags import with_options
@@ -45,6 +46,14 @@ class Plan:
             help="What to start from: a library model, a folder, or architecture:encoder for random weights "
             "(unet:resnet18), with +imagenet to download the encoder's; quick needs no model and seconds, quick:MODEL "
             "adds what MODEL's network sees (default: femur-ct).",
+            show_default=False,
+        ),
+    ] = ""
+    recipe: Annotated[
+        str,
+        Parameter(
+            help="Settings for a kind of task, by name or as a file: " + ", ".join(list_recipes()) + ". Flags given "
+            "here replace its own.",
             show_default=False,
         ),
     ] = ""
@@ -111,6 +120,7 @@ def train(
     ```
     napari-medseg train --data images/ masks/ --model femur-ct --name my-femur --max-minutes 5
     napari-medseg train --data images/ masks/ --model unet:resnet18 --name organs --classes 1=liver 2=kidney
+    napari-medseg train --data images/ masks/ --recipe lungs-xray --name lungs
     napari-medseg train --data images/ masks/ --dry-run
     napari-medseg train --data images/ masks/ --recall my-femur@4 --name my-femur
     napari-medseg train RUN_FOLDER   # after a crash: goes on where it was
@@ -122,7 +132,7 @@ def train(
             if plan != Plan():
                 raise InputError(
                     f"{run} says already what to train on.",
-                    "Leave out --data, --model, --name, --recall and --classes.",
+                    "Leave out --data, --model, --recipe, --name, --recall and --classes.",
                 )
             saved = TrainingRun.load(run)
             if dry_run:
@@ -137,19 +147,17 @@ def train(
                 raise InputError(
                     "There is nothing to train on.", "Give --data IMAGES MASKS, or the RUN.json of an earlier run."
                 )
-            start = {"model": plan.model} if plan.model else {}
-            settled: dict[str, Any] = {
-                **start, "name": plan.name, "classes": plan.classes, "validation_data": plan.validation_data,
+            given: dict[str, Any] = {
+                "name": plan.name, "classes": plan.classes, "validation_data": plan.validation_data,
+                **({"model": plan.model} if plan.model else {}),
             }  # fmt: skip
-            new = _of_series(plan_run(plan.data, **settled).model_copy(update={"merge": plan.merge}), plan.series)
+            new = Recipe.read(plan.recipe).plan(plan.data, **given) if plan.recipe else plan_run(plan.data, **given)
+            new = _of_series(new.model_copy(update={"merge": plan.merge or new.merge}), plan.series)
             if dry_run:
                 return show_pairs(new, report)
             if plan.recall:
                 new = recalling(new, plan.recall, plan.model)
-            if plan.recall or plan.merge or plan.series:
-                card = train_model(new, report=report, **settings)
-            else:
-                card = train_model(plan.data, **settled, report=report, **settings)
+            card = train_model(new, report=report, **settings)
     from napari_medseg.training.launch import first_here
 
     if first_here():

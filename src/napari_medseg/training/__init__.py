@@ -3,6 +3,9 @@
 from .losses import LOSSES
 from .options import TrainOptions
 from .presets import AUGMENTATIONS
+from .recipe import Recipe, list_recipes
 from .run import Pair, TrainingRun, plan_run, train
 
-__all__ = ["AUGMENTATIONS", "LOSSES", "Pair", "TrainOptions", "TrainingRun", "plan_run", "train"]
+__all__ = [
+    "AUGMENTATIONS", "LOSSES", "Pair", "Recipe", "TrainOptions", "TrainingRun", "list_recipes", "plan_run", "train",
+]  # fmt: skip

@@ -1,0 +1,83 @@
+"""Settings that go well with a kind of task, and those of published work, by name or in a file."""
+
+from __future__ import annotations
+
+import difflib
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from napari_medseg.core import InputError, one_sentence
+
+from .options import TrainOptions
+from .run import Classes, Data, TrainingRun, plan_run
+
+
+class Recipe(BaseModel):
+    """What a training takes besides its images and masks.
+
+    Attributes
+    ----------
+    title, source
+        What it is for, and where its settings come from.
+    start
+        As of `TrainingRun`.
+    classes
+        Names of mask values, ``VALUE=NAME`` or ``COLOUR=NAME``; empty takes what the masks say.
+    merge
+        As of `TrainingRun`.
+    options
+        Those fields of `TrainOptions` that differ from their defaults.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    title: str
+    source: str = ""
+    start: str
+    classes: tuple[str, ...] = ()
+    merge: bool = False
+    options: dict[str, Any] = {}
+
+    @classmethod
+    def read(cls, name: str | Path) -> Self:
+        """A recipe of the package by its name, or one in a file.
+
+        Raises
+        ------
+        InputError
+            There is none of that name, or the file is none.
+        """
+        path = Path(name)
+        if path.suffix.lower() != ".json":
+            shipped = files("napari_medseg") / "recipes" / f"{name}.json"
+            if not shipped.is_file():
+                near = difflib.get_close_matches(str(name), list_recipes(), 1, cutoff=0.4)
+                hint = f"Did you mean {near[0]}? " if near else ""
+                raise InputError(f"There is no recipe {name}.", f"{hint}There are {', '.join(list_recipes())}.")
+            return cls.model_validate_json(shipped.read_bytes())
+        try:
+            recipe = cls.model_validate_json(path.read_bytes())
+            TrainOptions.model_validate(recipe.options)
+        except OSError as error:
+            raise InputError(f"{path} cannot be read: {error.strerror}.", "Check how the path is spelled.") from error
+        except ValidationError as error:
+            raise InputError(
+                f"{path} is no recipe: {one_sentence(error).message}", "Compare it with another."
+            ) from error
+        return recipe
+
+    def plan(
+        self, data: Data, *, model: str = "", name: str = "", classes: Classes = (), validation_data: Data = ()
+    ) -> TrainingRun:
+        """A run by this recipe, as `plan_run` makes it; what is given stands in the place of the recipe's own."""
+        run = plan_run(data, model or self.start, name, classes or self.classes, validation_data)
+        return run.model_copy(update={"merge": self.merge, "options": TrainOptions.model_validate(self.options)})
+
+
+def list_recipes() -> tuple[str, ...]:
+    """Names of the recipes that come with the package."""
+    found = (entry.name for entry in (files("napari_medseg") / "recipes").iterdir())
+    return tuple(sorted(name.removesuffix(".json") for name in found if name.endswith(".json")))

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from napari_medseg.core import InputError
+from napari_medseg.models import is_start, list_models
+from napari_medseg.training import Recipe, TrainOptions, list_recipes
+
+
+@pytest.mark.parametrize("name", list_recipes())
+def test_recipes_of_the_package_can_be_followed(name: str) -> None:
+    recipe = Recipe.read(name)
+    run = recipe.plan([("images", "masks")], name="new")
+    assert is_start(run.start) or run.start in {card.name for card in list_models()}
+    assert run.options == TrainOptions(**recipe.options)
+    for field, value in recipe.options.items():
+        assert value != TrainOptions.model_fields[field].default, f"{field} says nothing"
+    assert recipe.title
+    assert recipe.source
+
+
+def test_what_is_given_stands_in_the_place_of_the_recipes_own() -> None:
+    recipe = Recipe(title="t", start="unet:resnet18", classes=("1=lungs",), options={"max_minutes": 3})
+    run = recipe.plan([("images", "masks")], model="femur-ct", classes=["2=heart"])
+    assert run.start == "femur-ct"
+    assert [c.name for c in run.classes] == ["heart"]
+    assert run.options.max_minutes == 3
+    assert [c.name for c in recipe.plan([("images", "masks")]).classes] == ["lungs"]
+
+
+def test_recipes_are_read_from_files(tmp_path: Path) -> None:
+    path = tmp_path / "mine.json"
+    path.write_text('{"title": "Mine", "start": "unet:resnet18", "options": {"loss": "focal"}}')
+    assert Recipe.read(path).plan([("images", "masks")]).options.loss == "focal"
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("{", r"mine\.json is no recipe"),
+        ('{"title": "Mine", "start": "unet:resnet18", "options": {"los": "focal"}}', r"mine\.json is no recipe: .*los"),
+        ('{"title": "Mine", "start": "unet:resnet18", "options": {"loss": "nonsense"}}', r"mine\.json is no recipe"),
+        (None, r"mine\.json cannot be read"),
+    ],
+)
+def test_a_file_that_is_no_recipe_is_one_sentence(tmp_path: Path, content: str | None, says: str) -> None:
+    path = tmp_path / "mine.json"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(InputError, match=says):
+        Recipe.read(path)
+
+
+def test_unknown_names_get_the_nearest() -> None:
+    with pytest.raises(InputError, match=r"There is no recipe lung-xray\. Did you mean lungs-xray\? There are .*femur"):
+        Recipe.read("lung-xray")
