@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import signal
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,8 +16,12 @@ from PIL import Image as Picture
 import napari_medseg.cli.segment as command
 import napari_medseg.cli.series as series_run
 from napari_medseg import io
+from napari_medseg.cli.masks import MaskFolder
 from napari_medseg.cli.series import parse_shard, runs
 from napari_medseg.core import ComputeError, Geometry, Image, InputError, Labels, Progress
+from napari_medseg.inference import choice, runner
+from napari_medseg.inference.device import Precision
+from napari_medseg.inference.passes import Passes
 from napari_medseg.models import Model
 
 from .conftest import Run, bright_square
@@ -32,13 +37,13 @@ def segment_until(stop: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Press Ctrl-C while slice ``stop`` is on its way."""
     whole = series_run.segment_image
 
-    def interrupted(image: Image, model: Model, options: object, *, report, probabilities) -> Labels:  # type: ignore[no-untyped-def]
+    def interrupted(image: Image, model: Model, options: object, *, report, **rest) -> Labels:  # type: ignore[no-untyped-def]
         def press(progress: Progress) -> None:
             if progress.result is not None and progress.region == (stop,):
                 signal.raise_signal(signal.SIGINT)
             report(progress)
 
-        return whole(image, model, options, report=press, probabilities=probabilities, batch=1)  # type: ignore[arg-type]
+        return whole(image, model, options, report=press, batch=1, **rest)  # type: ignore[arg-type]
 
     monkeypatch.setattr(series_run, "segment_image", interrupted)
 
@@ -149,6 +154,78 @@ def test_resume_with_another_model_or_other_options_is_refused(
     result = run("segment", series, "--model", "any", "--output", out, "--resume")
     assert (result.code, "another model" in result.err) == (2, True)
     assert not (out / "2.png").exists()
+
+
+@dataclass
+class Probe:
+    """Stands for what is measured before a run: number format and batch. Notes what went through the network."""
+
+    precision: str = "bf16"
+    batch: int = 2
+    used: set[tuple[str, int]] = field(default_factory=set)
+
+    def take(self) -> set[tuple[str, int]]:
+        """Number formats and batches since the last time."""
+        used, self.used = self.used, set()
+        return used
+
+
+@pytest.fixture
+def probe(monkeypatch: pytest.MonkeyPatch) -> Probe:
+    made, whole = Probe(), Passes.__call__
+
+    def spy(self: Passes, patches: Any, device: Any, precision: str) -> Any:
+        made.used.add((precision, len(patches)))
+        return whole(self, patches, device, precision)
+
+    monkeypatch.setattr(Passes, "__call__", spy)
+    monkeypatch.setattr(choice, "pick_precision", lambda *_: Precision(made.precision))
+    monkeypatch.setattr(runner, "choose_batch", lambda *_: made.batch)
+    return made
+
+
+def test_what_a_run_has_settled_on_holds_when_it_is_resumed_and_for_its_other_parts(
+    run: Run, series: Path, tmp_path: Path, probe: Probe
+) -> None:
+    """The last pixel may hang on number format and batch, which are measured, so each time perhaps others."""
+    out, noted = tmp_path / "masks", tmp_path / "masks" / "segment.json"
+    command = ("segment", series, "--model", "any", "--device", "cpu", "--output", out)
+    assert run(*command, "--slices", "0:2").code == 0
+    assert probe.take() == {("bf16", 2)}
+    settled = json.loads(noted.read_text())["settled"]
+    assert settled == {"device": "cpu", "precision": "bf16", "batch": 2, "tile": 64}
+    probe.precision, probe.batch = "fp32", 1
+    assert run(*command, "--resume", "--slices", "0:4").code == 0
+    assert run(*command, "--shard", "6/6").code == 0
+    assert probe.take() == {("bf16", 2), ("bf16", 1)}, "and one alone"
+    assert json.loads(noted.read_text())["settled"] == settled
+    noted.write_text(json.dumps({**json.loads(noted.read_text()), "settled": {**settled, "device": "cuda"}}))
+    assert run(*command, "--resume").code == 0
+    assert probe.take() == {("fp32", 1)}, "on another kind of device nothing is the same anyway"
+
+
+def test_parts_that_begin_at_once_settle_on_one_way(
+    run: Run, series: Path, tmp_path: Path, probe: Probe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "masks"
+    command = ("segment", series, "--model", "any", "--device", "cpu", "--output", out, "--shard")
+    assert run(*command, "1/2").code == 0
+    settled, settle, looks, tried = MaskFolder.settled, MaskFolder._settle, [{}], []
+    # As if it had looked before the other one had settled.
+    monkeypatch.setattr(MaskFolder, "settled", lambda self: looks.pop() if looks else settled(self))
+
+    def note(self: MaskFolder, chosen: Any) -> None:
+        assert not (out / "3.png").exists()
+        tried.append(probe.take())
+        settle(self, chosen)
+
+    monkeypatch.setattr(MaskFolder, "_settle", note)
+    probe.take()
+    probe.precision = "fp32"
+    assert run(*command, "2/2").code == 0
+    assert [{name for name, _ in used} for used in (*tried, probe.take())] == [{"fp32"}, {"bf16"}]
+    assert not io.read_labels(out).missing
+    assert sorted(p.name for p in out.iterdir() if p.name.startswith(".")) == []
 
 
 def test_shards_fill_one_folder(run: Run, series: Path, tmp_path: Path) -> None:

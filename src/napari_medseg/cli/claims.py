@@ -15,6 +15,12 @@ from filelock import FileLock
 from napari_medseg.io.atomic import explained
 from napari_medseg.io.locks import Holder, about, in_use, read_signature, sign, take
 
+_MOMENT = 60.0
+"""Seconds that are waited for something that takes a few milliseconds."""
+
+MOMENTS = ".settling.lock"
+"""The lock of `one_at_a_time`; a killed run may leave it."""
+
 _TRIES = 3
 """Two runs that start at the same moment see each other; the one that waits less goes first."""
 
@@ -73,6 +79,25 @@ def claimed(output: Path, slices: Collection[int], *, folder: bool) -> Iterator[
             raise in_use(output, found[0].holder if found[0] else None)
         time.sleep(random.uniform(0.02, 0.2))
     raise in_use(output, None)
+
+
+@contextmanager
+def one_at_a_time(folder: Path) -> Iterator[None]:
+    """Hold the other runs that share a folder off for a moment.
+
+    Raises
+    ------
+    OutputError
+        Somebody does for longer than that.
+    """
+    path = folder / MOMENTS
+    lock = take(path, _MOMENT)
+    if lock is None:
+        raise in_use(folder, None)
+    try:
+        yield
+    finally:
+        _drop(path, lock)
 
 
 def at_work(output: Path, *, folder: bool, but: Path | None = None) -> list[Claim | None]:

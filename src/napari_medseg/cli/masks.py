@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -33,6 +33,7 @@ from napari_medseg.io.registry import format_for
 from napari_medseg.io.series import image_files
 from napari_medseg.io.sidecar import Sidecar, sidecar_path
 
+from .claims import MOMENTS, one_at_a_time
 from .targets import begin_file, write_text
 from .watch import Watch
 
@@ -42,9 +43,13 @@ _SIDECAR = sidecar_path(Path(), folder=True).name
 _FREE = {"device", "batch", "slices", "suggest"}
 
 
+class SettledElsewhereError(Exception):
+    """Another part of the same run settled first how it is computed; nothing was written yet."""
+
+
 @dataclass(frozen=True)
 class MaskFolder:
-    """Masks of one image, one PNG per slice, and beside them which model and options made them."""
+    """Masks of one image, one PNG per slice, and beside them which model and options made them, and how."""
 
     folder: Path
     image: Image
@@ -88,9 +93,32 @@ class MaskFolder:
         if not begin_file(ledger, json.dumps(wanted, indent=2)):
             self._check(self._read_ledger(ledger), wanted)  # another part of the run was faster
 
+    def settled(self) -> dict[str, Any]:
+        """What the first part of the run chose (`Progress.settled`); empty before its first slice is finished."""
+        found = self._read_ledger(self.folder / LEDGER).get("settled")
+        return found if isinstance(found, dict) else {}
+
+    def _settle(self, settled: Mapping[str, Any]) -> None:
+        """Write down what this part has chosen, unless another one was faster.
+
+        Raises
+        ------
+        SettledElsewhereError
+            It was, and has chosen otherwise.
+        """
+        ledger = self.folder / LEDGER
+        with one_at_a_time(self.folder):
+            if not (first := self.settled()):
+                write_text(ledger, json.dumps({**self._read_ledger(ledger), "settled": {**settled}}, indent=2))
+                return
+        if first != settled:
+            raise SettledElsewhereError
+
     def tidy(self, slices: Iterable[int], *, alone: bool) -> None:
         """Remove what a killed run was writing: masks of these slices, and where nobody else is at work all of it."""
         names = {self.names[z] for z in slices} | ({LEDGER, *self.names, _SIDECAR} if alone else set())
+        if alone:
+            (self.folder / MOMENTS).unlink(missing_ok=True)
         for path in self.folder.glob(".*.part.*") if self.folder.is_dir() else ():
             if path.name.partition(".part.")[2] in names:
                 path.unlink(missing_ok=True)
@@ -136,12 +164,23 @@ class MaskFolder:
         for name in (*self.names, LEDGER):
             (self.folder / name).unlink(missing_ok=True)
 
-    def filling(self, report: Reporter) -> Reporter:
-        """The same reporter, which also writes the mask of every finished slice."""
+    def filling(self, report: Reporter, settled: Mapping[str, Any]) -> Reporter:
+        """The same reporter, which also writes the mask of every finished slice.
+
+        Parameters
+        ----------
+        settled
+            What this part goes on with; where it is empty, what it has chosen itself is written down.
+        """
+        known = bool(settled)
 
         def write(progress: Progress) -> None:
+            nonlocal known
             if progress.result is not None:
                 self.watch.check(slice_of(progress))
+                if not known:
+                    self._settle(progress.settled)
+                    known = True
                 self._write(slice_of(progress), progress.result)
             report(progress)
 
@@ -192,7 +231,11 @@ class MaskFile:
         """Slices that have a mask."""
         return set(self.masks)
 
-    def filling(self, report: Reporter) -> Reporter:
+    def settled(self) -> dict[str, Any]:
+        """Nothing: a file is written in one go."""
+        return {}
+
+    def filling(self, report: Reporter, settled: Mapping[str, Any]) -> Reporter:
         """The same reporter, which also keeps the mask of every finished slice."""
 
         def keep(progress: Progress) -> None:

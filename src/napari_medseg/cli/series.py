@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from napari_medseg.io.writing import check_holds
 
 from .claims import claimed
 from .job import CANCELLED, DONE, Job, is_folder
-from .masks import MaskFile, MaskFolder
+from .masks import MaskFile, MaskFolder, SettledElsewhereError
 from .targets import check_names
 from .watch import Watch
 
@@ -56,7 +57,14 @@ def _run(job: Job, target: MaskFolder | MaskFile, chosen: Sequence[int], report:
     try:
         for part in runs(chosen, image.missing if extras.resume else frozenset()):
             options = job.options.model_copy(update={"slices": f"{part.start}:{part.stop}"})
-            labels = segment_image(image, job.model, options, report=target.filling(report), probabilities=chances)
+            labels = None
+            while labels is None:
+                settled = target.settled()
+                filling = target.filling(report, settled)
+                with suppress(SettledElsewhereError):  # once: then it goes on with what was settled
+                    labels = segment_image(
+                        image, job.model, options, report=filling, probabilities=chances, settled=settled
+                    )
             findings |= dict.fromkeys(labels.findings)
             job.lookout.note_squares(labels)
         target.watch.check()

@@ -31,6 +31,9 @@ class Progress:
         Index of the finished part in the result (``(3,)`` is slice 3), with its labels in ``result``.
     result
         Labels of ``region``, shape of that part, or None.
+    settled
+        What was chosen for the work on the way, such as the number format: who goes on with it later needs it to get
+        the same numbers. Empty where nothing was.
     """
 
     stage: str
@@ -40,6 +43,7 @@ class Progress:
     metrics: Mapping[str, float] = field(default_factory=dict)
     region: tuple[int | slice, ...] | None = None
     result: npt.NDArray[Any] | None = None
+    settled: Mapping[str, Any] = field(default_factory=dict)
 
 
 Reporter = Callable[[Progress], None]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,7 +67,8 @@ def segment(
         Slices that are right already (painted or checked): never suggested for a look, nor those beside them.
     **settings
         Single fields of `SegmentOptions`, in place of those in ``options``; of an image with levels, those of
-        `SlideJob` too (``output``, ``resume``, ``inside`` …).
+        `SlideJob` too (``output``, ``resume``, ``inside`` …), of others ``settled``: what an earlier run over the same
+        image reported (`Progress.settled`), to go on with it on the same kind of device.
 
     Returns
     -------
@@ -87,6 +88,7 @@ def segment(
     """
     if image.levels:
         return _segment_slide(image, model, options, report, probabilities, settings)
+    settled = settings.pop("settled", None)
     chosen_options = _merge(options, settings)
     chosen = pick_slices(chosen_options.slices, len(image))
     report(Progress("Segmenting", 0, len(chosen), message="Loading the model"))
@@ -110,7 +112,8 @@ def segment(
     def beat() -> None:
         report(Progress("Segmenting", done[0], len(chosen), message=predictor.message))
 
-    predictor = Predictor(card, network, chosen_options, reader.shape, beat)
+    again = _to_go_on(settled or {}, chosen_options)
+    predictor = Predictor(card, network, chosen_options, reader.shape, beat, again)
     predictor.take_raw(value_range)
     try:
         run = StackRun(image, card, chosen_options, reader, predictor, tell, probabilities)
@@ -138,6 +141,16 @@ def _segment_slide(
     job = {name: value for name, value in settings.items() if name in SlideJob.__annotations__}
     chosen = _merge(options, {k: v for k, v in settings.items() if k not in job})
     return segment_slide(image, model, chosen, report=report, **job)
+
+
+def _to_go_on(settled: Mapping[str, Any], options: SegmentOptions) -> dict[str, Any]:
+    """What of an earlier run's settings this one takes: nothing on another kind of device, nor what it is told anew."""
+    from .device import pick_device
+
+    if settled.get("device") != pick_device(options.device).type:
+        return {}
+    names = ("precision", "tile", "batch") if options.batch == "auto" else ("precision", "tile")
+    return {name: settled[name] for name in names if settled.get(name)}
 
 
 def _merge(options: SegmentOptions | None, settings: dict[str, Any]) -> SegmentOptions:

@@ -186,7 +186,8 @@ class StackRun:
                 self.probabilities(z, shares)
             self._done += 1
             region = (z,) if self.image.is_stack else ()
-            self.report(Progress(STAGE, self._done, self._total, self.predictor.message, figures, region, labels))
+            message, settled = self.predictor.message, self.predictor.settings
+            self.report(Progress(STAGE, self._done, self._total, message, figures, region, labels, settled))
 
     @property
     def findings(self) -> tuple[Finding, ...]:
