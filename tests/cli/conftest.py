@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,8 @@ from PIL import Image as Picture
 from napari_medseg.cli import main
 from napari_medseg.core import ClassInfo, ModelCard, Normalisation
 from napari_medseg.models import Model
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "io"))
 
 SIZE = 48
 SLIDE_SHAPE = (1300, 1500)

@@ -51,6 +51,18 @@ def test_a_slide_fills_an_ome_zarr_and_the_report_says_how(run: Run, slide: Path
 
 
 @needs_model
+def test_a_folder_with_a_dicom_slide_is_segmented_as_a_slide(run: Run, tmp_path: Path) -> None:
+    from made_up_dicom_slides import write_dicom_slide
+
+    pytest.importorskip("openslide", reason="OpenSlide is not installed")
+    color, out = np.repeat(slide_pixels()[..., None], 3, axis=2), tmp_path / "out.ome.zarr"
+    write_dicom_slide(tmp_path / "slide", [color, color[::2, ::2]], tile=(256, 256))
+    result = run("segment", tmp_path / "slide", *FLAGS, "--output", out)
+    assert result.code == 0, result.err
+    np.testing.assert_array_equal(values(out), slide_pixels() > 128)
+
+
+@needs_model
 def test_ctrl_c_keeps_what_is_done_and_resume_ends_in_the_same_file(
     run: Run, slide: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

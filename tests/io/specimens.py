@@ -124,6 +124,14 @@ def _vms(folder: Path, data: Array, geometry: Geometry) -> Path:
     return path
 
 
+def _dicom_slide(folder: Path, data: Array, geometry: Geometry) -> Path:
+    from made_up_dicom_slides import write_dicom_slide
+
+    pixels = np.stack([np.tile(data[0].astype(np.uint8), (10, 8))] * 3, axis=-1)
+    mpp = (1000 * geometry.spacing[-2], 1000 * geometry.spacing[-1])
+    return write_dicom_slide(folder, [pixels, pixels[::2, ::2]], tile=(32, 40), mpp=mpp)[0]
+
+
 def _nifti(suffix: str) -> Make:
     def make(folder: Path, data: Array, geometry: Geometry) -> Path:
         import nibabel
@@ -284,6 +292,7 @@ SPECIMENS = (
     Specimen("ome-tiff", "tiff", _ome_tiff),
     Specimen("svs", "slide", _svs, 1),
     Specimen("vms", "openslide", _vms, 1),
+    Specimen("dicom-slide", "dicom-slide", _dicom_slide, 1),
     Specimen("nii", "nifti", _nifti(".nii")),
     Specimen("nii.gz", "nifti", _nifti(".nii.gz"), packed=True),
     Specimen("nrrd", "nrrd", _nrrd(".nrrd", "raw", {})),

@@ -139,13 +139,21 @@ def _vms(path: Path) -> None:
     image.write_bytes(content[: at + 5] + (65000).to_bytes(2, "big") * 2 + content[at + 9 :])
 
 
+def _dicom_slide(path: Path) -> None:
+    import pydicom
+
+    one = pydicom.dcmread(path)
+    one.TotalPixelMatrixRows = one.TotalPixelMatrixColumns = 400_000
+    one.save_as(path)
+
+
 _nrrd = _edit(rb"sizes: 10 8 3", b"sizes: 50000 50000 50000")
 _mha = _edit(rb"DimSize = 10 8 3", b"DimSize = 50000 50000 50000")
 
 CLAIMS: dict[str, Callable[[Path], None]] = {
     "bmp": _bmp, "jpeg": _jpeg, "png": _png, "tiff": _tiff, "ome-tiff": _tiff, "nii": _nifti, "nii.gz": _nifti,
     "nrrd": _nrrd, "nrrd-gzip": _nrrd, "nhdr": _nrrd, "seg.nrrd": _nrrd, "mha": _mha, "mha-zlib": _mha, "mhd": _mha,
-    "npy": _npy, "zarr-0.4": _zarr, "zarr-0.5": _zarr, "svs": _svs, "vms": _vms,
+    "npy": _npy, "zarr-0.4": _zarr, "zarr-0.5": _zarr, "svs": _svs, "vms": _vms, "dicom-slide": _dicom_slide,
     "dicom": _dicom, "dicom-file": _dicom, "seg.dcm": _dicom,
 }  # fmt: skip
 

@@ -327,6 +327,17 @@ def test_a_tiled_picture_without_levels_gets_them_where_it_is_looked_at(
     np.testing.assert_array_equal(pixels[:96], true[3][:96])
 
 
+def test_a_large_slide_of_one_level_opens_without_its_pixels(
+    tmp_path: Path, decoded: Counter[tuple[int, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its smaller levels are made of all tiles: they are no place to look for colours."""
+    path = write_slide(tmp_path / "x.tif", (LARGE + 1, 600), kind="subifds", steps=())
+    monkeypatch.setattr("napari_medseg.io.levels._MOST_LOOKED_AT", LARGE * 600)
+    decoded.clear()
+    assert read(path).channels == 3
+    assert not decoded
+
+
 @pytest.mark.parametrize("name", ["x.png", "x.jpg", "x.tif", "x.bmp"])
 def test_a_large_picture_in_one_piece_is_decoded_once(
     tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
@@ -448,7 +459,7 @@ def test_without_openslide_its_extra_is_named(tmp_path: Path, monkeypatch: pytes
 
 def test_openslide_reads_what_tifffile_reads(tmp_path: Path) -> None:
     """The same slide through both; and a corrupt tile does not end the reading."""
-    from napari_medseg.io.formats.openslide import read_header, read_pyramid
+    from napari_medseg.io.openslide import read_header, read_pyramid
 
     pytest.importorskip("openslide")
     path = write_slide(tmp_path / "x.svs", **SMALL)

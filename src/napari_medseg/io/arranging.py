@@ -111,9 +111,9 @@ def _is_picture(one: Arranged) -> bool:
 
 
 def _main(found: list[Arranged]) -> list[Arranged]:
-    """The series that can be meant: not scout views and strays, nor a single slice beside one stack."""
+    """The series that can be meant: not scout views and strays, nor a single slice beside one stack or slide."""
     major = [one for one in found if not one.minor] or found
-    long = [one for one in major if len(one.files) > 1 or any(h and h.slices > 1 for h in one.headers)]
+    long = [one for one in major if one.slide or len(one.files) > 1 or any(h and h.slices > 1 for h in one.headers)]
     return long if len(long) == 1 else major
 
 

@@ -78,6 +78,8 @@ class Arranged:
         Whether it is left out where one other is not: a scout view, or a few slices that do not fit to the rest.
     part
         Which of the images in its file it is, where that holds several.
+    slide
+        Whether it is a slide: one file, the first of those that its format opens together.
     """
 
     label: str
@@ -89,6 +91,7 @@ class Arranged:
     findings: tuple[Finding, ...] = ()
     minor: bool = False
     part: int | None = None
+    slide: bool = False
 
 
 Kept = Literal["spacing", "orientation", "positions", "classes", "colors"]

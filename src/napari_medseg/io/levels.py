@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Hashable, Sequence
 from functools import partial
 from pathlib import Path
@@ -24,6 +25,9 @@ Array = npt.NDArray[Any]
 
 _BLOCK = 512
 _LEAST_BLOCK, _MOST_BLOCK = 128, 1024
+
+_MOST_LOOKED_AT = 2**26
+"""Pixels that are decoded to tell grey from colour: a made up level takes all of the one above."""
 
 
 def open_levels(path: Path, header: Header, part: int | None = None) -> tuple[Any, ...]:
@@ -155,9 +159,13 @@ class GreyLevel:
 
 
 def looks_colored(levels: Sequence[Any]) -> bool:
-    """Whether the channels of a slide differ, by its smallest level; of a picture in one piece, by all of it."""
+    """Whether the channels of a slide differ, by its smallest level; of a picture in one piece, by all of it.
+
+    Where that takes decoding too much, they do.
+    """
     small = levels[0] if isinstance(levels[0], PieceLevel) else levels[-1]
-    if max(small.shape[:2]) > LARGE and not isinstance(small, PieceLevel):
+    stored = next((level for level in reversed(levels) if not isinstance(level, HalvedLevel)), small)
+    if math.prod(stored.shape[:2]) > _MOST_LOOKED_AT and not isinstance(small, PieceLevel):
         return True
     pixels, _ = read_region(small, slice(0, small.shape[0]), slice(0, small.shape[1]))
     return not is_grey(pixels)

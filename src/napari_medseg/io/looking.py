@@ -12,7 +12,7 @@ import numpy as np
 from napari_medseg.core import InputError
 
 from .format import Header
-from .levels import looks_colored
+from .levels import looks_colored, open_levels
 from .pixels import is_grey
 from .registry import format_for, read_header
 
@@ -62,8 +62,15 @@ def is_color(
     for pick in sorted({round(i) for i in np.linspace(0, len(places) - 1, _SAMPLES)}) if places else ():
         index, z = places[pick]
         try:
-            if not is_grey(format_for(files[index]).pixels(files[index], z)):
+            if _has_color(files[index], headers[index], z):
                 return True
         except InputError:  # told when this slice is read
             continue
     return False
+
+
+def _has_color(path: Path, header: Header | None, z: int) -> bool:
+    """Whether the channels of a slice differ; of a slide, those of its smallest level."""
+    form = format_for(path)
+    levels = open_levels(path, header) if form.pyramid and header else ()
+    return looks_colored(levels) if levels else not is_grey(form.pixels(path, z))

@@ -121,7 +121,7 @@ def _by_content(path: Path) -> tuple[Format, ...]:
     if path.suffix[1:2].isalpha() or not path.is_file():
         return ()
     start = _start_of(path)
-    able = sorted((f for f in formats() if f.sniff), key=lambda f: f.images)
+    able = sorted((f for f in formats() if f.sniff), key=_is_general)
     return tuple(f for f in able if f.matches(start))[:1]
 
 
@@ -133,11 +133,16 @@ def _start_of(path: Path) -> bytes:
         return b""
 
 
+def _is_general(one: Format) -> bool:
+    """Whether files of a format can hold anything, not masks or slides alone: it takes what no other one does."""
+    return one.images and one.masks
+
+
 @cache
 def _suffixes() -> tuple[tuple[str, tuple[Format, ...]], ...]:
-    """Longest first, so that ``.ome.tif`` comes before ``.tif``; formats of masks only before those of images."""
+    """Longest first, so that ``.ome.tif`` comes before ``.tif``; of each, special formats before general ones."""
     found: dict[str, list[Format]] = {}
-    for one in sorted(formats(), key=lambda f: f.images):
+    for one in sorted(formats(), key=_is_general):
         for suffix in one.suffixes:
             found.setdefault(suffix, []).append(one)
     return tuple((s, tuple(found[s])) for s in sorted(found, key=len, reverse=True))

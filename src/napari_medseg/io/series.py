@@ -240,6 +240,9 @@ def _one_file(path: Path, color: bool | None, series: str | None = None) -> Seri
 
 def _arranged(place: Path, choice: Choice, color: bool | None) -> Series:
     """The one series that was chosen; a set of pictures; or all series of which one must be chosen."""
+    if len(choice.series) == 1 and choice.series[0].slide:
+        slide = _one_file(choice.series[0].files[0], color)
+        return replace(slide, masks=choice.masks, findings=(*choice.findings, *slide.findings))
     files = [p for one in choice.series for p in one.files]
     headers = [h for one in choice.series for h in one.headers]
     one = with_space(choice.series[0])

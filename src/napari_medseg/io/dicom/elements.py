@@ -24,28 +24,33 @@ KEYWORDS = (
     "RescaleType", "WindowCenter", "WindowWidth", "WindowCenterWidthExplanation", "VOILUTFunction",
     "ModalityLUTSequence", "EchoTime", "TriggerTime", "DiffusionBValue", "AcquisitionTime", "GridFrameOffsetVector",
     "DoseGridScaling", "DoseUnits", "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
-    "SequenceOfUltrasoundRegions",
+    "SequenceOfUltrasoundRegions", "TotalPixelMatrixColumns", "TotalPixelMatrixRows",
 )  # fmt: skip
 
+FRAMES = 0x52009229
+"""Tag of what all frames share; in front of what each tells, and of the pixels."""
+
 PIXELS = {0x7FE00008: "FloatPixelData", 0x7FE00009: "DoubleFloatPixelData", 0x7FE00010: "PixelData"}
+
+_TO_PIXELS = min(PIXELS)
 
 IMPLICIT, BIG = "1.2.840.10008.1.2", "1.2.840.10008.1.2.2"
 _SHORT = 64
 """Values up to this many bytes are kept converted."""
 
 
-def read_values(data: BinaryIO, syntax: str) -> tuple[dict[str, Any], tuple[int, int]]:
-    """Read from where a data set begins to its pixels.
+def read_values(data: BinaryIO, syntax: str, stop: int = _TO_PIXELS) -> tuple[dict[str, Any], tuple[int, int]]:
+    """Read from where a data set begins to the first element of tag ``stop`` or above, by default its pixels.
 
     Returns
     -------
     tuple
         Values by keyword; tag and length of the pixels, at whose begin ``data`` is then, or zeros where there are none.
     """
-    return _skim_values(data, syntax) or _parse_values(data, syntax)
+    return _skim_values(data, syntax, stop) or _parse_values(data, syntax, stop)
 
 
-def _skim_values(data: BinaryIO, syntax: str) -> tuple[dict[str, Any], tuple[int, int]] | None:
+def _skim_values(data: BinaryIO, syntax: str, stop: int = _TO_PIXELS) -> tuple[dict[str, Any], tuple[int, int]] | None:
     """Values, and tag and length of the pixels, at whose begin ``data`` is then; None where pydicom has to look."""
     if syntax == BIG:
         return None
@@ -53,7 +58,7 @@ def _skim_values(data: BinaryIO, syntax: str) -> tuple[dict[str, Any], tuple[int
     start = data.tell()
     for size in (2**15, 2**20):
         head = data.read(size)
-        found = skim(head, implicit=implicit, wanted=_wanted(), stop=0x7FE00008)
+        found = skim(head, implicit=implicit, wanted=_wanted(), stop=stop)
         if found and not any(tag in _sequences() for tag, _, _ in found.elements):
             pixels = read_head(head, found.place, implicit=implicit)
             if pixels:
@@ -65,7 +70,7 @@ def _skim_values(data: BinaryIO, syntax: str) -> tuple[dict[str, Any], tuple[int
     return None
 
 
-def _parse_values(data: BinaryIO, syntax: str) -> tuple[dict[str, Any], tuple[int, int]]:
+def _parse_values(data: BinaryIO, syntax: str, stop: int = _TO_PIXELS) -> tuple[dict[str, Any], tuple[int, int]]:
     """The same through pydicom; tag 0 where there are no pixels."""
     from pydicom.filereader import data_element_generator
 
@@ -75,7 +80,7 @@ def _parse_values(data: BinaryIO, syntax: str) -> tuple[dict[str, Any], tuple[in
         number = int(tag)  # comparing pydicom's tags themselves takes ten times as long
         if number in PIXELS:
             found.append((number, length))
-        return number >= 0x7FE00008
+        return number >= stop
 
     elements = data_element_generator(
         data, syntax == IMPLICIT, syntax != BIG, stop_when=is_pixels, specific_tags=_tags()

@@ -19,10 +19,13 @@ from napari_medseg.core import InputError, MedsegError
 from napari_medseg.io.budget import memory_budget
 from napari_medseg.io.pixels import damaged, quietly
 
-from .elements import BIG, IMPLICIT, PIXELS, read_values
+from .elements import BIG, FRAMES, IMPLICIT, PIXELS, read_values
 from .skim import skim
 
 DICOMDIR = "1.2.840.10008.1.3.10"
+SLIDE = "1.2.840.10008.5.1.4.1.1.77.1.6"
+"""Class of whole slide images."""
+
 _EXPLICIT = "1.2.840.10008.1.2.1"
 _DEFLATED = "1.2.840.10008.1.2.1.99"
 _META = frozenset((0x00020002, 0x00020010))
@@ -100,8 +103,17 @@ def is_dicom(start: bytes) -> bool:
     return start[4:6] in _VRS or int.from_bytes(start[4:8], "little") <= 128
 
 
+def named_class(start: bytes) -> str:
+    """UID of the class that these first 512 bytes of a DICOM file name (PS3.10, 7.1); empty where they name none."""
+    at = start.find(b"\x02\x00\x02\x00UI", 132) if start[128:132] == b"DICM" else -1
+    uid = start[at + 8 : at + 8 + int.from_bytes(start[at + 6 : at + 8], "little")] if at > 0 else b""
+    return uid.rstrip(b"\0 ").decode("ascii", "replace")
+
+
 def read_facts(path: Path) -> Facts:
     """Read what a file says of itself; its pixels are looked at only for whether they are all there.
+
+    Of whole slide images neither frames nor pixels are: there can be hundreds of thousands.
 
     Raises
     ------
@@ -111,7 +123,7 @@ def read_facts(path: Path) -> Facts:
     try:
         with quietly(), path.open("rb", buffering=2**15) as file:
             syntax, media, data = _begin(path, file)
-            values, element = read_values(data, syntax)
+            values, element = read_values(data, syntax, FRAMES) if media == SLIDE else read_values(data, syntax)
             if media and "SOPClassUID" not in values:
                 values["SOPClassUID"] = media
             number, length = element

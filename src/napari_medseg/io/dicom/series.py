@@ -20,6 +20,7 @@ from napari_medseg.io.format import Arranged, Header
 
 from .file import Facts, read_facts
 from .header import check_image, common_type, open_frames, read_header, slice_header
+from .slides import arrange_slide, is_slide
 from .stack import split_stacks
 from .values import about_values, is_localizer, scale_of, windows_of
 
@@ -38,18 +39,20 @@ def arrange(files: Sequence[Path]) -> list[Arranged]:
 
     Files that cannot be made out, and those that hold no image, come last, one by one, without headers.
     """
-    series: dict[str, list[_File]] = defaultdict(list)
+    series: dict[tuple[str, str], list[_File]] = defaultdict(list)
     rest: list[Arranged] = []
     for path in files:
         if path.name.upper() == "DICOMDIR":
             continue
         try:
             facts = read_facts(path)
-            check_image(path, facts)
+            if not is_slide(facts):
+                check_image(path, facts)
         except InputError as error:
             rest.append(Arranged("", path.name, (path,), (None,), Geometry.unknown(2), {0: str(error)}))
             continue
-        series[facts.text("SeriesInstanceUID")].append(_File(path, facts))
+        place = str(path.parent) if is_slide(facts) else ""
+        series[facts.text("SeriesInstanceUID"), place].append(_File(path, facts))
     numbered = sorted(series.items(), key=lambda item: (item[1][0].facts.integer("SeriesNumber"), item[0]))
     found = [(one, own[0].facts) for _, own in numbered for one in _arrange_series(_without_copies(own))]
     return [*_label(found), *rest]
@@ -73,7 +76,9 @@ def _without_copies(files: list[_File]) -> list[_File]:
 
 
 def _arrange_series(files: list[_File]) -> list[Arranged]:
-    """The stacks of one series; files of many frames, and projections, stand by themselves."""
+    """The stacks of one series, or its slide; files of many frames, and projections, stand by themselves."""
+    if is_slide(files[0].facts):
+        return [arrange_slide([(f.path, f.facts) for f in files], describe(files[0].facts))]
     alone = [f for f in files if f.facts.frames > 1 or "PerFrameFunctionalGroupsSequence" in f.facts.values]
     found = [one for f in alone for one in _arrange_frames(f)]
     single = [f for f in files if f not in alone] if alone else files

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_medseg.core import ClassInfo, Image, InputError, Labels, OutputError
-from napari_medseg.io.dicom.file import is_dicom
+from napari_medseg.io.dicom.file import SLIDE, is_dicom, named_class
 from napari_medseg.io.findings import counted
 from napari_medseg.io.pixels import quietly
 from napari_medseg.io.registry import read_start
@@ -105,6 +105,8 @@ def check_source(image: Image | Labels) -> None:
         raise OutputError(error.message, error.hint) from error
     if not is_dicom(start):
         raise _unknown(f"{first.name} is no DICOM file")
+    if named_class(start) == SLIDE:
+        raise OutputError("Masks of slides are not written as DICOM segmentation.", "Write an OME-Zarr or OME-TIFF.")
 
 
 def _find_source(labels: Labels) -> tuple[list[Any], list[int]]:

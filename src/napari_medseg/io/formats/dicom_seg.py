@@ -11,6 +11,7 @@ from typing import Any
 import numpy.typing as npt
 
 from napari_medseg.core import ClassInfo, Labels
+from napari_medseg.io.dicom.file import named_class
 from napari_medseg.io.dicom_seg.frames import lay_out_frames
 from napari_medseg.io.dicom_seg.pixels import (
     LABEL_MAP,
@@ -63,10 +64,8 @@ def read_classes(path: Path) -> tuple[ClassInfo, ...]:
 
 
 def is_segmentation(start: bytes) -> bool:
-    """Whether these first bytes of a DICOM file name the class of segmentations (PS3.10, 7.1)."""
-    at = start.find(b"\x02\x00\x02\x00UI", 132) if start[128:132] == b"DICM" else -1
-    uid = start[at + 8 : at + 8 + int.from_bytes(start[at + 6 : at + 8], "little")] if at > 0 else b""
-    return uid.rstrip(b"\0 ").decode("ascii", "replace") in (SEGMENTATION, LABEL_MAP)
+    """Whether these first bytes of a DICOM file name the class of segmentations."""
+    return named_class(start) in (SEGMENTATION, LABEL_MAP)
 
 
 def write(path: Path, labels: Labels) -> None:
