@@ -198,6 +198,36 @@ def test_tiles_beyond_the_end_of_the_file_are_told_and_a_slide_without_any_is_re
         read(path)
 
 
+@pytest.mark.parametrize("maker", ["Philips DP v1.0", "another"])
+def test_tiles_that_philips_leaves_out_are_glass_and_those_of_others_are_lost(tmp_path: Path, maker: str) -> None:
+    """The pixel size is told in the description, which says that of each level."""
+    path, size = tmp_path / "x.tiff", "<Attribute Name='DICOM_PIXEL_SPACING'>&quot;{}&quot; &quot;{}&quot;</Attribute>"
+    sizes = [size.format(0.00025 * n, 0.0005 * n) for n in (1, 2)]
+    told = "".join(f"<DataObject ObjectType='PixelDataRepresentation'>{s}</DataObject>" for s in sizes)
+    outer = f"<DataObject ObjectType='DPScannedImage'>{size.format(1, 1)}<Array>{told}</Array></DataObject>"
+    xml = f"<?xml version='1.0'?><DataObject><Attribute><Array>{outer}</Array></Attribute></DataObject>"
+    pixels = tissue_at(slice(0, 512), slice(0, 768), ((0, 0, 512, 768),))
+    about: dict[str, Any] = {"tile": (256, 256), "photometric": "rgb", "compression": "deflate", "metadata": None}
+    with tifffile.TiffWriter(path) as tiff:
+        tiff.write(pixels, **about, software=maker, description=xml.replace("'", '"'))
+        tiff.write(pixels[::2, ::2], **about, description="level=1")
+    put_tiles(path, {2: None, 3: b"\0" * 900})
+    image = read(path)
+    is_philips = maker != "another"
+    assert [level.shape[:2] for level in image.pyramid] == [(512, 768), (256, 384)]
+    assert ("MISSING_TILES" in codes(image)) != is_philips
+    glass, damaged = (slice(0, 256), slice(512, 768)), (slice(256, 512), slice(0, 256))
+    found, lost = image.data.read(slice(0, 512), slice(0, 768))
+    assert lost == ((damaged,) if is_philips else (glass, damaged))
+    assert (found[glass] == 255).all()
+    np.testing.assert_array_equal(found[:256, :512], pixels[:256, :512])
+    if is_philips:
+        assert image.geometry.spacing == pytest.approx((0.25, 0.5))
+        put_tiles(path, dict.fromkeys(range(6)))
+        with pytest.raises(InputError, match=r"none of its 6 tiles"):
+            read(path)
+
+
 def test_a_tiled_file_that_claims_to_be_huge_is_refused_with_the_figure(tmp_path: Path) -> None:
     """F3, F4: nothing is allocated for what the directory does not even list."""
     tifffile.imwrite(tmp_path / "x.tif", plane(0, (64, 64)), tile=(16, 16))

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from napari_medseg.io.blocks import Blocks
+from napari_medseg.io.blocks import Blocks, white
 from napari_medseg.io.pyramid import LARGE
 
 from .pages import DAMAGE, Layout, is_level
@@ -50,6 +50,11 @@ class TiffLevel(Blocks):
 
     def decode(self, row: int, column: int) -> Array | None:
         index = row * self._columns + column
+        height, width = (
+            min(side, whole - at * side) for side, whole, at in zip(self.block, self.shape, (row, column), strict=False)
+        )
+        if all(segments.is_glass(index) for segments in self._segments):
+            return np.full((height, width, *self.shape[2:]), white(self.dtype), self.dtype)
         try:
             planes = [
                 segments.decode(self._source, plane * self._each + index)
@@ -58,9 +63,6 @@ class TiffLevel(Blocks):
             ]
         except (*DAMAGE, OSError, MemoryError, TypeError, LookupError):
             return None
-        height, width = (
-            min(side, whole - at * side) for side, whole, at in zip(self.block, self.shape, (row, column), strict=False)
-        )
         parts = [plane[:height, :width] for plane in planes if plane is not None]
         if len(parts) < len(planes) or any(part.shape[:2] != (height, width) for part in parts):
             return None

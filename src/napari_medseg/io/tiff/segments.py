@@ -66,6 +66,9 @@ class Segments:
         self.offsets: npt.NDArray[np.int64] = np.array(page.dataoffsets or (), np.int64)
         self.counts: npt.NDArray[np.int64] = np.array(page.databytecounts or (), np.int64)
         self.expected = int(np.prod(key.chunked, dtype=object))
+        # Philips leaves out the tiles of empty glass; elsewhere a tile without bytes was lost.
+        leaves_out = bool(page.parent.is_philips) and self.counts.any()
+        self._is_glass = (self.counts == 0) if leaves_out else np.zeros(len(self.counts), bool)
         self._decode = key.decode
         is_jpeg = self.compression in (*_JPEG, _OLD_JPEG)
         tables = {"jpegtables": page.jpegtables, "jpegheader": key.jpegheader} if is_jpeg else {}
@@ -82,8 +85,12 @@ class Segments:
         there = min(len(self.offsets), len(self.counts), self.expected)
         lost = np.ones(self.expected, bool)
         starts, counts = self.offsets[:there], self.counts[:there]
-        lost[:there] = (starts <= 0) | (counts <= 0) | (starts + counts > size)
+        lost[:there] = ((starts <= 0) | (counts <= 0) | (starts + counts > size)) & ~self._is_glass[:there]
         return lost
+
+    def is_glass(self, index: int) -> bool:
+        """Whether the file leaves out this one because nothing but white glass was there."""
+        return index < len(self._is_glass) and bool(self._is_glass[index])
 
     def decode(self, source: Source, index: int) -> npt.NDArray[Any] | None:
         """Pixels (Y, X, samples), at edges as far as there are some; None where it is not in the file.

@@ -24,6 +24,12 @@ _PRINT = (72, 75, 90, 96, 100, 120, 150, 180, 200, 240, 300, 350, 360, 400, 600,
 _FINEST, _COARSEST = 0.02, 10.0
 """Micrometres that a pixel of a microscope's picture can be wide; 10 are 2540 dots per inch."""
 
+_PHILIPS_SIZE = re.compile(
+    r'"PixelDataRepresentation".*?Name="DICOM_PIXEL_SPACING"[^>]*>\s*(?:&quot;|")([^&"<]+)\S+\s+(?:&quot;|")([^&"<]+)',
+    re.DOTALL,
+)
+"""Millimetres along Y and X; the first is that of the image."""
+
 _APERIO_SIZE = re.compile(r"\|\s*MPP\s*=\s*([0-9.eE+-]+)")
 
 
@@ -37,7 +43,7 @@ def read_geometry(
     slide
         Whether it is a slide: a plausible resolution is in micrometres then.
     """
-    if told := _from_ome(tiff, layout) or _from_aperio(layout.page):
+    if told := _from_ome(tiff, layout) or _from_aperio(layout.page) or _from_philips(tiff):
         return told, ()
     x, y = (_per_pixel(layout.page, name) for name in ("XResolution", "YResolution"))
     if x and y and (found := _from_imagej(tiff, layout, y, x)):
@@ -115,6 +121,16 @@ def _from_aperio(page: Any) -> Geometry | None:
     except ValueError:
         return None
     return Geometry(spacing=(size, size), unit="um") if _FINEST <= size <= 10 * _COARSEST else None
+
+
+def _from_philips(tiff: tifffile.TiffFile) -> Geometry | None:
+    """Pixel size as Philips' scanners write it into the XML of the first page."""
+    found = _PHILIPS_SIZE.search(tiff.philips_metadata or "") if tiff.is_philips else None
+    try:
+        y, x = (1000 * float(size) for size in found.groups()) if found else (0.0, 0.0)
+    except ValueError:
+        return None
+    return Geometry(spacing=(y, x), unit="um") if all(_FINEST <= size <= _COARSEST for size in (y, x)) else None
 
 
 def _from_ome(tiff: tifffile.TiffFile, layout: Layout) -> Geometry | None:
