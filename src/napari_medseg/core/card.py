@@ -76,7 +76,8 @@ class ModelCard(_Frozen):
     ``channels`` is the number of channels of one slice (1 grey, 3 RGB); with ``neighbours`` = k the k slices on either
     side are stacked as further channels, so the network's input has ``channels * (2 k + 1)``. The network's output has
     one channel for the background and one per class, in the order of ``classes``.
-    ``pixel_size`` is in mm; None means that the model takes pixels as they come.
+    ``pixel_size`` is in mm; None means that the model takes pixels as they come. With ``presence`` the network has a
+    second output, the logit of the slice holding any of the classes.
     """
 
     name: str
@@ -98,6 +99,12 @@ class ModelCard(_Frozen):
     licence: str = ""
     trained_on: str = ""
     scores: tuple[Score, ...] = ()
+    presence: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="Of a model that also says whether a slice holds anything: the probability from which on it does",
+    )
     parent: str = Field(default="", description="name@version of the model this one was trained from")
     parent_sha256: str = ""
     sha256: str = Field(default="", description="Hash of model.safetensors")

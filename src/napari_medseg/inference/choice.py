@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import torch
 
@@ -73,7 +74,7 @@ def _key(passes: Passes, patch: torch.Tensor, device: torch.device) -> tuple[str
     return (*passes.key, device_title(device), str(tuple(patch.shape))) if passes.key else ()
 
 
-_tried: dict[tuple[str, ...], tuple[Precision, Callable[[torch.Tensor], torch.Tensor]] | None] = {}
+_tried: dict[tuple[str, ...], tuple[Precision, Callable[[torch.Tensor], Any]] | None] = {}
 """What came of trying OpenVINO with the last network, since converting one takes seconds."""
 
 
@@ -96,7 +97,7 @@ def _try_openvino(passes: Passes, patch: torch.Tensor, torchs: Precision, count:
 
 def _measure_openvino(
     passes: Passes, patch: torch.Tensor, torchs: Precision
-) -> tuple[Precision, Callable[[torch.Tensor], torch.Tensor]] | None:
+) -> tuple[Precision, Callable[[torch.Tensor], Any]] | None:
     device = patch.device
     labels: dict[str, torch.Tensor] = {}
     least: dict[str, float] = {}

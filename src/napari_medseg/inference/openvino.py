@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from importlib.util import find_spec
 from threading import Lock
+from typing import Any
 
 import torch
 
@@ -17,8 +18,8 @@ def is_installed() -> bool:
     return find_spec("openvino") is not None
 
 
-def compile_network(network: torch.nn.Module, channels: int, threads: int) -> Callable[[torch.Tensor], torch.Tensor]:
-    """Make a function that computes what ``network`` does, on the CPU.
+def compile_network(network: torch.nn.Module, channels: int, threads: int) -> Callable[[torch.Tensor], Any]:
+    """Make a function that computes what ``network`` does, on the CPU; it gives a tuple of the network's outputs.
 
     Parameters
     ----------
@@ -43,8 +44,9 @@ def compile_network(network: torch.nn.Module, channels: int, threads: int) -> Ca
 
     one_at_a_time = Lock()
 
-    def forward(batch: torch.Tensor) -> torch.Tensor:
-        with one_at_a_time:  # its result lies in memory that the next call writes to
-            return torch.from_numpy(compiled(batch.contiguous().numpy())[0].copy())
+    def forward(batch: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        with one_at_a_time:  # its results lie in memory that the next call writes to
+            found = compiled(batch.contiguous().numpy())
+            return tuple(torch.from_numpy(found[i].copy()) for i in range(len(found)))
 
     return forward

@@ -9,6 +9,7 @@ import torch
 
 from napari_medseg.core import ComputeError, ModelCard, ModelError
 from napari_medseg.models.build import needs_whole
+from napari_medseg.models.heads import split_output
 
 from .device import DTYPES, device_title
 from .scale import Scale
@@ -47,24 +48,33 @@ class Passes:
         self.notes: list[str] = []
         self._flips = _FLIPS[: 1 if tta == "none" or needs_whole(card) else 2 if card.sides else 4]
         self.scale: Scale | None = None
-        self.compiled: Callable[[torch.Tensor], torch.Tensor] = network
+        self.compiled: Callable[[torch.Tensor], Any] = network
 
     def __call__(self, patches: torch.Tensor, device: torch.device, precision: str) -> torch.Tensor:
         """Logits (N, K, h, w), float32, of patches (N, C, h, w), on ``device``."""
+        return self.both(patches, device, precision)[0]
+
+    def both(
+        self, patches: torch.Tensor, device: torch.device, precision: str
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """The same, and the logit (N,) of each patch holding anything; None from a network without a slice head."""
         batch = self._input(patches, device)
         total: torch.Tensor | None = None
+        said: torch.Tensor | None = None
         dtype = DTYPES.get(precision, torch.float32)
         run = self.compiled if precision == "openvino" else self.network
+        count = len(self._flips)
         with torch.inference_mode(), torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32):
             for axes in self._flips:
-                output: Any = run(batch.flip(axes) if axes else batch)
+                mask, head = split_output(run(batch.flip(axes) if axes else batch))
                 self._beat()
-                logits = output[0] if isinstance(output, tuple | list) else output
-                logits = self._fit(logits.float(), patches)
+                logits = self._fit(mask.float(), patches)
                 logits = logits.flip(axes) if axes else logits
                 total = logits if total is None else total.add_(logits)
+                if head is not None:
+                    said = head.float() / count if said is None else said + head.float() / count
             assert total is not None
-            return total if len(self._flips) == 1 else total.div_(len(self._flips))
+            return total if count == 1 else total.div_(count), said
 
     def _input(self, patches: torch.Tensor, device: torch.device) -> torch.Tensor:
         with torch.inference_mode():

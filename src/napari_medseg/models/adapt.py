@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from napari_medseg.core import ClassInfo, ModelCard, ModelError
 
 from .build import QUICK, build_network, unwrap
+from .heads import UNSET
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -69,6 +70,27 @@ def adapt_network(
     if missing := [key for key in wanted if key not in state or state[key].shape != wanted[key].shape]:
         raise ModelError(f"{card.name} cannot get {channels} channels: {missing[0]} does not allow it.")
     new.load_state_dict(state)
+    device = next(network.parameters()).device
+    return new_card, new.to(device).train(network.training)
+
+
+def add_slice_head(card: ModelCard, network: nn.Module) -> tuple[ModelCard, nn.Module]:
+    """Copy a network with a slice head that has learnt nothing yet; one that has a head comes back as it is.
+
+    Raises
+    ------
+    ModelError
+        A Quick model can have none.
+    """
+    if card.presence is not None:
+        return card, network
+    if card.architecture == QUICK:
+        raise ModelError(
+            "A Quick model cannot learn whether a slice holds anything.", "Start from a network, such as unet:resnet18."
+        )
+    new_card = card.model_copy(update={"presence": UNSET, "sha256": ""})
+    new: Any = build_network(new_card)
+    new.load_state_dict({**new.state_dict(), **unwrap(network).state_dict()})
     device = next(network.parameters()).device
     return new_card, new.to(device).train(network.training)
 

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from napari_medseg.core import ClassInfo, MedsegError, ModelCard, ModelError, Normalisation
 
+from .heads import SLICE_HEAD
 from .hub import hub_reached
 from .smp import SMP_LOCK, first_line, import_smp
 
@@ -90,7 +91,8 @@ def build_network(card: ModelCard, *, encoder_weights: str | None = None) -> nn.
     Returns
     -------
     nn.Module
-        Maps (N, ``card.in_channels``, Y, X) to logits (N, ``card.out_channels``, Y, X).
+        Maps (N, ``card.in_channels``, Y, X) to logits (N, ``card.out_channels``, Y, X); with ``card.presence`` to
+        these and the logit of each slice, see `heads.split_output`.
 
     Raises
     ------
@@ -111,7 +113,9 @@ def build_network(card: ModelCard, *, encoder_weights: str | None = None) -> nn.
         )
     arguments = {key: tuple(v) if isinstance(v, list) else v for key, v in card.network.items()}
     arguments.pop("activation", None)  # outputs are logits; softmax or sigmoid belong to their users
-    arguments.pop("aux_params", None)  # a second output that nothing here reads
+    aux = arguments.pop("aux_params", None) or {}
+    if card.presence is not None:
+        arguments["aux_params"] = {**SLICE_HEAD, "pooling": aux.get("pooling", SLICE_HEAD["pooling"])}
     encoder = card.encoder
     weights: str | bool | None = encoder_weights
     if encoder_weights and encoder.startswith(("tu-", "timm-")) and encoder not in smp.encoders.encoders:

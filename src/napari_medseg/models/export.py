@@ -86,7 +86,10 @@ def _require_onnx() -> None:
 
 
 def _write_onnx(folder: Path, part: Path) -> None:
-    """Write the network with free batch size, height and width, and its card as ``metadata_props``."""
+    """Write the network with free batch size, height and width, and its card as ``metadata_props``.
+
+    A slice head is its second output.
+    """
     import torch
 
     onnx: Any = import_module("onnx")
@@ -98,8 +101,8 @@ def _write_onnx(folder: Path, part: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
-            network, (sample,), dynamo=True, dynamic_shapes=(free,), input_names=["image"], output_names=["logits"],
-            verbose=False,
+            network, (sample,), dynamo=True, dynamic_shapes=(free,), input_names=["image"],
+            output_names=["logits", *(["slice_logit"] if card.presence is not None else [])], verbose=False,
         )  # fmt: skip
     if program is None:
         raise ModelError(f"{card.reference} cannot be exported to ONNX.")

@@ -19,6 +19,7 @@ from torch.nn import functional
 from napari_medseg.core import ModelCard, ModelError
 
 from .build import QUICK, build_network, size_multiple
+from .heads import split_output
 
 LEVELS = 7
 """Scales: the filters see a slice, its half, its quarter and so on; the coarsest knows what lies 100 pixels away."""
@@ -286,7 +287,7 @@ def _look_through(network: Any, image: Tensor, multiple: int) -> Tensor:
         output = network(padded)
     finally:
         hook.remove()
-    logits = (output[0] if isinstance(output, tuple | list) else output).float()
+    logits = split_output(output)[0].float()
     maps = functional.interpolate(seen[0].float(), logits.shape[-2:], mode="bilinear", align_corners=False)
     found: Tensor = torch.cat([maps, logits.log_softmax(1).clamp(min=-10)], 1)
     return found[..., :height, :width]
