@@ -20,7 +20,7 @@ def test_crops_see_rare_classes_as_often_as_common_ones() -> None:
     target = np.zeros((256, 256))
     target[20:120, 20:120] = 1
     target[200, 200] = 2
-    _, drawn = Samples([labelled(target)], (32, 32), seed=0).draw(200)
+    _, drawn, _ = Samples([labelled(target)], (32, 32), seed=0).draw(200)
     shown = [(drawn == k).any(dim=(1, 2)).float().mean().item() for k in (1, 2)]
     assert min(shown) > 0.25
 
@@ -39,14 +39,14 @@ def test_strokes_are_what_crops_look_at() -> None:
     target = np.full((512, 700), IGNORE)
     target[400, 600:620] = 1
     target[30, 30:40] = 0
-    _, drawn = Samples([labelled(target)], (64, 64), seed=0).draw(50)
+    _, drawn, _ = Samples([labelled(target)], (64, 64), seed=0).draw(50)
     assert (drawn != IGNORE).any(dim=2).any(dim=1).all()
 
 
 def test_whole_slices_come_in_turn_and_are_padded_without_counting() -> None:
     slices = [labelled(np.full((40, 50), k)) for k in range(4)]
     samples = Samples(slices, (64, 64), seed=0)
-    images, drawn = samples.draw(40)
+    images, drawn, _ = samples.draw(40)
     assert images.shape == (40, 1, 64, 64)
     assert (drawn[:, 40:] == IGNORE).all()
     assert set(drawn.amax(dim=(1, 2)).tolist()) == {0, 1, 2, 3}
@@ -54,7 +54,7 @@ def test_whole_slices_come_in_turn_and_are_padded_without_counting() -> None:
 
 def test_image_and_labels_of_a_sample_belong_together() -> None:
     target = np.random.default_rng(0).integers(0, 3, (200, 300))
-    images, drawn = Samples([labelled(target)], (96, 64), seed=0).draw(8)
+    images, drawn, _ = Samples([labelled(target)], (96, 64), seed=0).draw(8)
     assert (images[:, 0] == drawn).all()
 
 

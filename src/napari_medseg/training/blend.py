@@ -51,7 +51,7 @@ def blend(
     job
         Its network is loaded with the result.
     start
-        Weights before the training.
+        Weights before the training; those that are new and not in it stay as they are trained.
     best
         Weights after it, and their score.
     passes
@@ -65,7 +65,7 @@ def blend(
     share = job.options.blend or choose_share(len(job.samples.slices))
     mixed = {
         # Where memory ran out on the way, the start's weights are still on the first device.
-        name: start[name].to(value.device).lerp(value, share) if value.is_floating_point() else value
+        name: start[name].to(value.device).lerp(value, share) if value.is_floating_point() and name in start else value
         for name, value in best.state.items()
     }
     job.network.load_state_dict(mixed)

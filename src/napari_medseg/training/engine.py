@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -15,6 +16,7 @@ from napari_medseg.core import ModelCard
 from napari_medseg.inference.device import DTYPES, fast_precision, hold_memory, pick_device, thread_count
 from napari_medseg.inference.tiles import lay_grid, pad
 from napari_medseg.models import size_multiple
+from napari_medseg.models.heads import split_output
 
 from .options import TrainOptions
 
@@ -48,14 +50,18 @@ class Engine:
 
     def forward(self, network: nn.Module, images: Tensor) -> Tensor:
         """Logits (N, K, Y, X), float32, of images (N, C, Y, X) on this device."""
+        return self.both(network, images)[0]
+
+    def both(self, network: nn.Module, images: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The same, and the logit (N,) of each image holding anything; None from a network without a slice head."""
         images = images.contiguous(memory_format=torch.channels_last)
         with self.autocast():
-            output = network(images)
-        logits: Tensor = (output[0] if isinstance(output, tuple | list) else output).float()
+            mask, said = split_output(network(images))
+        logits = mask.float()
         if logits.shape[1] == 1 and self.outputs == 2:
             # A network trained with a sigmoid: softmax of (0, x) is the sigmoid of x.
             logits = torch.cat([torch.zeros_like(logits), logits], 1)
-        return logits
+        return logits, None if said is None else said.float()
 
     def autocast(self) -> AbstractContextManager[object]:
         return torch.autocast(self.device.type, DTYPES[self.precision], enabled=self.precision != "fp32")
@@ -93,6 +99,19 @@ class Engine:
         layout = lay_grid((height, width), max(height, width), 0.0, self.multiple)
         padded = torch.from_numpy(pad(pixels.astype(np.float32), layout.padded))[None].to(self.device)
         return self.forward(network, padded)[0, list(known), :height, :width].softmax(0)
+
+    @torch.no_grad()
+    def presence(self, network: nn.Module, pixels: npt.NDArray[np.float16]) -> float:
+        """Probability that one slice (C, Y, X) holds anything: that of its likeliest window.
+
+        NaN from a network without a slice head.
+        """
+        shape = pixels.shape[-2:]
+        layout = lay_grid((shape[0], shape[1]), WHOLE, 0.1, self.multiple)
+        padded = torch.from_numpy(pad(pixels.astype(np.float32), layout.padded))[None]
+        windows = (padded[..., rows, columns].to(self.device) for rows, columns in layout.windows)
+        said = [found for window in windows if (found := self.both(network, window)[1]) is not None]
+        return float(torch.cat(said).max().sigmoid()) if said else math.nan
 
     def on_cpu(self) -> Engine | None:
         """The same work on the CPU, in the number format that is best there; None if it is there already."""

@@ -132,7 +132,7 @@ def read_painted(
     return [
         replace(
             one, group=pair.group or one.group, value_range=pair.range, unlabelled=unlabelled,
-            newest=one.z in pair.newest,
+            newest=one.z in pair.newest, part=pair.part,
         )
         for one in paint(image, labels, chosen, "" if pair.group else options.group)
     ]  # fmt: skip

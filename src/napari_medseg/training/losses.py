@@ -20,6 +20,9 @@ IGNORE = -1
 HEAVIEST = 5.0
 """Most that a pixel of a rare class counts."""
 
+PRESENCE = 0.3
+"""Weight of `presence_loss` beside the loss of the pixels."""
+
 Loss = Callable[["Tensor", "Tensor"], "Tensor"]
 
 
@@ -98,6 +101,15 @@ def binary_cross_entropy(log_chance: Tensor, truth: Tensor) -> Tensor:
         others = log_chance[[j for j in range(classes) if j != k]].logsumexp(0)
         total = total + (others * (labelled - truth[k])).sum()
     return -total / (labelled.sum() * classes).clamp(min=1)
+
+
+def presence_loss(logits: Tensor, truth: Tensor) -> Tensor:
+    """Binary cross-entropy of slice logits (N,), averaged over those whose truth (N,), 0 or 1, is not NaN."""
+    known = ~truth.isnan()
+    truth = truth.masked_fill(~known, 0)
+    # log(1 + exp(-|x|)) + max(x, 0) - x t: the same, exact for any logit.
+    each = (1 + (-logits.abs()).exp()).log() + logits.clamp(min=0) - logits * truth
+    return (each * known).sum() / known.sum().clamp(min=1)
 
 
 LOSSES: dict[str, Loss] = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from napari_medseg.core import Choice, Options
 from napari_medseg.inference.options import list_devices
@@ -174,6 +174,12 @@ class TrainOptions(Options):
         description="Keep the labelled slices with the model, so that later training forgets nothing; exports leave "
         "them out",
     )
+    presence: bool = Field(
+        False,
+        title="Empty slices",
+        description="Also learn whether a slice holds anything; needs whole slices in which everything is labelled. A "
+        "model that has learnt it goes on learning it",
+    )
     channels: Annotated[str, Choice(KINDS)] = Field(
         "auto",
         title="Channels",
@@ -190,6 +196,13 @@ class TrainOptions(Options):
         title="Group",
         description="Regular expression on file names; what it finds (a patient) is held out as a whole",
     )
+
+    @field_validator("presence")
+    @classmethod
+    def _sees_all(cls, value: bool, info: ValidationInfo) -> bool:
+        if value and info.data.get("crop"):
+            raise ValueError("needs whole slices, which a crop is not")
+        return value
 
     @field_validator("group")
     @classmethod

@@ -15,8 +15,9 @@ from napari_medseg.models.build import QUICK
 
 from .engine import Engine, start_engine
 from .losses import LOSSES
-from .resolution import choose_reduction
+from .resolution import MOST, choose_reduction
 from .run import TrainingRun
+from .samples import WHOLE
 from .schedule import Budget
 from .start import Start
 from .step import set_training
@@ -63,7 +64,10 @@ def settle_portions(run: TrainingRun, start: Start, painted: Sequence[Painted], 
     if pixels < LARGEST:
         settled["pixels"] = pixels
     if start.parent is None and not options.reduction:
-        settled["reduction"] = choose_reduction(painted, card.channels, pixels)
+        reduction = choose_reduction(painted, card.channels, pixels)
+        if card.presence is not None:  # slices must go through the network whole
+            reduction = max(reduction, max(max(one.values.shape) for one in painted) / WHOLE)
+        settled["reduction"] = min(reduction, MOST)
     run = run.model_copy(update={"options": options.model_copy(update=settled)})
     run.save()
     return run

@@ -129,7 +129,7 @@ class Rehearsal:
                 if (belief.found != one.target)[one.target != IGNORE].any():
                     contradicted.add(key)
                 if (one.target == IGNORE).any():
-                    found.append(LabelledSlice(f"{one.name}, rehearsed", one.pixels, combine(one.target, belief)))
+                    found.append(_believed(one.name, one.pixels, combine(one.target, belief)))
                 watch.beat()
             wrong = {one.identity for one in painted if one.identity in labels} - (believed.keys() - contradicted)
             found += self._others(painted, wrong, watch)
@@ -152,7 +152,7 @@ class Rehearsal:
             except InputError:  # a damaged slice teaches nothing
                 continue
             if self._fits(pixels):
-                yield LabelledSlice(f"slice {z}, rehearsed", pixels, self._believe(pixels).sure)
+                yield _believed(f"slice {z}", pixels, self._believe(pixels).sure)
             watch.beat()
 
     def _fits(self, pixels: npt.NDArray[np.float16]) -> bool:
@@ -169,6 +169,10 @@ class Rehearsal:
         # Where there is a class that the start does not know, its background may be just that.
         doubtful = (best.cpu().numpy() < SURE) | (self._partial & (classes == 0))
         return Belief(classes, np.where(doubtful, np.int16(IGNORE), classes))
+
+
+def _believed(name: str, pixels: npt.NDArray[np.float16], target: Classes) -> LabelledSlice:
+    return LabelledSlice(f"{name}, rehearsed", pixels, target, partial=True)
 
 
 def combine(target: Classes, belief: Belief) -> Classes:

@@ -47,6 +47,8 @@ class Entry(BaseModel):
         Channels, rows and columns of the pixels.
     corner, whole
         First row and column of the remembered part, and rows and columns of the whole slice.
+    part
+        Whether it was cut out of a larger slice before.
     low, high
         Normalised values that are black and white in the pictures, by channel.
     """
@@ -60,6 +62,7 @@ class Entry(BaseModel):
     shape: tuple[int, int, int]
     corner: tuple[int, int] = (0, 0)
     whole: tuple[int, int]
+    part: bool = False
     low: tuple[float, ...]
     high: tuple[float, ...]
 
@@ -112,7 +115,10 @@ class Remembered:
         for k, row in enumerate(rows, 1):
             table[[i + 1 for i in row]] = k
         target = table[self.codes()]
-        return LabelledSlice(self.entry.name, self.pixels(), target, self.entry.identity, remembered=True)
+        partial = self.entry.part or self.entry.shape[1:] != self.entry.whole
+        return LabelledSlice(
+            self.entry.name, self.pixels(), target, self.entry.identity, remembered=True, partial=partial
+        )
 
 
 def _continues(new: ClassInfo, old: Sequence[ClassInfo]) -> bool:
@@ -137,6 +143,7 @@ def pack(one: LabelledSlice, card: ModelCard, *, held_out: bool) -> Remembered:
     entry = Entry(
         name=one.name[:1000], identity=one.identity, held_out=held_out, classes=card.classes,
         shape=(len(pixels), height, width), corner=(top, left), whole=(one.target.shape[0], one.target.shape[1]),
+        part=one.partial,
         low=tuple(low.tolist()), high=tuple(high.tolist()),
     )  # fmt: skip
     return Remembered(entry, tuple(_encode(g, "WEBP") for g in groups), _encode(codes, "PNG"))

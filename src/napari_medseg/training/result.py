@@ -15,6 +15,7 @@ from napari_medseg.models import add_model
 
 from .loop import Best
 from .memory import Memory, write_memory
+from .presence import measure_presence
 from .run import TrainingRun, write_text
 from .start import Start
 from .step import Job
@@ -51,6 +52,8 @@ def keep(run: TrainingRun, start: Start, job: Job, best: Best, verdict: Verdict,
             scores.append(Score(metric="dice of its start, remembered", value=round(verdict.knew, 4), on=before))
         if not math.isnan(verdict.rival):
             scores.append(Score(metric="dice of Quick", value=round(verdict.rival, 4), on=on))
+    presence = measure_presence(start.card, job, watch)
+    scores += presence.scores
     sources = sorted({pair.image.name for pair in run.pairs})
     data = f"{len(job.samples.slices)} slices of {', '.join(sources[:3])}{' and others' if len(sources) > 3 else ''}"
     card = start.card.model_copy(update={
@@ -63,6 +66,7 @@ def keep(run: TrainingRun, start: Start, job: Job, best: Best, verdict: Verdict,
         "parent": run.start if parent is None else parent.reference,
         "parent_sha256": parent.sha256 if parent else "",
         "sha256": "",
+        **presence.changes,
     })  # fmt: skip
     network = job.network.to("cpu", memory_format=torch.contiguous_format).eval()  # type: ignore[call-overload]
     card = add_model(network, card, partial(remember, start, job))

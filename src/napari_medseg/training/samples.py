@@ -29,6 +29,8 @@ SPECK = 4
 PLACES = 4096
 """Pixels remembered per slice and class as centres."""
 
+Sample = tuple[npt.NDArray[np.float32], npt.NDArray[np.int64], bool]
+
 
 class Samples:
     """Draws batches from labelled slices, seeded.
@@ -45,6 +47,8 @@ class Samples:
         What was learnt from earlier.
     share
         Of the samples that come from there.
+    balanced
+        Whether half of the slices drawn hold a class and half hold none, where there are both; of whole slices only.
     """
 
     def __init__(
@@ -54,13 +58,15 @@ class Samples:
         seed: int,
         replay: Sequence[LabelledSlice] = (),
         share: float = 0.3,
+        balanced: bool = False,
     ) -> None:
-        self.slices, self.size = list(slices), size
+        self.slices, self.size, self._balanced = list(slices), size, balanced
         self._seed = seed
         self._old, self._share = list(replay), share
-        self._replay = Samples(replay, size, seed + 1) if replay and share else None
+        self._replay = Samples(replay, size, seed + 1, balanced=balanced) if replay and share else None
         self._newest = [i for i, one in enumerate(self.slices) if one.newest]
         self.whole = all(n <= m for one in slices for n, m in zip(one.target.shape, size, strict=True))
+        self._tells = [not math.isnan(one.holds) for one in slices]
         self._random = np.random.default_rng(seed)
         self._places = [self._remember(one) for one in self.slices]
         self._holders: dict[int, list[int]] = {}
@@ -68,7 +74,11 @@ class Samples:
             for k in places:
                 self._holders.setdefault(k, []).append(i)
         self._weight = {k: 1.0 for k in sorted(self._holders) if k}
-        self._order: list[int] = []
+        showing = {i for k, places in self._holders.items() if k for i in places}
+        sides = [sorted(showing), [i for i in range(len(self.slices)) if i not in showing]]
+        # Slices of which each is drawn in turn; those that hold a class come first.
+        self._pools = sides if balanced and all(sides) else [[*range(len(self.slices))]]
+        self._orders: list[list[int]] = [[] for _ in self._pools]
 
     def _remember(self, one: LabelledSlice) -> dict[int, npt.NDArray[np.int64]]:
         places = {}
@@ -80,7 +90,7 @@ class Samples:
     def rehearse(self, slices: Sequence[LabelledSlice], share: float) -> None:
         """Draw that share of the samples from these slices, too, and from what was learnt earlier."""
         self._old, self._share = [*self._old, *slices], share
-        self._replay = Samples(self._old, self.size, self._seed + 1)
+        self._replay = Samples(self._old, self.size, self._seed + 1, balanced=self._balanced)
 
     def favour(self, k: int) -> None:
         """Draw class ``k`` three times as often from now on."""
@@ -92,25 +102,27 @@ class Samples:
     def state(self) -> dict[str, Any]:
         """What it takes to draw exactly what comes next, in another process over the same slices."""
         return {
-            "random": self._random.bit_generator.state, "order": [*self._order], "weight": {**self._weight},
+            "random": self._random.bit_generator.state, "orders": [[*order] for order in self._orders],
+            "weight": {**self._weight},
             "replay": self._replay.state() if self._replay else None,
         }  # fmt: skip
 
     def restore(self, state: dict[str, Any]) -> None:
         self._random.bit_generator.state = state["random"]
-        self._order, self._weight = [*state["order"]], {**state["weight"]}
+        self._orders, self._weight = [[*order] for order in state["orders"]], {**state["weight"]}
         if self._replay and state["replay"]:
             self._replay.restore(state["replay"])
 
-    def draw(self, n: int, *, early: bool = False) -> tuple[torch.Tensor, torch.Tensor]:
-        """``n`` samples: input (n, C, Y, X), float32, and class indices (n, Y, X), int64.
+    def draw(self, n: int, *, early: bool = False) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """``n`` samples: input (n, C, Y, X), float32, class indices (n, Y, X), int64, and whether they tell (n,).
 
+        Only of a whole slice in which everything is labelled can be told whether it holds anything.
         ``early`` in the run, what was painted last is shown twice as often.
         """
-        parts = [self._sample(early) for _ in range(n)]
-        return torch.from_numpy(np.stack([p for p, _ in parts])), torch.from_numpy(np.stack([t for _, t in parts]))
+        images, targets, telling = zip(*(self._sample(early) for _ in range(n)), strict=True)
+        return torch.from_numpy(np.stack(images)), torch.from_numpy(np.stack(targets)), torch.tensor(telling)
 
-    def _sample(self, early: bool) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+    def _sample(self, early: bool) -> Sample:
         if self._replay and self._random.random() < self._share:
             return self._replay._sample(False)
         # Of n slices m new ones: with this chance one of the new, else any, shows the new ones twice as often.
@@ -118,17 +130,18 @@ class Samples:
         among = self._newest if again else None
         return self._whole(among) if self.whole else self._crop(among)
 
-    def _whole(self, among: Sequence[int] | None = None) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+    def _whole(self, among: Sequence[int] | None = None) -> Sample:
         """A slice: mostly each in turn, so that none is left out; now and then one that has a certain class."""
-        if among:
-            return self._cut(int(self._random.choice(among)), 0, 0)
-        if self._weight and self._random.random() < 1 - FOREGROUND:
+        side = int(self._random.random() < 0.5) if len(self._pools) > 1 else 0
+        if among and (chosen := [i for i in among if i in self._pools[side]]):
+            return self._cut(int(self._random.choice(chosen)), 0, 0)
+        if self._weight and not side and self._random.random() < 1 - FOREGROUND:
             return self._cut(int(self._random.choice(self._holders[self._class()])), 0, 0)
-        if not self._order:
-            self._order = self._random.permutation(len(self.slices)).tolist()
-        return self._cut(self._order.pop(), 0, 0)
+        if not self._orders[side]:
+            self._orders[side] = self._random.permutation(self._pools[side]).tolist()
+        return self._cut(self._orders[side].pop(), 0, 0)
 
-    def _crop(self, among: Sequence[int] | None = None) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+    def _crop(self, among: Sequence[int] | None = None) -> Sample:
         """A crop whose centre lies near a labelled pixel of the chosen class."""
         k = self._class() if self._weight and self._random.random() < FOREGROUND else 0
         k = k if k in self._holders else self._class()
@@ -147,7 +160,7 @@ class Samples:
         weights = np.array([self._weight[k] for k in classes])
         return int(self._random.choice(classes, p=weights / weights.sum()))
 
-    def _cut(self, i: int, top: int, left: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+    def _cut(self, i: int, top: int, left: int) -> Sample:
         """Sample of slice ``i`` from that corner; where the slice ends, zeros that do not count."""
         one, (height, width) = self.slices[i], self.size
         pixels = one.pixels[:, top : top + height, left : left + width]
@@ -156,7 +169,8 @@ class Samples:
         image[:, : pixels.shape[1], : pixels.shape[2]] = pixels
         labels = np.full((height, width), IGNORE, np.int64)
         labels[: target.shape[0], : target.shape[1]] = target
-        return image, labels
+        fits = pixels.shape[1:] == one.pixels.shape[1:]
+        return image, labels, fits and self._tells[i]
 
 
 def object_side(slices: Sequence[LabelledSlice]) -> float:

@@ -11,8 +11,9 @@ from torch import nn
 from napari_medseg.core import ClassInfo, InputError, ModelCard
 from napari_medseg.inference.normalise import count_channels
 from napari_medseg.models import Model, is_start, load_model, start_card, start_network
-from napari_medseg.models.adapt import match_classes
+from napari_medseg.models.adapt import add_slice_head, match_classes
 from napari_medseg.models.build import check_names, check_pretrained, is_quick_start
+from napari_medseg.models.heads import UNSET
 from napari_medseg.models.weights import adapt_network
 
 from .memory import EMPTY, Archive
@@ -73,7 +74,8 @@ def make_start(
     classes: tuple[ClassInfo, ...],
     parent: Model | None,
 ) -> Start:
-    """The network to train: the parent with the new classes and channels, or a fresh one."""
+    """The network to train: the parent with the new classes and channels, or a fresh one; with a slice head where the
+    options ask for one."""
     images = list({id(one.image): one.image for one in painted}.values())
     quick = is_quick_start(run.start)
     base = load_model(run.start.partition(":")[2]) if quick and ":" in run.start else None
@@ -97,15 +99,23 @@ def make_start(
         known = sorted(size for size in sizes if size is not None)
         if len(known) == len(sizes):
             fresh = fresh.model_copy(update={"pixel_size": round(known[len(known) // 2], 6)})
+        if quick and run.options.presence:
+            raise InputError(
+                "Quick cannot learn whether a slice holds anything.", "Start from a network, such as unet:resnet18."
+            )
         if quick:
             whole = not any(pair.part for pair in run.pairs)
             placed = whole and max(max(image.shape[-2:]) for image in images) <= PLACE
             return Start(*start_quick(fresh, placed, base), None, ())
         fresh = fresh.model_copy(update={"reduction": max(1.0, run.options.reduction)})
+        if run.options.presence:
+            fresh = fresh.model_copy(update={"presence": UNSET})
         return Start(fresh, start_network(run.start, fresh), None, ())
     rows = match_classes(card.classes, classes)
     learnt = (0, *(i for i, row in enumerate(rows, 1) if row))
+    new = card
     if (channels, classes) != (card.channels, card.classes):
-        adapted, network = adapt_network(card, network, classes=classes, channels=channels)
-        return Start(adapted, network, card, learnt)
-    return Start(card, network, card, learnt)
+        new, network = adapt_network(card, network, classes=classes, channels=channels)
+    if run.options.presence:
+        new, network = add_slice_head(new, network)
+    return Start(new, network, card, learnt)

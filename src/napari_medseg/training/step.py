@@ -17,7 +17,7 @@ from .augment import augment
 from .channels import GREY, Channels
 from .distributed import Team
 from .engine import Engine, choose_batch, ran_out_of_memory
-from .losses import LOSSES
+from .losses import LOSSES, PRESENCE, presence_loss
 from .optimisers import make_optimiser
 from .options import TrainOptions
 from .presets import AUGMENTATIONS
@@ -175,29 +175,33 @@ class Stepper:
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 
-    def _draw(self, progress: float) -> tuple[Tensor, Tensor]:
-        """A varied batch on the device."""
+    def _draw(self, progress: float) -> tuple[Tensor, Tensor, Tensor]:
+        """A varied batch on the device: images, class indices, and whether each image holds a class (N,), NaN where
+        that is not known."""
         job = self._job
-        images, target = (t.to(job.engine.device) for t in job.samples.draw(job.batch, early=progress < EARLY))
+        drawn = job.samples.draw(job.batch, early=progress < EARLY)
+        images, target, tells = (t.to(job.engine.device) for t in drawn)
         preset = AUGMENTATIONS[job.options.augmentation]
         images, target = augment(images, target, preset, self._random, sides=job.sides, channels=job.channels)
+        # Of what is there after the image was moved: a thing may have left it.
+        holds = (target > 0).flatten(1).any(1).float().masked_fill(~tells, math.nan)
         if self._halves and progress < COARSE:
             images, target = functional.avg_pool2d(images, 2), target[:, ::2, ::2]
-        return images, target
+        return images, target, holds
 
     def _set_training(self, samples: int, progress: float) -> None:
         """Batches of one have no statistics, a trained model has its own, and in the end those of a new one stay."""
         frozen = self._job.pretrained or samples == 1 or progress >= SETTLED
         set_training(self._job.network, frozen_statistics=frozen, momentum=max(MOMENTUM, 1 / self._done))
 
-    def _attempt(self, images: Tensor, target: Tensor) -> float:
+    def _attempt(self, images: Tensor, target: Tensor, holds: Tensor) -> float:
         """Learn from a batch; in fp32 from now on, where the numbers overflow."""
         job, precision = self._job, self._job.engine.precision
         if precision == "fp32":
-            return self._learn(images, target)
+            return self._learn(images, target, holds)
         # Numbers that overflow also spoil the statistics of the normalisation layers.
         before = [] if job.pretrained else [(value, value.clone()) for value in job.network.buffers()]
-        value = self._learn(images, target)
+        value = self._learn(images, target, holds)
         if math.isfinite(value) and not (self._scaler.is_enabled() and self._scaler.get_scale() < 1):
             return value
         with torch.no_grad():
@@ -206,11 +210,14 @@ class Stepper:
         job.engine = replace(job.engine, precision="fp32")
         self._scaler = torch.amp.GradScaler(job.engine.device.type, enabled=False)
         self.notes.append(f"The numbers overflow in {precision}: trains on in fp32.")
-        return self._learn(images, target)
+        return self._learn(images, target, holds)
 
-    def _learn(self, images: Tensor, target: Tensor) -> float:
+    def _learn(self, images: Tensor, target: Tensor, holds: Tensor) -> float:
         job = self._job
-        loss = LOSSES[job.options.loss](job.engine.forward(job.network, images), target)
+        logits, said = job.engine.both(job.network, images)
+        loss = LOSSES[job.options.loss](logits, target)
+        if said is not None:
+            loss = loss + PRESENCE * presence_loss(said, holds)
         value = float(loss.detach())
         self._optimiser.zero_grad(set_to_none=True)
         if math.isfinite(value):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -46,6 +47,8 @@ class Painted:
         Whether it was painted since the last training.
     pair
         Index of its pair in the run.
+    part
+        Whether it is cut out of a larger slice.
     """
 
     image: Image
@@ -58,6 +61,7 @@ class Painted:
     unlabelled: int | None = None
     newest: bool = False
     pair: int = -1
+    part: bool = False
 
     @cached_property
     def shown(self) -> frozenset[int]:
@@ -97,6 +101,8 @@ class LabelledSlice:
         Whether it was painted since the last training.
     remembered
         Whether it comes from the memory of a model.
+    partial
+        Whether it is cut out of a larger slice, or labelled by a model: what it lacks may be there all the same.
     """
 
     name: str
@@ -105,11 +111,20 @@ class LabelledSlice:
     identity: str = ""
     newest: bool = False
     remembered: bool = False
+    partial: bool = False
 
     @property
     def present(self) -> frozenset[int]:
         """Class indices in it, 0 for background."""
         return frozenset(np.unique(self.target).tolist()) - {IGNORE}
+
+    @property
+    def holds(self) -> float:
+        """1 where the slice holds any class, 0 where it holds none, NaN where its labels do not tell: only a whole
+        slice in which everything is labelled does."""
+        if self.partial or (self.target == IGNORE).any():
+            return math.nan
+        return float((self.target > 0).any())
 
     def places(self) -> dict[int, float]:
         """Mean column of each class in it, as a share of the width."""
@@ -176,7 +191,9 @@ def prepare(
         for value in one.shown:
             target[one.values == value] = index.get(value, IGNORE)
         fitted = _fit(target, pixels.shape[-2:])
-        ready.append(LabelledSlice(one.name, pixels.astype(np.float16), fitted, one.identity, one.newest))
+        ready.append(
+            LabelledSlice(one.name, pixels.astype(np.float16), fitted, one.identity, one.newest, partial=one.part)
+        )
     return ready
 
 

@@ -28,6 +28,7 @@ from .loop import fit
 from .material import Material, find_archive, make_ready, split, strangers, why_sides
 from .memory import EMPTY
 from .portion import settle_portions, small_crop
+from .presence import check_telling, whole_side
 from .preview import Preview, Previews
 from .quick import fit_quick, measure_rival
 from .rehearsal import SHARE, rehearse
@@ -125,6 +126,8 @@ def work_on(
         return Verdict(parts[0], parts[1], why, parts[2], knew, knows)
 
     before = {name: value.clone() for name, value in job.network.state_dict().items()}
+    if start.parent and start.parent.presence is None:  # a new slice head has nothing to remember
+        before = {name: value for name, value in before.items() if not name.startswith("classification_head.")}
 
     def passes(scores: HeldOut) -> bool:
         return judge(scores).promoted
@@ -205,9 +208,13 @@ def make_job(run: TrainingRun, start: Start, team: Team, material: Material, wat
     if start.card.channels > 1:
         watch.say(f"The channels are taken for {channels}.")
     limits = (512, 512) if sides else (128, 256) if engine.device.type == "cpu" else (256, 512)
-    crop = options.crop or (small_crop(options.pixels) if start.parent and not sides else 0)
+    if options.presence:
+        check_telling(slices)
+    whole = whole_side(start.card, slices, options.crop, watch)
+    crop = options.crop or whole or (small_crop(options.pixels) if start.parent and not sides else 0)
     size = sample_size(slices, crop, limits, engine.multiple)
-    samples = Samples(slices, size, options.seed + team.rank, material.replay, options.replay)
+    seed = options.seed + team.rank
+    samples = Samples(slices, size, seed, material.replay, options.replay, balanced=whole > 0)
     return Job(
         network, start.parent is not None, samples, [], start.card.classes,
         engine, options, choose_batch(options, size, engine.device), sides, channels, team,

@@ -1,0 +1,121 @@
+"""Whether a slice holds anything: what it is learnt from, and from which probability on the answer is yes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from napari_medseg.core import InputError, ModelCard, Score
+from napari_medseg.evaluation.detection import measure_auroc
+
+from .engine import WHOLE
+from .step import Job
+from .truth import LabelledSlice
+from .watch import Watch
+
+SENSITIVITY = 0.95
+"""Share of the held-out slices that hold something and shall be found."""
+
+FEWEST = 20
+"""Of fewer such slices, one that is missed is more than the other share: they cannot tell where to divide."""
+
+MOST = 100
+"""Held-out slices that are looked at."""
+
+HIGHEST = 0.5
+"""Slices of a new patient answer less clearly than the held-out ones: never more is asked for."""
+
+
+@dataclass(frozen=True)
+class Presence:
+    """What the held-out slices say about a slice head.
+
+    Attributes
+    ----------
+    changes
+        Of the model's card.
+    scores
+        For it.
+    """
+
+    changes: dict[str, float] = field(default_factory=dict)
+    scores: tuple[Score, ...] = ()
+
+
+def whole_side(card: ModelCard, slices: Sequence[LabelledSlice], crop: int, watch: Watch) -> int:
+    """Side of samples that show whole slices, which a slice head needs; 0 without one, or where they are too large."""
+    side = int(max(max(one.target.shape) for one in slices))
+    if card.presence is None or crop:
+        return 0
+    if side > WHOLE:
+        watch.say(f"Slices of more than {WHOLE} pixels are learnt in parts, which do not tell whether a slice holds "
+                  "anything.")  # fmt: skip
+        return 0
+    return side
+
+
+def check_telling(slices: Sequence[LabelledSlice]) -> None:
+    """Refuse to learn whether slices hold anything from slices that do not tell.
+
+    Raises
+    ------
+    InputError
+        None of them is labelled as a whole, or all that are give the same answer.
+    """
+    answers = {one.holds for one in slices if not math.isnan(one.holds)}
+    if len(answers) < 2:
+        what = "hold something" if 1.0 in answers else "are empty" if answers else "are labelled in part only"
+        raise InputError(
+            f"Whether a slice holds anything cannot be learnt: all labelled slices {what}.",
+            "Give whole slices with and without anything in them (empty masks), or leave --presence out.",
+        )
+
+
+def measure_presence(card: ModelCard, job: Job, watch: Watch) -> Presence:
+    """Set the threshold of a slice head on the held-out slices; see `choose_threshold`."""
+    if card.presence is None:
+        return Presence()
+    told = [one for one in (*job.held_out, *job.spare) if not math.isnan(one.holds)]
+    told = told[:: max(1, -(-len(told) // MOST))]
+    job.network.eval()
+    holds = [bool(one.holds) for one in told]
+    chances = [job.engine.presence(job.network, one.pixels) for one in told]
+    threshold, why = choose_threshold([p for p, there in zip(chances, holds, strict=True) if there], card.presence)
+    watch.say(why)
+    tile = max(card.tile, *job.samples.size) if job.samples.whole else card.tile
+    scores = []
+    for name, side in (("sensitivity", True), ("specificity", False)):
+        right = [(p >= threshold) == there for p, there in zip(chances, holds, strict=True) if there is side]
+        if right:
+            what = "that hold something" if side else "that are empty"
+            on = f"{len(right)} held-out slices {what}"
+            scores.append(Score(metric=f"{name} for slices", value=round(sum(right) / len(right), 4), on=on))
+    auroc = measure_auroc(chances, holds)
+    if auroc is not None:
+        scores.append(Score(metric="AUROC for slices", value=round(auroc, 4), on=f"{len(holds)} held-out slices"))
+    return Presence({"presence": threshold, "tile": tile}, tuple(scores))
+
+
+def choose_threshold(chances: Sequence[float], before: float) -> tuple[float, str]:
+    """The probability from which on a slice holds something, and a sentence about it.
+
+    Parameters
+    ----------
+    chances
+        Of held-out slices that do hold something. The threshold leaves `SENSITIVITY` of them above it, and is at most
+        `HIGHEST`.
+    before
+        What stays where there are fewer than `FEWEST`.
+    """
+    if len(chances) < FEWEST:
+        return before, (
+            f"{len(chances)} held-out slices hold something, too few (of {FEWEST}) to set a threshold by: a slice is "
+            f"taken as empty below a probability of {before:.2g}."
+        )
+    missed = int((1 - SENSITIVITY) * len(chances) + 1e-9)
+    threshold = min(HIGHEST, math.floor(sorted(chances)[missed] * 1e4) / 1e4)
+    return threshold, (
+        f"A slice is taken as empty below a probability of {threshold:.2g}: so {SENSITIVITY:.0%} of {len(chances)} "
+        "held-out slices that hold something are found."
+    )

@@ -1,0 +1,145 @@
+"""Whether a slice holds anything: what it is learnt from, the threshold, and what stays of it in later trainings."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from pydantic import ValidationError
+from torch.nn import functional
+
+from napari_medseg.core import InputError
+from napari_medseg.models import load_model
+from napari_medseg.models.heads import split_output
+from napari_medseg.training import TrainOptions, train
+from napari_medseg.training.losses import IGNORE, presence_loss
+from napari_medseg.training.presence import FEWEST, check_telling, choose_threshold
+from napari_medseg.training.samples import Samples
+from napari_medseg.training.truth import LabelledSlice
+
+from .conftest import Folders, Listener
+
+WriteSeries = Callable[..., Folders]
+
+SMALL: dict[str, Any] = {"device": "cpu", "batch": 4, "max_steps": 2, "rival": False}
+
+
+def some_empty(mask: np.ndarray, i: int) -> np.ndarray:
+    return mask if i % 2 else np.zeros_like(mask)
+
+
+def labelled(filled: bool, **more: Any) -> LabelledSlice:
+    target = np.zeros((32, 32), np.int16)
+    target[8:12, 8:12] = filled
+    return LabelledSlice("a", target[None].astype(np.float16), target, **more)
+
+
+def test_only_whole_slices_with_everything_labelled_tell() -> None:
+    assert [labelled(filled).holds for filled in (True, False)] == [1, 0]
+    assert math.isnan(labelled(True, partial=True).holds)
+    stroke = labelled(True)
+    stroke.target[0, 0] = IGNORE
+    assert math.isnan(stroke.holds)
+
+
+def test_half_of_the_slices_drawn_hold_something() -> None:
+    slices = [labelled(i == 0) for i in range(8)]
+    for balanced, share in ((True, 0.5), (False, 0.39)):
+        _, drawn, tells = Samples(slices, (32, 32), 0, balanced=balanced).draw(400)
+        assert (drawn > 0).flatten(1).any(1).float().mean().item() == pytest.approx(share, abs=0.08)
+        assert tells.all()
+
+
+def test_balanced_draws_go_on_where_they_were() -> None:
+    slices = [labelled(i < 3) for i in range(8)]
+    first, second = (Samples(slices, (32, 32), seed, balanced=True) for seed in (1, 2))
+    first.draw(5)
+    second.restore(first.state())
+    assert (first.draw(9)[1] == second.draw(9)[1]).all()
+
+
+def test_crops_and_strokes_do_not_tell() -> None:
+    stroke = labelled(True)
+    stroke.target[0, 0] = IGNORE
+    assert not Samples([labelled(True)], (16, 16), 0).draw(8)[2].any()
+    assert not Samples([stroke], (32, 32), 0).draw(8)[2].any()
+
+
+def test_the_loss_is_cross_entropy_over_slices_that_tell() -> None:
+    logits = torch.tensor([-3.0, 0.5, 80.0, 2.0], requires_grad=True)
+    truth = torch.tensor([0.0, 1.0, math.nan, 0.0])
+    loss = presence_loss(logits, truth)
+    told = torch.tensor([0, 1, 3])
+    assert torch.allclose(loss, functional.binary_cross_entropy_with_logits(logits[told], truth[told]))
+    loss.backward()  # type: ignore[no-untyped-call]
+    assert logits.grad is not None
+    assert logits.grad[2] == 0
+    assert presence_loss(logits, torch.full((4,), math.nan)) == 0
+
+
+def test_the_threshold_finds_95_percent_where_there_are_enough() -> None:
+    chances = [0.01 * i for i in range(1, 41)]
+    threshold, why = choose_threshold(chances, 0.5)
+    assert sum(p >= threshold for p in chances) == 38
+    assert "95%" in why
+    assert choose_threshold([0.9] * FEWEST, 0.5)[0] == 0.5, "never above a half"
+    threshold, why = choose_threshold([0.1] * (FEWEST - 1), 0.3)
+    assert threshold == 0.3
+    assert "too few" in why
+
+
+@pytest.mark.parametrize(
+    ("slices", "why"),
+    [
+        ([labelled(True), labelled(True)], "hold something"),
+        ([labelled(False)], "are empty"),
+        ([labelled(True, partial=True), labelled(False, partial=True)], "in part only"),
+    ],
+)
+def test_slices_that_cannot_teach_it_are_refused(slices: list[LabelledSlice], why: str) -> None:
+    with pytest.raises(InputError, match=why):
+        check_telling(slices)
+    check_telling([*slices, labelled(True), labelled(False)])
+
+
+def test_a_crop_is_no_whole_slice() -> None:
+    with pytest.raises(ValidationError, match="needs whole slices"):
+        TrainOptions(presence=True, crop=64)
+
+
+def test_a_new_model_learns_it_and_fine_tuning_keeps_it(
+    own_library: Any, write_series: WriteSeries, listener: Listener
+) -> None:
+    data = [write_series(8, some_empty)]
+    card = train(data, model="unet:tu-resnet10t", name="says", presence=True, report=listener, **SMALL)
+    assert card.presence == 0.5
+    assert "too few" in listener.said
+    assert "sensitivity for slices" in {score.metric for score in card.scores}
+    first = load_model("says").network
+    tuned = train(data, model="says", **SMALL)
+    assert tuned.presence == 0.5
+    second = load_model(tuned.reference).network
+    key = "classification_head.3.weight"
+    assert not torch.equal(first.state_dict()[key], second.state_dict()[key]), "it goes on learning"
+
+
+def test_a_head_is_added_to_a_model_without_one(own_library: Any, write_series: WriteSeries) -> None:
+    data = [write_series(8, some_empty)]
+    train(data, model="unet:tu-resnet10t", name="plain", **SMALL)
+    card = train(data, model="plain", name="says", presence=True, **SMALL)
+    assert card.presence is not None
+    with torch.inference_mode():
+        assert split_output(load_model("says").network(torch.rand(1, 1, 64, 64)))[1] is not None
+
+
+def test_what_it_cannot_be_learnt_from_is_one_sentence(own_library: Any, write_series: WriteSeries) -> None:
+    with pytest.raises(InputError, match="all labelled slices hold something"):
+        train([write_series()], model="unet:tu-resnet10t", name="says", presence=True, **SMALL)
+    with pytest.raises(InputError, match="Quick cannot learn"):
+        train([write_series(name="b")], model="quick", name="says", presence=True, device="cpu")
+    assert replace(labelled(True), remembered=True).holds == 1
