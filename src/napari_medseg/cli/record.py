@@ -10,9 +10,11 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from napari_medseg import __version__
-from napari_medseg.core import Finding, Labels, Progress, Reporter
+from napari_medseg.core import Finding, Labels, ModelCard, Progress, Reporter
 from napari_medseg.inference import SegmentOptions
+from napari_medseg.inference.presence import EMPTY, find_empty
 
+from .masks import slice_of
 from .targets import write_text
 
 
@@ -25,6 +27,8 @@ class Record:
     slide
         Of a slide: windows of the network, how many were done before and a second, the share of tissue, rectangles
         (first and last row, first and last column) that could not be read, and what was settled at its begin.
+    presence
+        Probability that a slice holds anything, by its name, where the model says so.
     done
         What was segmented, in words, where that is not slices.
     """
@@ -42,17 +46,22 @@ class Record:
     missing: list[str] = field(default_factory=list)
     look_at: list[str] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
+    presence: dict[str, float] = field(default_factory=dict)
     slide: dict[str, object] | None = None
 
     done: str = field(default="", repr=False)
     _start: float = field(default_factory=time.monotonic, repr=False)
     _said: set[str] = field(default_factory=set, repr=False)
+    _chances: dict[int, float] = field(default_factory=dict, repr=False)
 
     def watching(self, report: Reporter) -> Reporter:
-        """The same reporter, which also remembers the device that finished slices name, and what was said."""
+        """The same reporter, which also remembers the device and the figures that finished slices name, and what
+        was said."""
 
         def watch(progress: Progress) -> None:
             self._said.add(progress.message)
+            if "presence" in progress.metrics:
+                self._chances[slice_of(progress)] = progress.metrics["presence"]
             if progress.result is not None and progress.message:
                 self.device = progress.message
             report(progress)
@@ -64,7 +73,13 @@ class Record:
         names = labels.names or tuple(str(z) for z in range(len(labels)))
         self.slices += len(labels) - len(labels.missing)
         self.missing += [names[z] for z in sorted(labels.missing)]
-        self.findings += [finding for finding in findings if finding not in self.findings]
+        self.findings += [one for one in findings if one not in self.findings and one.code != EMPTY]
+        self.presence |= {names[z]: round(self._chances[z], 4) for z in sorted(self._chances)}
+        self._chances.clear()
+
+    def note_empty(self, card: ModelCard) -> None:
+        """Say how many slices of the whole run were taken as empty."""
+        self.findings += find_empty([*self.presence.items()], card, self.options)
 
     def lose(self, name: str, *findings: Finding) -> None:
         """Note an image that has no result."""

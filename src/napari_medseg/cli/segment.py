@@ -73,6 +73,7 @@ def segment(
         else:
             code = (segment_on_disk if slide else segment_series)(job, image, watched)
     record.cancelled = code == CANCELLED
+    record.note_empty(loaded.card)
     if extras.report is not None:
         record.write(extras.report)
     _tell(record)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -147,6 +147,8 @@ class Labels:
         Slices most worth a look, best first, where the run that made them was asked for some.
     look_in
         Of a large single image, the squares (rows, columns) most worth a look, best first.
+    presence
+        Probability that a slice holds anything, by slice, where the model that made them says so.
     levels
         Smaller copies of ``data``, large to small, where it is a pyramid on disk; else empty.
     not_computed
@@ -162,6 +164,7 @@ class Labels:
     missing: frozenset[int] = field(default_factory=frozenset)
     look_at: tuple[int, ...] = ()
     look_in: tuple[tuple[slice, slice], ...] = ()
+    presence: Mapping[int, float] = field(default_factory=dict)
     levels: tuple[Any, ...] = ()
     not_computed: int | None = None
 

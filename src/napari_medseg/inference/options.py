@@ -105,6 +105,12 @@ class SegmentOptions(Options):
         title="Fill holes",
         description="Background that one class encloses completely in a slice becomes that class.",
     )
+    gate: bool = Field(
+        default=True,
+        title="Empty where nothing is seen",
+        description="Slices in which a model that has learnt to tell sees nothing get an empty mask; nothing changes "
+        "with other models, and of slides.",
+    )
     suggest: int = Field(
         default=0,
         ge=0,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
+import numpy.typing as npt
 import torch
 
 from napari_medseg.core import ComputeError, ModelCard, ModelError
@@ -12,7 +14,32 @@ from napari_medseg.models.build import needs_whole
 from napari_medseg.models.heads import split_output
 
 from .device import DTYPES, device_title
+from .pipeline import fetch
 from .scale import Scale
+
+
+@dataclass(frozen=True)
+class Launched:
+    """A batch on its way.
+
+    Attributes
+    ----------
+    patches, precision
+        What was given, and the number format it is computed in.
+    logits
+        Of the classes, (N, K, h, w).
+    total
+        Waits for their sum, which is not finite when one of them is not.
+    said
+        Logits (N,) of the patches holding anything, from a slice head.
+    """
+
+    patches: torch.Tensor
+    precision: str
+    logits: torch.Tensor
+    total: Callable[[], npt.NDArray[Any]]
+    said: torch.Tensor | None
+
 
 _FLIPS: tuple[tuple[int, ...], ...] = ((), (-2,), (-1,), (-2, -1))
 """Axes that are mirrored; the first two leave left and right where they are."""
@@ -75,6 +102,18 @@ class Passes:
                     said = head.float() / count if said is None else said + head.float() / count
             assert total is not None
             return total if count == 1 else total.div_(count), said
+
+    def launch(self, patches: torch.Tensor, device: torch.device, precision: str, batch: int) -> Launched:
+        """Begin with patches, at most ``batch`` of them at a time."""
+        if len(patches) <= batch:
+            logits, said = self.both(patches, device, precision)
+        else:
+            parts = [self.both(part, device, precision) for part in torch.split(patches, batch)]
+            heads = [head for _, head in parts if head is not None]
+            with torch.inference_mode():
+                logits, said = torch.cat([mask for mask, _ in parts]), torch.cat(heads) if heads else None
+        with torch.inference_mode():
+            return Launched(patches, precision, logits, fetch(logits.sum()), said)
 
     def _input(self, patches: torch.Tensor, device: torch.device) -> torch.Tensor:
         with torch.inference_mode():

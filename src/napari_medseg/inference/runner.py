@@ -19,7 +19,7 @@ from napari_medseg.models.build import needs_whole
 from .choice import choose_batch, choose_precision
 from .device import Precision, device_title, hold_memory, pick_device, thread_count
 from .options import SegmentOptions
-from .passes import Passes, why_failed
+from .passes import Launched, Passes, why_failed
 from .pipeline import as_tensor, fetch, make_batch
 from .scale import Scale
 from .tiles import WHOLE_UP_TO, Grid, cut, lay_grid, round_up
@@ -44,16 +44,6 @@ class Plan:
     batch: int
 
 
-@dataclass(frozen=True)
-class _Launched:
-    """A batch on its way; ``total``, the sum of its logits, is not finite when one of them is not."""
-
-    patches: torch.Tensor
-    precision: str
-    logits: torch.Tensor
-    total: Callable[[], npt.NDArray[Any]]
-
-
 class Predictor:
     """A network on a device, ready for the patches of one image.
 
@@ -74,6 +64,8 @@ class Predictor:
     ----------
     tile_may_shrink
         Whether smaller patches are tried before the CPU is when memory runs out; `TileChanged` tells of it.
+    keeps_presence
+        Whether `take_presence` will be called after each batch.
     message
         Device and precision in words: ``"CPU, bf16 (2.4x fp32 here)"``.
     notes
@@ -105,7 +97,8 @@ class Predictor:
         self._loaded = False
         self._count = 1
         self._failure = ""
-        self.tile_may_shrink = False
+        self.tile_may_shrink = self.keeps_presence = False
+        self._presence: list[Callable[[], npt.NDArray[Any]]] = []
         self.notes: list[str] = []
         self.message = device_title(self._plan.device)
 
@@ -180,7 +173,7 @@ class Predictor:
 
     def stream(self, batches: Iterable[Batch]) -> Generator[torch.Tensor]:
         """Logits of one batch after another, as `forward`; a graphics card gets its next one before it is done."""
-        launched: deque[_Launched] = deque()
+        launched: deque[Launched] = deque()
         for patches in batches:
             launched.append(self._launch(as_tensor(patches)))
             while len(launched) > AHEAD.get(self._plan.device.type, 0):
@@ -188,7 +181,15 @@ class Predictor:
         while launched:
             yield self._collect(launched.popleft())
 
-    def _launch(self, patches: torch.Tensor, precision: str = "") -> _Launched:
+    def take_presence(self) -> Callable[[], npt.NDArray[Any]] | None:
+        """Waits for the probability (M,) of each patch holding anything, of those given since this was last called.
+
+        None where there is no slice head, or nothing was given.
+        """
+        kept, self._presence = self._presence, []
+        return (lambda: np.concatenate([one() for one in kept])) if kept else None
+
+    def _launch(self, patches: torch.Tensor, precision: str = "") -> Launched:
         """Begin with a batch in the chosen number format, or in another one."""
         while True:
             if self._precision is None:
@@ -196,20 +197,21 @@ class Predictor:
             assert self._precision is not None
             name = precision or self._precision.name
             try:
-                logits = self._in_portions(patches, name)
-                with torch.inference_mode():
-                    return _Launched(patches, name, logits, fetch(logits.sum()))
+                return self._passes.launch(patches, self._plan.device, name, self.batch)
             except (RuntimeError, MemoryError) as error:
                 failure = why_failed(error, self._plan.device)
             # Outside of the handler: the traceback no longer keeps the failed batch in memory.
             self.step_down(failure)
 
-    def _collect(self, launched: _Launched) -> torch.Tensor:
+    def _collect(self, launched: Launched) -> torch.Tensor:
         """Wait for a batch; one that overflows its short number format is computed again in fp32."""
         try:
             # Looking at each number takes longer, and is only needed where their sum overflows.
             if np.isfinite(launched.total()) or bool(torch.isfinite(launched.logits).all()):
                 self._say_failure()
+                if self.keeps_presence and launched.said is not None:
+                    with torch.inference_mode():
+                        self._presence.append(fetch(launched.said.sigmoid()))
                 return launched.logits
         except RuntimeError as error:  # a graphics card tells of trouble when its numbers are asked for
             self.step_down(why_failed(error, self._plan.device))
@@ -219,13 +221,6 @@ class Predictor:
             raise ModelError(why, "Its weights are damaged.")
         self._note(f"Numbers became too large for {launched.precision}; those parts were computed in fp32.")
         return self._collect(self._launch(launched.patches, "fp32"))
-
-    def _in_portions(self, patches: torch.Tensor, precision: str) -> torch.Tensor:
-        if len(patches) <= self.batch:
-            return self._passes(patches, self._plan.device, precision)
-        parts = [self._passes(part, self._plan.device, precision) for part in torch.split(patches, self.batch)]
-        with torch.inference_mode():
-            return torch.cat(parts)
 
     def _note(self, text: str) -> None:
         if text not in self.notes:

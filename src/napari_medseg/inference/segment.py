@@ -184,6 +184,7 @@ def _labels(run: StackRun, chosen: range, findings: tuple[Finding, ...], labelle
         missing=frozenset(range(len(image))) - computed,
         look_at=suggest_slices(run.figures, run.options.suggest, labelled),
         look_in=run.squares,
+        presence=run.presence,
     )
 
 

@@ -23,6 +23,7 @@ from .mosaic import best_class
 from .normalise import SliceReader
 from .options import SegmentOptions
 from .pipeline import Writer, fetch, read_ahead
+from .presence import find_empty, is_taken_as_empty
 from .runner import Predictor, TileChanged
 from .tidy import tidy
 from .tiled import TiledSlice
@@ -51,6 +52,8 @@ class StackRun:
         Slices that could not be read, with the reason.
     figures
         Of each finished slice, what `suggest_slices` goes by; empty unless suggestions are asked for.
+    presence
+        Of each finished slice, the probability that it holds anything; empty without a slice head.
     squares
         Of a single image, rows and columns of the squares of most doubt.
     """
@@ -65,6 +68,7 @@ class StackRun:
     data: npt.NDArray[Any] = field(init=False)
     unreadable: dict[int, str] = field(default_factory=dict)
     figures: dict[int, dict[str, float]] = field(default_factory=dict)
+    presence: dict[int, float] = field(default_factory=dict)
     squares: tuple[tuple[slice, slice], ...] = ()
 
     def __post_init__(self) -> None:
@@ -84,6 +88,7 @@ class StackRun:
         if not (probe := self._first_readable(todo)):
             return
         self.predictor.tile_may_shrink = True
+        self.predictor.keeps_presence = self.card.presence is not None
         self.predictor.prepare(probe.pop(), len(todo))
         ahead = READ_AHEAD * max(1, self.predictor.batch // self.predictor.grid.count)
         threads = max(1, min(MOST_READERS, cpu_count() // 2))
@@ -147,7 +152,7 @@ class StackRun:
             if self.options.suggest and not self.image.is_stack:
                 self.squares = find_squares(logits, self.options.suggest)
             shares = None if self.probabilities is None else fetch(logits.softmax(1)[:, 1:].half())
-        self._hand_over(zs, fetch(best), doubt, shares)
+        self._hand_over(zs, fetch(best), doubt, shares, self.predictor.take_presence())
 
     def _cut_up(self, z: int, pixels: Slice) -> None:
         """Take the likeliest class at each pixel of a slice that is larger than a tile."""
@@ -155,21 +160,27 @@ class StackRun:
         tiled(self.predictor, pixels)
         if not self.image.is_stack:
             self.squares = tiled.squares
-        self._hand_over([z], lambda: tiled.classes[None], tiled.doubt, tiled.shares)
+        self._hand_over([z], lambda: tiled.classes[None], tiled.doubt, tiled.shares, tiled.presence)
 
-    def _hand_over(self, zs: list[int], classes: Fetch, doubt: Fetch | None, shares: Fetch | None) -> None:
-        self._writer.put(self._finish, zs, classes, doubt, shares)
+    def _hand_over(self, zs: list[int], classes: Fetch, *more: Fetch | None) -> None:
+        self._writer.put(self._finish, zs, classes, *more)
         self._tell()
 
-    def _finish(self, zs: list[int], classes: Fetch, doubt: Fetch | None, shares: Fetch | None) -> None:
+    def _finish(
+        self, zs: list[int], classes: Fetch, doubt: Fetch | None, shares: Fetch | None, presence: Fetch | None
+    ) -> None:
         """What is left to do with slices when the network is done; in the writer's thread."""
         for i, z in enumerate(zs):
             plane = classes()[i]
             labels = plane.astype(self._values.dtype) if self._in_order else self._values[plane]
             labels = tidy(labels, self.options.smallest, self.options.fill_holes)
             figures: dict[str, float] = {}
+            if presence is not None:
+                figures["presence"] = chance = float(presence()[i])
+                if is_taken_as_empty(chance, self.card, self.options):
+                    labels = np.zeros_like(labels)
             if doubt is not None:
-                figures = dict(zip(FIGURES, doubt()[i].tolist(), strict=True))
+                figures |= dict(zip(FIGURES, doubt()[i].tolist(), strict=True))
                 # The two slices finished before: beyond one that is missing the next nearest is the neighbour.
                 figures |= measure_fit(labels, [*self._earlier][::-1], self._values[1:].tolist())
                 self._earlier.append(labels)
@@ -180,8 +191,10 @@ class StackRun:
         while self._finished:
             z, labels, figures, shares = self._finished.popleft()
             self.data[z if self.image.is_stack else ...] = labels
-            if figures:
+            if self.options.suggest:
                 self.figures[z] = figures
+            if "presence" in figures:
+                self.presence[z] = figures["presence"]
             if shares is not None and self.probabilities is not None:
                 self.probabilities(z, shares)
             self._done += 1
@@ -201,6 +214,8 @@ class StackRun:
             first = next(iter(self.unreadable.values()))
             text = f"Unreadable and without a result: {_count(len(self.unreadable), 'slice')}. {first}"
             found.append(Finding("UNREADABLE", text, self._names(self.unreadable)))
+        names = {z: self.image.names[z] if self.image.names else "" for z in self.presence}
+        found.extend(find_empty([(names[z], p) for z, p in sorted(self.presence.items())], self.card, self.options))
         found.extend(Finding("COMPUTE", note) for note in self.predictor.notes)
         return tuple(found)
 

@@ -51,16 +51,19 @@ class TiledSlice:
         self.classes = np.zeros(shape, np.uint8 if classes <= 255 else np.int16)
         self.squares: tuple[tuple[slice, slice], ...] = ()
         self._doubt: dict[tuple[int, int], npt.NDArray[np.float32]] = {}
+        self._said: Callable[[], npt.NDArray[Any]] | None = None
         self._shares = np.zeros((classes - 1, *shape), np.float16) if probabilities else None
 
     def __call__(self, predictor: Predictor, pixels: npt.NDArray[Any]) -> None:
         """Compute it from the slice (C, Y, X) at the network's pixel size; from the start again if memory runs out."""
         while True:
+            predictor.take_presence()  # what an attempt left that failed
             mosaic = self._lay(predictor)
             mosaic.start([(i, j) for i in range(mosaic.blocks[0]) for j in range(mosaic.blocks[1])])
             window = mosaic.grid.window
             try:
                 sweep(mosaic, predictor, lambda r, c: cut(pixels, window(r, c)), self._take)  # noqa: B023
+                self._said = predictor.take_presence()
                 return
             except TileChanged:
                 continue
@@ -90,6 +93,12 @@ class TiledSlice:
             if self._shares is not None:
                 self._shares[:, *where] = finished.logits.softmax(0)[1:].half().cpu().numpy()
         self.classes[where] = best.cpu().numpy()
+
+    @property
+    def presence(self) -> Callable[[], npt.NDArray[Any]] | None:
+        """Gives the probability (1,) that the slice holds anything: that of the likeliest tile."""
+        said = self._said
+        return None if said is None else lambda: said().max(keepdims=True)
 
     @property
     def doubt(self) -> Callable[[], npt.NDArray[np.float32]] | None:

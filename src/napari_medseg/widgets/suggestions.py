@@ -35,7 +35,7 @@ class Suggestions:
 
     def put(self, progress: Progress) -> None:
         """Keep what a report tells of a finished slice, if it does."""
-        if progress.result is not None and progress.metrics:
+        if self._number and progress.result is not None and progress.metrics:
             z = progress.region[0] if progress.region else 0
             if isinstance(z, int):
                 self._figures[z] = progress.metrics

@@ -77,6 +77,9 @@ class Plan:
         if self.tissue.share < 1:
             text = f"{self.tissue.share:.0%} of the slide is tissue; the rest was taken as background without a look."
             found.append(Finding("TISSUE", text.replace("%", " %")))
+        if self.card.presence is not None and self.options.gate:
+            text = "What the model says of whole slices is not asked for slides: all tissue is segmented."
+            found.append(Finding("NOT_GATED", text))
         found += [Finding("COMPUTE", note) for note in self.predictor.notes]
         return tuple(found)
 
