@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -53,6 +54,14 @@ def evaluate(
     merge: Annotated[
         bool, Parameter(help="Score all classes as one foreground.", negative=(), show_default=False)
     ] = False,
+    segment_report: Annotated[
+        Path | None,
+        Parameter(
+            help="The JSON file that segment --report wrote for this prediction: what the model said of slices is "
+            "scored too (AUROC).",
+            show_default=False,
+        ),
+    ] = None,
     dry_run: Annotated[
         bool,
         Parameter(
@@ -88,6 +97,8 @@ def evaluate(
         print(message, file=sys.stderr)
     if dry_run:
         return show_matches(pairs, left_over(prediction, truth))
+    if segment_report is not None:
+        pairs = with_presence(pairs, segment_report)
     slide = len(pairs) == 1 and any(is_slide(labels) for labels in pairs[0])
     if slide and outputs.panels is not None:
         check_whole(pairs[0][0], "A panel", "Leave out --panels; look at both in the window.")
@@ -138,6 +149,30 @@ def read_pairs(prediction: Path, truth: Path, series: str = "") -> Pairs:
     for one in lost:
         print(f"Not scored: {one.message}", file=sys.stderr)
     return pairs
+
+
+def with_presence(pairs: Pairs, report: Path) -> Pairs:
+    """The same pairs, the predictions with the probabilities of slices that a run of ``segment`` noted by name.
+
+    Raises
+    ------
+    InputError
+        The file is no such report, or tells nothing of these slices.
+    """
+    try:
+        said = {slice_key(name): float(chance) for name, chance in json.loads(report.read_bytes())["presence"].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{report} is no report of segment.", "Give the file that segment --report wrote.") from error
+    found = []
+    for prediction, truth in pairs:
+        names = prediction.names or tuple(str(z) for z in range(len(prediction)))
+        chances = {z: said[key] for z, name in enumerate(names) if (key := slice_key(name)) in said}
+        found.append((replace(prediction, presence=chances), truth))
+    if not any(prediction.presence for prediction, _ in found):
+        raise InputError(
+            f"{report} tells nothing of the prediction's slices.", "Only a model with a slice head says something."
+        )
+    return found
 
 
 def _by_key(source: Path) -> dict[str, Path]:

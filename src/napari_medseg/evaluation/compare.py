@@ -17,6 +17,7 @@ from napari_medseg.io.masks.large import open_large
 from napari_medseg.io.masks.onto import stored_like
 from napari_medseg.io.names import masked_stem, stem_of
 
+from .detection import Answer, answer, detect
 from .metrics import METRICS, count
 from .report import Report, Row, summarise
 from .slides import about_absent, both_computed, is_slide, score_slide
@@ -30,7 +31,8 @@ def evaluate(prediction: Source, truth: Source, *, merge: bool = False) -> Repor
 
     Slices are matched by file name when both sides have names (a truth of 16 slices scores those 16 of a prediction of
     93), else by position. Slices that hold no result are listed as missing, never scored as empty. A class that is in
-    neither mask of a slice is left out there and counted, not scored as perfect.
+    neither mask of a slice is left out there and counted, not scored as perfect. Which slices hold anything at all is
+    reported too, with the prediction's probabilities where it has them.
 
     Parameters
     ----------
@@ -56,12 +58,13 @@ def evaluate_set(pairs: Sequence[tuple[Labels, Labels]], *, merge: bool = False)
     Pixels of which one side has no result do not count.
     """
     rows: list[Row] = []
+    answers: list[Answer] = []
     missing: list[str] = []
     unmatched: list[str] = []
     findings: list[Finding] = []
     units = set()
     lost = size = 0
-    for given, truth in pairs:
+    for case, (given, truth) in zip(_cases(pairs), pairs, strict=True):
         prediction = laid_like(given, truth)
         matches, alone = match_slices(prediction, truth)
         unmatched += alone
@@ -75,6 +78,7 @@ def evaluate_set(pairs: Sequence[tuple[Labels, Labels]], *, merge: bool = False)
             else:
                 ours, theirs, absent = _slices(prediction, truth, p, t)
                 rows += _score_slice((ours, theirs), name, classes, spacing)
+                answers.append(answer((ours, theirs), name, case, prediction.presence.get(p)))
                 lost, size = lost + absent, size + theirs.size
     if not rows:
         raise InputError(
@@ -91,7 +95,14 @@ def evaluate_set(pairs: Sequence[tuple[Labels, Labels]], *, merge: bool = False)
         missing=tuple(missing),
         unmatched=tuple(unmatched),
         findings=(*dict.fromkeys(findings), *about_absent(lost, size)),
+        detection=detect(answers, volumes=any(truth.is_stack for _, truth in pairs)),
     )
+
+
+def _cases(pairs: Sequence[tuple[Labels, Labels]]) -> list[str]:
+    """A name for each pair."""
+    names = [truth.source.name if truth.source is not None else "volume" for _, truth in pairs]
+    return [name if names.count(name) == 1 else f"{name} {number}" for number, name in enumerate(names, 1)]
 
 
 def load(source: Source) -> Labels:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from napari_medseg.core import Finding
 
+from .detection import Detection
 from .metrics import METRICS
 
 
@@ -75,6 +76,8 @@ class Report(_Frozen):
         Slices that hold no result (or no readable truth) and are therefore not scored.
     unmatched
         Slices of the prediction without truth, and of the truth without prediction: not scored.
+    detection
+        Which slices hold anything at all; None of slides.
     """
 
     rows: tuple[Row, ...]
@@ -83,6 +86,7 @@ class Report(_Frozen):
     missing: tuple[str, ...] = ()
     unmatched: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
+    detection: Detection | None = None
 
     def figure(self, metric: str = "dice", value: int | None = None) -> Summary:
         """Summary of one metric, of the class with this value (default: the first class)."""
@@ -103,7 +107,8 @@ class Report(_Frozen):
         text = [
             "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
         ]
-        return "\n".join([*text, *self._notes()])
+        slices = self.detection.lines() if self.detection is not None and self.detection.is_asked else []
+        return "\n".join([*text, *slices, *self._notes()])
 
     def _cells(self, entry: Summary) -> tuple[str, ...]:
         metric = METRICS[entry.metric]

@@ -1,0 +1,73 @@
+"""``--gate`` and ``--report`` with a model that says whether a slice holds anything; ``evaluate`` with that report."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image as Picture
+
+from .conftest import Run, Threshold, threshold_model
+
+LOW = 2
+"""The slice that the model does not believe in."""
+
+
+class Doubter(Threshold):
+    """Also says how far the mean of a slice is above what the low slice's is."""
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:  # type: ignore[override]
+        return super().forward(x), 1000 * (x.mean((1, 2, 3)) - 0.17)[:, None]
+
+
+@pytest.fixture
+def doubter(monkeypatch: pytest.MonkeyPatch, series: Path) -> Path:
+    """The series, in which slice `LOW` shows less; and the model."""
+    pixels = np.full((48, 48), 40, np.uint8)
+    pixels[10:12, 10:12] = 200
+    Picture.fromarray(pixels).save(series / f"{LOW}.png")
+    model = replace(threshold_model(presence=0.5), network=Doubter().eval())
+    monkeypatch.setattr("napari_medseg.cli.segment.load_model", lambda reference: model)
+    return series
+
+
+def test_denied_slices_are_empty_and_the_report_has_all_answers(run: Run, doubter: Path, tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    result = run("segment", doubter, "--model", "any", "--output", tmp_path / "masks", "--report", report)
+    assert result.code == 0, result.err
+    assert not np.asarray(Picture.open(tmp_path / "masks" / f"{LOW}.png")).any()
+    assert "1 of 6 slices were taken as empty" in result.err
+    record = json.loads(report.read_text())
+    assert [*record["presence"]] == [f"{z}.png" for z in range(6)]
+    assert [p < 0.5 for p in record["presence"].values()] == [z == LOW for z in range(6)]
+    assert [f["code"] for f in record["findings"]].count("TAKEN_AS_EMPTY") == 1
+
+
+def test_no_gate_keeps_the_mask(run: Run, doubter: Path, tmp_path: Path) -> None:
+    result = run("segment", doubter, "--model", "any", "--output", tmp_path / "masks", "--no-gate")
+    assert np.asarray(Picture.open(tmp_path / "masks" / f"{LOW}.png")).any()
+    assert "taken as empty" not in result.err
+
+
+def test_evaluate_takes_the_answers_from_that_report(run: Run, doubter: Path, tmp_path: Path) -> None:
+    report, figures = tmp_path / "report.json", tmp_path / "figures.json"
+    run("segment", doubter, "--model", "any", "--output", tmp_path / "masks", "--report", report)
+    truth = tmp_path / "truth"
+    truth.mkdir()
+    for z in range(6):
+        mask = np.asarray(Picture.open(tmp_path / "masks" / f"{z}.png"))
+        Picture.fromarray(np.asarray(mask, np.uint8)).save(truth / f"{z}.png")
+    both = ("evaluate", "--prediction", tmp_path / "masks", "--truth", truth)
+    result = run(*both, "--segment-report", report, "--report", figures)
+    assert result.code == 0, result.err
+    assert "AUROC 1.0000" in result.out
+    assert json.loads(figures.read_text())["detection"]["true_negative"] == 1
+    figures.unlink()
+    assert "is no report of segment" in run(*both, "--segment-report", truth / "0.png").err
+    other = tmp_path / "other.json"
+    other.write_text('{"presence": {}}')
+    assert "tells nothing of the prediction's slices" in run(*both, "--segment-report", other).err
