@@ -20,6 +20,7 @@ ALONE = {
     "hue": Augmentation(hue=20),
     "channel drop": Augmentation(channel_drop=1),
     "channel copy": Augmentation(channel_copy=1),
+    "channels same": Augmentation(channel_same=1),
     "noise": Augmentation(noise=0.2),
     "blur": Augmentation(blur=1),
     "coarse": Augmentation(coarse=1),
@@ -31,6 +32,7 @@ USED_BY = {
     "hue": {"stain", "photo"},
     "channel drop": {"sequences"},
     "channel copy": {"sequences"},
+    "channels same": {"sequences"},
 }
 any_kind = pytest.mark.parametrize("kind", ["grey", "sequences", "photo", "stain"])
 any_preset = pytest.mark.parametrize("preset", AUGMENTATIONS.values(), ids=AUGMENTATIONS)
@@ -135,7 +137,7 @@ def test_colours_are_those_before_normalisation(kind: str) -> None:
 @pytest.mark.parametrize("kind", ["photo", "stain", "sequences"])
 def test_neighbouring_slices_change_their_colours_alike(kind: str) -> None:
     image, labels = pictures(8)
-    preset = Augmentation(stain=0.3, hue=20, channel_drop=0.5, channel_copy=0.3)
+    preset = Augmentation(stain=0.3, hue=20, channel_drop=0.5, channel_copy=0.3, channel_same=0.3)
     changed, _ = augment(image.repeat(1, 3, 1, 1), labels, preset, generator(), channels=Channels(kind, 3))
     assert torch.allclose(changed[:, :3], changed[:, 3:6], atol=1e-6)
     assert torch.allclose(changed[:, :3], changed[:, 6:], atol=1e-6)
@@ -153,13 +155,27 @@ def test_a_dropped_sequence_is_dark_and_the_others_stay(channels: int) -> None:
 
 
 @pytest.mark.parametrize("channels", [2, 3, 4])
-def test_a_copied_sequence_replaces_one_other_or_all(channels: int) -> None:
+def test_a_copied_sequence_replaces_one_other(channels: int) -> None:
     image, labels = pictures(32, channels)
     changed, _ = augment(image, labels, Augmentation(channel_copy=1), generator(), channels=Channels("sequences"))
-    different = [len(torch.unique((one * 1e4).round().flatten(1), dim=0)) for one in changed]
-    assert set(different) == {1, channels - 1}
+    assert {*distinct(changed)} == {channels - 1}
     same = torch.isclose(changed, image, atol=1e-5).all(-1).all(-1)
-    assert set(same.sum(1).tolist()) == {1, channels - 1}
+    assert set(same.sum(1).tolist()) == {channels - 1}
+
+
+@pytest.mark.parametrize("channels", [2, 3, 4])
+def test_all_sequences_become_copies_of_any_one(channels: int) -> None:
+    image, labels = pictures(32, channels)
+    changed, _ = augment(image, labels, Augmentation(channel_same=1), generator(), channels=Channels("sequences"))
+    assert {*distinct(changed)} == {1}
+    same = torch.isclose(changed, image, atol=1e-5).all(-1).all(-1)
+    assert (same.sum(1) == 1).all()
+    assert same.any(0).all()
+
+
+def distinct(image: torch.Tensor) -> list[int]:
+    """How many different channels each image has."""
+    return [len(torch.unique((one * 1e4).round().flatten(1), dim=0)) for one in image]
 
 
 @pytest.mark.parametrize("kind", ["grey", "photo", "stain"])
@@ -167,7 +183,7 @@ def test_no_colour_of_a_picture_is_ever_missing(kind: str) -> None:
     image, labels = pictures(8)
     for channels in (Channels(kind), Channels(kind, 3)):
         given = image.repeat(1, channels.planes, 1, 1)
-        preset = Augmentation(channel_drop=1, channel_copy=1)
+        preset = Augmentation(channel_drop=1, channel_copy=1, channel_same=1)
         changed, _ = augment(given, labels, preset, generator(), channels=channels)
         assert torch.allclose(changed, given, atol=1e-6)
 

@@ -35,9 +35,9 @@ class Augmentation:
         largest amount added or taken away, in optical density.
     hue
         Largest turn of the hue of pictures in degrees, both ways.
-    channel_drop, channel_copy
-        Probability that one sequence is missing, and that one or all are copies of another: some archives fill up
-        cases so.
+    channel_drop, channel_copy, channel_same
+        Probability that one sequence is missing, that one is a copy of another, and that all are copies of one: some
+        archives fill up cases so.
     noise
         Largest standard deviation of added noise, in standard deviations of the image.
     blur, coarse
@@ -60,6 +60,7 @@ class Augmentation:
     hue: float = 0.0
     channel_drop: float = 0.0
     channel_copy: float = 0.0
+    channel_same: float = 0.0
     noise: float = 0.0
     blur: float = 0.0
     coarse: float = 0.0
@@ -79,11 +80,11 @@ AUGMENTATIONS: dict[str, Augmentation] = {
     ),
     "medium": Augmentation(
         mirror=0.5, turn=15, scale=(0.7, 1.4), shift=0.1, brightness=0.2, contrast=0.25, gamma=0.3, colour=0.1,
-        stain=0.15, hue=8, channel_drop=0.1, channel_copy=0.1, noise=0.1, blur=0.1, coarse=0.1,
+        stain=0.15, hue=8, channel_drop=0.1, channel_copy=0.05, channel_same=0.12, noise=0.1, blur=0.1, coarse=0.1,
     ),
     "heavy": Augmentation(
         mirror=0.5, turn=30, scale=(0.7, 1.4), shift=0.15, elastic=0.04, any_up=True, brightness=0.4, contrast=0.4,
-        gamma=0.5, colour=0.2, stain=0.3, hue=15, channel_drop=0.2, channel_copy=0.2, noise=0.3, blur=0.2, coarse=0.2,
-        dropout=3,
+        gamma=0.5, colour=0.2, stain=0.3, hue=15, channel_drop=0.2, channel_copy=0.1, channel_same=0.15, noise=0.3,
+        blur=0.2, coarse=0.2, dropout=3,
     ),
 }  # fmt: skip

@@ -122,19 +122,19 @@ def _turn_hue(angle: Tensor) -> Tensor:
 
 
 def _miss_channels(image: Tensor, preset: Augmentation, dice: Dice, channels: Channels) -> None:
-    """In some samples, make one sequence dark, or make it or all others a copy of another; in every plane alike."""
+    """In some samples, make one sequence dark or a copy of another, or all copies of one; in every plane alike."""
     n = len(image)
     per_plane = image.shape[1] // channels.planes
-    dropped, copied = dice.happens(preset.channel_drop, n), dice.happens(preset.channel_copy, n)
+    odds = (preset.channel_drop, preset.channel_copy, preset.channel_same)
+    dropped, copied, same = (dice.happens(probability, n) for probability in odds)
     if per_plane == 1:
         return
-    for i in (dropped | copied).nonzero().flatten().tolist():
+    for i in (dropped | copied | same).nonzero().flatten().tolist():
         kept, *lost = torch.randperm(per_plane, generator=dice.generator).tolist()
-        if dice.happens(0.5, 1) or not copied[i]:
-            lost = lost[:1]
-        for c in lost:
+        for c in lost if same[i] else lost[:1]:
             # Channel c of every plane.
-            image[i, c::per_plane] = image[i, kept::per_plane] if copied[i] else image[i, c::per_plane].amin()
+            plain = image[i, c::per_plane].amin()
+            image[i, c::per_plane] = image[i, kept::per_plane] if copied[i] or same[i] else plain
 
 
 def _coarsen(image: Tensor, dice: Dice) -> Tensor:
