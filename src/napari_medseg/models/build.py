@@ -113,9 +113,10 @@ def build_network(card: ModelCard, *, encoder_weights: str | None = None) -> nn.
         )
     arguments = {key: tuple(v) if isinstance(v, list) else v for key, v in card.network.items()}
     arguments.pop("activation", None)  # outputs are logits; softmax or sigmoid belong to their users
-    aux = arguments.pop("aux_params", None) or {}
+    aux: Any = arguments.pop("aux_params", None)
     if card.presence is not None:
-        arguments["aux_params"] = {**SLICE_HEAD, "pooling": aux.get("pooling", SLICE_HEAD["pooling"])}
+        pooling = aux.get("pooling", SLICE_HEAD["pooling"]) if isinstance(aux, dict) else SLICE_HEAD["pooling"]
+        arguments["aux_params"] = {**SLICE_HEAD, "pooling": pooling}
     encoder = card.encoder
     weights: str | bool | None = encoder_weights
     if encoder_weights and encoder.startswith(("tu-", "timm-")) and encoder not in smp.encoders.encoders:
