@@ -46,6 +46,7 @@ def labels_from_layer(layer: Any) -> Labels:
         source=source_of(layer),
         findings=findings_of(layer),
         missing=frozenset(info.get("missing", ())),
+        presence={int(z): float(chance) for z, chance in info.get("presence", {}).items()},
         levels=tuple(levels) if data.ndim == 2 else (),
         not_computed=None if empty is None else int(empty),
     )
@@ -56,7 +57,9 @@ def labels_layer_data(labels: Labels, *, in_patient: bool = False) -> LayerDataT
 
     Labels with levels become a multiscale layer, which napari does not let anybody paint in.
     """
-    empty = {} if labels.not_computed is None else {"not_computed": labels.not_computed}
+    empty: dict[str, Any] = {} if labels.not_computed is None else {"not_computed": labels.not_computed}
+    if labels.presence:
+        empty["presence"] = dict(labels.presence)
     kwargs = {
         **place(labels.geometry, in_patient=in_patient),
         **_dressed(labels.classes, labels.not_computed),

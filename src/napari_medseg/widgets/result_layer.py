@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary, ref
 
@@ -63,6 +64,8 @@ def result_layer(viewer: napari.viewer.Viewer, image_layer: Any, card: ModelCard
         was = found.metadata.get(METADATA, {})
         # Classes that were added in the layer stay, and so does what of it is true.
         kept = {key: was[key] for key in ("classes", "truth") if key in was}
+        if "presence" in was and (was.get("card") or {}).get("sha256") == card.sha256:
+            kept["presence"] = was["presence"]
         info = {**kwargs["metadata"][METADATA], **kept, "missing": sorted(missing_slices(found))}
         found.metadata = {**found.metadata, METADATA: info}
         return found
@@ -115,11 +118,15 @@ def fits(image_layer: Any, labels_layer: Any) -> bool:
     return find_start(image_layer, labels_layer) is not None
 
 
-def note_slices(layer: Any, missing: set[int]) -> None:
-    """Keep in the layer's metadata which slices hold no result: zero there does not mean background."""
+def note_slices(layer: Any, missing: set[int], presence: Mapping[int, float] | None = None) -> None:
+    """Keep in the layer's metadata which slices hold no result: zero there does not mean background.
+
+    With ``presence``, also the probability that these slices hold anything, beside what is known of others.
+    """
     info = layer.metadata.get(METADATA, {})
-    if set(info.get("missing", ())) != missing:
-        layer.metadata = {**layer.metadata, METADATA: {**info, "missing": sorted(missing)}}
+    if set(info.get("missing", ())) != missing or presence:
+        said = {"presence": {**info.get("presence", {}), **presence}} if presence else {}
+        layer.metadata = {**layer.metadata, METADATA: {**info, "missing": sorted(missing), **said}}
 
 
 def follow_edits(layer: Any) -> None:

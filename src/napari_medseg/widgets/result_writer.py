@@ -48,7 +48,8 @@ class ResultWriter:
             self.lost = str(error)
         else:
             self.written.add(z)
-            note_slices(self.layer, self._missing - self.written)
+            said = {z: progress.metrics["presence"]} if "presence" in progress.metrics else None
+            note_slices(self.layer, self._missing - self.written, said)
 
     def finish(self) -> int:
         """Note in the layer which slices it holds now; number of slices written.

@@ -20,6 +20,7 @@ from .layer_picker import LayerPicker
 from .look import Dock, Rows, button, count, tighten, words_for_seconds
 from .model_picker import ModelPicker
 from .options_form import OptionsForm
+from .positive_slices import PositiveSlices
 from .result_layer import channels_of, find_result, result_layer
 from .result_writer import ResultWriter
 from .run_panel import RunPanel
@@ -56,6 +57,7 @@ class SegmentWidget(Dock):
         self.windows = WindowBar()
         self.save_panel = SavePanel()
         self.after = self._make_after()
+        self.positive = PositiveSlices(self.viewer)
         self._rows = Rows({
             "Image": self.image, "Window": self.windows, "Model": self.model, "Scope": self.scope_row,
             "Tissue": self.slide.tissue, "Result": self.slide.place,
@@ -63,7 +65,10 @@ class SegmentWidget(Dock):
         self.image.box.setToolTip("The image layer to segment")
         self.model.box.setToolTip("The model that does it; those that do not fit the image say why")
         fold = Fold("Options: device, tiles, clean-up", self.options, "Settings that rarely need a change")
-        above, below = (self._rows, fold, self.slide.offer, self.panel), (self.findings, self.empty, self.after)
+        above, below = (
+            (self._rows, fold, self.slide.offer, self.panel),
+            (self.findings, self.empty, self.positive, self.after),
+        )
         for part in (*above, *below, self.slide.correct, self.save_panel):
             self.column.addWidget(part)
         self.save_panel.hide()
@@ -163,7 +168,9 @@ class SegmentWidget(Dock):
 
     def _show_after(self, event: object = None) -> None:
         layer = self.image.value()
-        self.after.setVisible(layer is not None and find_result(self.viewer, layer) is not None)
+        result = None if layer is None else find_result(self.viewer, layer)
+        self.after.setVisible(result is not None)
+        self.positive.set_layer(result)
         if self.after.isHidden():
             self.save_panel.hide()
 

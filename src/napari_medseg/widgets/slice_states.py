@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from napari_medseg._layers import METADATA
@@ -27,6 +28,10 @@ class SliceStates:
         No result yet: 0 there does not mean background.
     by_hand
         Whether no model made the layer: slices are then painted, not corrected.
+    presence
+        Probability that a slice holds anything, where the model that made the layer says so.
+    threshold
+        The probability from which on it does.
     filled
         Whether slices outside ``missing`` are known to hold a result.
     """
@@ -38,6 +43,8 @@ class SliceStates:
     missing: frozenset[int] = frozenset()
     by_hand: bool = True
     filled: bool = False
+    presence: Mapping[int, float] = field(default_factory=dict)
+    threshold: float = 0.0
 
     @property
     def done(self) -> frozenset[int]:
@@ -48,6 +55,11 @@ class SliceStates:
     def painted(self) -> str:
         """The word for slices the user painted in."""
         return "painted" if self.by_hand else "corrected"
+
+    @property
+    def positive(self) -> tuple[int, ...]:
+        """Slices that hold something, as far as the model says."""
+        return tuple(z for z in sorted(self.presence) if self.presence[z] >= self.threshold)
 
     def next_suggested(self, z: int | None) -> int | None:
         """The best suggestion, or after that one the next best, and the best again after the last."""
@@ -65,7 +77,9 @@ class SliceStates:
             "look here next" if z in self.suggested else "",
             "no result yet" if z in self.missing else "",
         ]
-        return " · ".join(word for word in words if word) or "not looked at yet"
+        known = " · ".join(word for word in words if word) or "not looked at yet"
+        said = self.presence.get(z)
+        return known if said is None else f"{known} · {said:.0%} that it holds something"
 
 
 def read_states(layer: Any) -> SliceStates:
@@ -83,4 +97,6 @@ def read_states(layer: Any) -> SliceStates:
         missing=frozenset(info.get("missing", ())) - done,
         by_hand=not info.get("card"),
         filled="missing" in info,
+        presence={int(z): float(chance) for z, chance in info.get("presence", {}).items()},
+        threshold=float((info.get("card") or {}).get("presence") or 0),
     )

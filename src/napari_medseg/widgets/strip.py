@@ -19,6 +19,7 @@ from .signals import is_alive
 from .slice_states import SliceStates, read_states
 from .slices import LabelsInView, SliceAxis, go_to_slice
 from .sliders import Travel, find_slider, handle_travel, put_below
+from .strip_curve import CURVE, draw_curve
 from .strip_paint import BAR, Bar, Colors, draw_bar, draw_legend, draw_seen, signs_of
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ class Strip(QWidget):
         self._axis = self._view.axis
         if self._axis is not None:
             self._states = read_states(self._view.layer)
+            self.updateGeometry()
             self._take_place(self._axis)
         (self._dock or self).setVisible(self._axis is not None)
         self.update()
@@ -138,8 +140,13 @@ class Strip(QWidget):
 
     # --- how it looks
 
+    @property
+    def _lane(self) -> int:
+        """Height of the place for the curve above the bar."""
+        return CURVE + _BETWEEN if self._states.presence else 0
+
     def sizeHint(self) -> QSize:  # noqa: N802
-        return QSize(200, _TOP + BAR + _BETWEEN + self.fontMetrics().height())
+        return QSize(200, _TOP + self._lane + BAR + _BETWEEN + self.fontMetrics().height())
 
     def minimumSizeHint(self) -> QSize:  # noqa: N802
         return QSize(60, self.sizeHint().height())
@@ -150,6 +157,9 @@ class Strip(QWidget):
         bar, travel = self._bar(self._axis), self._travel(self._axis)
         painter = QPainter(self)
         painter.translate(0, _TOP)
+        if self._states.presence:
+            draw_curve(painter, bar, self._states.presence, self._states.threshold, self._colors)
+        painter.translate(0, self._lane)
         draw_bar(painter, bar, self._states, self._axis.slices, self._colors)
         # By where the slider stands, so that the frame and the handle never part.
         step = self._viewer.dims.current_step[self._axis.axis]
@@ -157,7 +167,7 @@ class Strip(QWidget):
             draw_seen(painter, bar, self._axis.slope * step + self._axis.offset, self._colors)
         painter.translate(0, BAR + _BETWEEN)
         left = max(4.0, travel.first - max(bar.pitch, 26.0) / 2)
-        rect = QRectF(left, 0, self.width() - left - 4, self.height() - _TOP - BAR - _BETWEEN)
+        rect = QRectF(left, 0, self.width() - left - 4, self.height() - _TOP - self._lane - BAR - _BETWEEN)
         draw_legend(painter, rect, tuple(signs_of(self._states)), self._hints(), self._colors)
         painter.end()
 

@@ -18,7 +18,7 @@ from .slice_states import SliceStates
 BAR = 12
 """Height of the bar."""
 
-Sign = Literal["corrected", "accepted", "held out", "suggested", "missing"]
+Sign = Literal["corrected", "accepted", "held out", "suggested", "missing", "presence"]
 Run = tuple[int, int]
 
 _ORANGE, _BLUE, _GREEN = (QColor(c) for c in PALETTE[:3])
@@ -160,6 +160,8 @@ def signs_of(states: SliceStates) -> Iterator[tuple[Sign, str]]:
         yield "suggested", "look here next"
     if states.missing:
         yield "missing", "no result yet"
+    if states.presence:
+        yield "presence", "holds something, as the model says"
 
 
 def draw_legend(
@@ -193,6 +195,9 @@ def _draw_sign(painter: QPainter, sign: Sign, colors: Colors) -> None:
     box = QRectF(0, 1, 11, BAR - 2)
     if sign == "suggested":
         draw_pointer(painter, 5.5, colors)
+    elif sign == "presence":
+        painter.setPen(QPen(colors.text, 1.5))
+        painter.drawPolyline(QPolygonF([QPointF(0, 9), QPointF(3, 9), QPointF(5, 3), QPointF(8, 3), QPointF(11, 9)]))
     elif sign == "missing":
         painter.fillRect(QRectF(0, BAR / 2 - 0.5, 12, 1), colors.rail)
     elif sign == "held out":
