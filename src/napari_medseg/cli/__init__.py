@@ -1,4 +1,4 @@
-"""The command line: ``napari-medseg segment | train | evaluate | models | convert | demo``.
+"""The command line: ``napari-medseg segment | train | compare | evaluate | models | convert | demo``.
 
 Commands are imported only when they are called, so that ``--help`` is quick.
 """
@@ -22,6 +22,7 @@ DONE, FAILED, BAD_INPUT, CANCELLED = 0, 1, 2, 130
 _COMMANDS = {
     "segment": ("napari_medseg.cli.segment:segment", "Segment an image or a series with a model."),
     "train": ("napari_medseg.cli.train:train", "Fine-tune a model, or train a new one, on images and their masks."),
+    "compare": ("napari_medseg.cli.compare:compare", "Train several networks in the same time and keep the best."),
     "evaluate": ("napari_medseg.cli.evaluate:evaluate", "Compare masks with the truth: Dice, IoU, distances."),
     "models": ("napari_medseg.cli.models:app", "List, show, import, export and remove models."),
     "convert": ("napari_medseg.cli.convert:convert", "Convert masks between formats."),

@@ -26,6 +26,10 @@ STARTERS = Path(__file__).parent / "starters"
 _log = logging.getLogger(__name__)
 
 
+HOME = "NAPARI_MEDSEG_HOME"
+"""Variable of the environment that names the library's folder."""
+
+
 @dataclass(frozen=True)
 class _Entry:
     card: ModelCard
@@ -34,7 +38,7 @@ class _Entry:
 
 def library_home() -> Path:
     """Folder of the user's models, journal and caches: ``NAPARI_MEDSEG_HOME``, or the system's place for data."""
-    home = os.environ.get("NAPARI_MEDSEG_HOME", "")
+    home = os.environ.get(HOME, "")
     return Path(home).expanduser() if home else Path(platformdirs.user_data_dir("napari-medseg", appauthor=False))
 
 
@@ -157,7 +161,7 @@ def _add(card: ModelCard, write: Callable[[Path], ModelCard]) -> ModelCard:
     except OSError as error:
         raise OutputError(
             f"The model {card.name} cannot be added to {shelf}: {error.strerror or error}.",
-            "Make room or set NAPARI_MEDSEG_HOME to a folder that can be written.",
+            f"Make room or set {HOME} to a folder that can be written.",
         ) from error
     finally:
         shutil.rmtree(part, ignore_errors=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import queue
 import signal
 import subprocess
@@ -25,6 +26,7 @@ import numpy as np
 
 from napari_medseg import core
 from napari_medseg.core import Cancelled, ComputeError, Image, MedsegError, ModelCard, Progress, Reporter
+from napari_medseg.models.library import HOME
 
 from .preview import Preview
 from .run import TrainingRun
@@ -44,7 +46,12 @@ Message = dict[str, Any]
 
 
 def train_apart(
-    run: TrainingRun, report: Reporter, preview: Preview | None = None, started: float = -1.0
+    run: TrainingRun,
+    report: Reporter,
+    preview: Preview | None = None,
+    started: float = -1.0,
+    *,
+    library: Path | None = None,
 ) -> TrainingResult:
     """Do a training run in a process of its own; it means the same as `work.carry_out`.
 
@@ -55,6 +62,8 @@ def train_apart(
         stops and keeps the best.
     started
         When its time began, by ``time.monotonic``; now if negative.
+    library
+        Where the new model goes, in the place of the library's own folder.
 
     Raises
     ------
@@ -68,7 +77,7 @@ def train_apart(
     started = time.monotonic() if started < 0 else started
     report(Progress("Preparing", message="starting a process for the training"))
     with tempfile.TemporaryDirectory(prefix="napari-medseg-", ignore_cleanup_errors=True) as folder:
-        child = Child(Path(folder))
+        child = Child(Path(folder), library)
         try:
             return Conversation(child, report, preview).hold(run, started)
         finally:
@@ -84,15 +93,16 @@ class Child:
         It cannot be started.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, library: Path | None = None) -> None:
         self.folder = folder
+        environment = {**os.environ, **({HOME: str(library)} if library else {})}
         self._said: IO[bytes] = (folder / "said.txt").open("w+b")
         # The folder one happens to be in is no place to import from. A session of its own: Ctrl-C is for this process.
         command = [sys.executable, "-P", "-X", "faulthandler", "-m", "napari_medseg.training.child", str(folder)]
         try:
             self.process = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._said, start_new_session=True,
-                creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+                creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0), env=environment,
             )  # fmt: skip
         except OSError as error:
             self._said.close()

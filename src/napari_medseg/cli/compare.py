@@ -1,0 +1,85 @@
+"""``napari-medseg compare``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+from pydantic import ValidationError
+
+from napari_medseg.core import InputError, one_sentence
+from napari_medseg.training import Recipe, TrainingRun, TrainOptions, plan_run
+from napari_medseg.training.comparison import CompareOptions
+from napari_medseg.training.comparison import compare as compare_candidates
+
+from .flags import with_options
+from .progress import shown_progress
+from .train import PairsOfPaths
+
+
+@dataclass(frozen=True)
+class Material:
+    """What all candidates have in common."""
+
+    data: Annotated[
+        PairsOfPaths,
+        Parameter(help="IMAGES MASKS, as for `train`; may be repeated.", negative=(), show_default=False),
+    ] = ()
+    validation_data: Annotated[
+        PairsOfPaths,
+        Parameter(help="IMAGES MASKS that only measure; else a share of --data.", negative=(), show_default=False),
+    ] = ()
+    recipe: Annotated[str, Parameter(help="Whatever else differs from the defaults.", show_default=False)] = ""
+    group: Annotated[
+        str,
+        Parameter(help="Regular expression on file names; what it finds is held out as a whole.", show_default=False),
+    ] = ""
+    device: Annotated[str, Parameter(help="auto, cpu, cuda, cuda:N or mps.")] = "auto"
+    seed: Annotated[int, Parameter(help="The first of the seeds.")] = 0
+
+    def plan(self) -> TrainingRun:
+        """The run that candidates vary."""
+        if not self.data:
+            raise InputError("There is nothing to train on.", "Give --data IMAGES MASKS.")
+        given: dict[str, Any] = {"validation_data": self.validation_data}
+        run = Recipe.read(self.recipe).plan(self.data, **given) if self.recipe else plan_run(self.data, **given)
+        changed = {"device": self.device, "seed": self.seed, **({"group": self.group} if self.group else {})}
+        try:
+            options = TrainOptions.model_validate({**dict(run.options), **changed})
+        except ValidationError as error:
+            raise one_sentence(error) from error
+        return run.model_copy(update={"options": options})
+
+
+@with_options(CompareOptions)
+def compare(
+    *,
+    material: Annotated[Material, Parameter(name="*")] = Material(),
+    name: Annotated[str, Parameter(help="Keep the winner under this name in the library.", show_default=False)] = "",
+    output: Annotated[
+        Path | None,
+        Parameter(help="Folder for comparison.json, written anew after every training.", show_default=False),
+    ] = None,
+    options: CompareOptions,
+) -> int:
+    """Train several networks, losses and augmentations in the same time on the same images, and say which does best.
+
+    All begin with little time; the better half goes on with more, and the last two are trained with several seeds. The
+    same images are held out for all. Ctrl-C ends it with what there is.
+
+    **Example**
+
+    ```
+    napari-medseg compare --data images/ masks/ --starts unet:resnet18 unetplusplus:tu-regnety_004 fpn:resnet18
+    napari-medseg compare --data images/ masks/ --losses dice-ce dice --max-minutes 60 --name organs --output report/
+    ```
+    """
+    run = material.plan()
+    with shown_progress() as report:
+        result = compare_candidates(run, options, name=name, folder=output, report=report)
+    print(result)
+    if result.winner:
+        print(f"{result.winner.reference} is {result.rows[0].candidate}.")
+    return 0

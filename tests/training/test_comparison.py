@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from napari_medseg.core import Cancelled, ClassInfo, InputError, ModelCard, Progress
+from napari_medseg.inference.cost import Cost, measure_cost
+from napari_medseg.models import find_model, list_models, read_card
+from napari_medseg.training import TrainingRun, comparison, plan_run
+from napari_medseg.training.comparison import CompareOptions, compare, lay_out
+from napari_medseg.training.verdict import TrainingResult, Verdict
+
+SMALL = "unet:tu-resnet10t"
+DICE = {"unet:resnet18": 0.6, "unet:resnet34": 0.8, "fpn:resnet18": 0.7, "fpn:resnet34": 0.5, "manet:resnet18": 0.4}
+
+
+class Trainings:
+    """In the place of real ones: each start has its Dice, later seeds are a little worse."""
+
+    def __init__(self) -> None:
+        self.runs: list[TrainingRun] = []
+        self.stop_after = math.inf
+
+    def __call__(self, run: TrainingRun, report: Callable[[Progress], None], *, library: Path) -> TrainingResult:
+        self.runs.append(run)
+        if len(self.runs) > self.stop_after:
+            report(Progress("Training", metrics={"step": 1.0}))
+        if run.start not in DICE:
+            raise InputError(f"{run.start} does not fit.")
+        folder = library / "models" / "candidate" / "1"
+        folder.mkdir(parents=True)
+        card = ModelCard(name="candidate", version=1, classes=(ClassInfo.numbered(1),))
+        (folder / "card.json").write_text(card.model_dump_json())
+        (folder / "start").write_text(f"{run.start} {run.options.seed}")
+        return TrainingResult(card, Verdict(math.nan, DICE[run.start] - run.options.seed / 100), "", ())
+
+
+@pytest.fixture
+def trainings(monkeypatch: pytest.MonkeyPatch) -> Trainings:
+    found = Trainings()
+    monkeypatch.setattr(comparison, "train_apart", found)
+    monkeypatch.setattr(comparison, "measure_cost", lambda *_: Cost(1.0, 2.0, 3))
+    return found
+
+
+def test_each_round_has_the_same_share_of_the_time() -> None:
+    rungs = lay_out(9, CompareOptions(max_minutes=40, seeds=3))
+    assert [(r.count, r.seeds) for r in rungs] == [(9, 1), (5, 1), (3, 1), (2, 3)]
+    assert [r.count * r.seeds * r.minutes for r in rungs] == pytest.approx([10] * 4)
+    assert [(r.count, r.seeds) for r in lay_out(2, CompareOptions(seeds=2))] == [(2, 2)]
+
+
+def test_the_better_half_goes_on_and_the_best_is_first(trainings: Trainings, tmp_path: Path) -> None:
+    options = CompareOptions(starts=(*DICE,), max_minutes=12, seeds=2)
+    found = compare(plan_run([("a", "b")]), options, folder=tmp_path)
+    starts = [run.start for run in trainings.runs]
+    assert starts[:5] == [*DICE]
+    assert starts[5:8] == ["unet:resnet34", "fpn:resnet18", "unet:resnet18"]
+    assert starts[8:] == ["unet:resnet34"] * 2 + ["fpn:resnet18"] * 2
+    assert [row.start for row in found.rows[:3]] == ["unet:resnet34", "fpn:resnet18", "unet:resnet18"]
+    assert [row.round for row in found.rows] == [3, 3, 2, 1, 1]
+    assert found.rows[0].dice == pytest.approx((0.8, 0.79))
+    assert found.rows[0].spread == pytest.approx(0.005)
+    assert found.rows[0].cost == Cost(1.0, 2.0, 3)
+    assert found.rows[2].cost is None
+    assert sum(run.options.max_minutes or 0 for run in trainings.runs) == pytest.approx(12)
+    written = json.loads((tmp_path / "comparison.json").read_text())
+    assert [row["start"] for row in written["rows"]] == [row.start for row in found.rows]
+    assert "0.795 ± 0.005" in str(found)
+
+
+def test_what_cannot_be_trained_is_told_and_left_out(trainings: Trainings) -> None:
+    told: list[str] = []
+    options = CompareOptions(starts=("unet:resnet18", "dpt:resnet18"), seeds=1)
+    found = compare(plan_run([("a", "b")]), options, report=lambda p: told.append(p.message))
+    assert [row.start for row in found.rows] == ["unet:resnet18"]
+    assert any("dpt:resnet18" in line and "does not fit" in line for line in told)
+    with pytest.raises(InputError, match="does not fit"):
+        compare(plan_run([("a", "b")]), CompareOptions(starts=("dpt:resnet18", "pan:resnet18"), seeds=1))
+
+
+def test_one_candidate_is_no_comparison() -> None:
+    with pytest.raises(InputError, match="only one candidate"):
+        compare(plan_run([("a", "b")]), CompareOptions(starts=("unet:resnet18",)))
+
+
+def test_when_it_is_stopped_what_is_known_stays(trainings: Trainings) -> None:
+    trainings.stop_after = 2
+
+    def report(progress: Progress) -> None:
+        if progress.metrics:
+            raise Cancelled("stopped")
+
+    found = compare(plan_run([("a", "b")]), CompareOptions(starts=(*DICE,)), report=report)
+    assert [row.start for row in found.rows] == ["unet:resnet34", "unet:resnet18"]
+
+
+def test_the_winner_comes_into_the_library_and_nothing_else(
+    write_series: Callable[..., Any], own_library: Path, tmp_path: Path
+) -> None:
+    """With real trainings."""
+    images, masks = write_series(5)
+    run = plan_run([(images, masks)])
+    options = CompareOptions(starts=(SMALL, "fpn:tu-resnet10t"), max_minutes=0.2, seeds=1)
+    found = compare(run, options, name="winner", folder=tmp_path / "report")
+    assert found.winner is not None
+    assert [card.name for card in list_models() if card.name != "femur-ct"] == ["winner"]
+    card = read_card(find_model("winner"))
+    assert card.parent == found.rows[0].start
+    assert card.architecture == found.rows[0].start.partition(":")[0]
+    cost = measure_cost("winner", (64, 64), "cpu")
+    assert cost.parameters > 1e6
+    assert cost.milliseconds > 0
