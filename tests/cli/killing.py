@@ -68,9 +68,10 @@ class Killer:
     def kill_often(self, rounds: int, seconds: float, *arguments: object, seed: int = 0) -> int:
         """Begin and kill runs, each after a part of ``seconds``; how many were killed before they ended."""
         chance, killed = random.Random(seed), 0
-        for _ in range(rounds):
+        # The earliest first: a run that was slow by chance would else be whole before the first kill.
+        for delay in sorted(chance.uniform(0, seconds) for _ in range(rounds)):
             process = self.start(*arguments)
-            time.sleep(chance.uniform(0, seconds))
+            time.sleep(delay)
             with suppress(ProcessLookupError):  # it has ended
                 os.kill(process, signal.SIGKILL)
             killed += self.end() < 0

@@ -172,13 +172,13 @@ class Probe:
 
 @pytest.fixture
 def probe(monkeypatch: pytest.MonkeyPatch) -> Probe:
-    made, whole = Probe(), Passes.__call__
+    made, whole = Probe(), Passes.both
 
     def spy(self: Passes, patches: Any, device: Any, precision: str) -> Any:
         made.used.add((precision, len(patches)))
         return whole(self, patches, device, precision)
 
-    monkeypatch.setattr(Passes, "__call__", spy)
+    monkeypatch.setattr(Passes, "both", spy)
     monkeypatch.setattr(choice, "pick_precision", lambda *_: Precision(made.precision))
     monkeypatch.setattr(runner, "choose_batch", lambda *_: made.batch)
     return made

@@ -21,13 +21,10 @@ from .weights import CONFIG, MEMORY, WEIGHTS, read_card, write_card, write_model
 if TYPE_CHECKING:
     from torch import nn
 
+HOME = "NAPARI_MEDSEG_HOME"
 STARTERS = Path(__file__).parent / "starters"
 
 _log = logging.getLogger(__name__)
-
-
-HOME = "NAPARI_MEDSEG_HOME"
-"""Variable of the environment that names the library's folder."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +35,9 @@ class _Entry:
 
 def library_home() -> Path:
     """Folder of the user's models, journal and caches: ``NAPARI_MEDSEG_HOME``, or the system's place for data."""
-    home = os.environ.get(HOME, "")
-    return Path(home).expanduser() if home else Path(platformdirs.user_data_dir("napari-medseg", appauthor=False))
+    if home := os.environ.get(HOME):
+        return Path(home).expanduser()
+    return Path(platformdirs.user_data_dir("napari-medseg", appauthor=False))
 
 
 def list_models(*, all_versions: bool = False) -> tuple[ModelCard, ...]:

@@ -7,17 +7,16 @@ Source: Jamieson and Talwalkar, "Non-stochastic best arm identification and hype
 from __future__ import annotations
 
 import math
-import statistics
 import tempfile
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from napari_medseg.core import Cancelled, Choice, InputError, ModelCard, Options, Progress, Reporter, silent
-from napari_medseg.inference.cost import Cost, measure_cost
+from napari_medseg.inference.cost import measure_cost
 from napari_medseg.models import find_model, is_start, read_card
 from napari_medseg.models.library import adopt_model
 
@@ -25,6 +24,7 @@ from .apart import train_apart
 from .losses import LOSSES
 from .presets import AUGMENTATIONS
 from .run import TrainingRun, write_text
+from .standings import Comparison, Row
 from .verdict import TrainingResult
 
 FINALISTS = 2
@@ -75,64 +75,6 @@ class Candidate:
                    "max_steps": None, "rival": False, "checkpoint_minutes": 0.0}  # fmt: skip
         options = run.options.model_copy(update=changed)
         return run.model_copy(update={"start": start, "name": "candidate", "options": options, "folder": folder})
-
-
-class Row(BaseModel):
-    """What became of a candidate.
-
-    Attributes
-    ----------
-    candidate, start, loss, augmentation
-        Which.
-    round
-        The last one it was trained in, from 1.
-    minutes
-        Of each training in that round.
-    dice
-        Held-out Dice of each of its seeds; NaN where nothing could be measured.
-    cost
-        None where it was not measured: only of those in the last round.
-    """
-
-    candidate: str
-    start: str
-    loss: str
-    augmentation: str
-    round: int
-    minutes: float
-    dice: tuple[float, ...]
-    cost: Cost | None = None
-
-    @property
-    def mean(self) -> float:
-        """Mean Dice, 0 where it could not be measured."""
-        found = [d for d in self.dice if not math.isnan(d)]
-        return statistics.fmean(found) if found else 0.0
-
-    @property
-    def spread(self) -> float:
-        """Half the distance between the best and the worst seed."""
-        return (max(self.dice) - min(self.dice)) / 2
-
-
-class Comparison(BaseModel):
-    """All candidates, the best first, and the model of the winner."""
-
-    rows: tuple[Row, ...]
-    winner: ModelCard | None = None
-
-    def __str__(self) -> str:
-        """A table for a terminal."""
-        width = max(len(row.candidate) for row in self.rows)
-        lines = [f"{'':{width}}  held-out Dice    round  minutes  million weights  ms an image    MiB"]
-        for row in self.rows:
-            dice = f"{row.mean:.3f}" + (f" ± {row.spread:.3f}" if len(row.dice) > 1 else " " * 8)
-            line = f"{row.candidate:{width}}  {dice:>13}  {row.round:7d}  {row.minutes:7.2g}"
-            if row.cost:
-                line += f"  {row.cost.parameters / 1e6:15.1f}  {row.cost.milliseconds:11.0f}"
-                line += f"  {row.cost.mebibytes:5.0f}" if row.cost.mebibytes else ""
-            lines.append(line)
-        return "\n".join(lines)
 
 
 @dataclass(frozen=True)

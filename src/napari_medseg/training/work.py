@@ -125,9 +125,7 @@ def work_on(
         knew, knows = (found.kept(shared) if found else math.nan for found in (old, scores))
         return Verdict(parts[0], parts[1], why, parts[2], knew, knows)
 
-    before = {name: value.clone() for name, value in job.network.state_dict().items()}
-    if start.parent and start.parent.presence is None:  # a new slice head has nothing to remember
-        before = {name: value for name, value in before.items() if not name.startswith("classification_head.")}
+    before = known_weights(start, job)
 
     def passes(scores: HeldOut) -> bool:
         return judge(scores).promoted
@@ -147,6 +145,12 @@ def work_on(
             best = blend(job, before, best, watch, passes)
     result = team.share(lambda: keep(run, start, job, best, judge(best.scores), watch))
     return replace(result, held_out=tuple(sorted({(one.pair, one.z) for one in held_out if one.pair >= 0})))
+
+
+def known_weights(start: Start, job: Job) -> dict[str, torch.Tensor]:
+    """Copies of the weights that a run begins with, but for those of a new slice head, which knows nothing yet."""
+    new = ("classification_head.",) if start.parent and start.parent.presence is None else ()
+    return {name: value.clone() for name, value in job.network.state_dict().items() if not name.startswith(new)}
 
 
 def showing(held_out: list[LabelledSlice]) -> tuple[list[LabelledSlice], str]:
