@@ -35,9 +35,8 @@ class _Entry:
 
 def library_home() -> Path:
     """Folder of the user's models, journal and caches: ``NAPARI_MEDSEG_HOME``, or the system's place for data."""
-    if home := os.environ.get(HOME):
-        return Path(home).expanduser()
-    return Path(platformdirs.user_data_dir("napari-medseg", appauthor=False))
+    home = os.environ.get(HOME)
+    return Path(home).expanduser() if home else Path(platformdirs.user_data_dir("napari-medseg", appauthor=False))
 
 
 def list_models(*, all_versions: bool = False) -> tuple[ModelCard, ...]:
