@@ -237,7 +237,7 @@ def compare(case: str, given: argparse.Namespace, folder: Path) -> dict[str, dic
     size = given.slices if case == "femur-ct" else given.size
     found: dict[str, dict[str, Any]] = {}
     batch = 1
-    contenders = CONTENDERS if find_spec("monai") else CONTENDERS[:2]
+    contenders = tuple(given.contenders if find_spec("monai") else CONTENDERS[:2])
     if given.tiatoolbox and case != "femur-ct":
         import torch
 
@@ -283,6 +283,9 @@ def show(case: str, found: dict[str, dict[str, Any]]) -> None:
 def read_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cases", nargs="+", choices=CASES, default=CASES)
+    parser.add_argument(
+        "--contenders", nargs="+", choices=CONTENDERS, default=CONTENDERS, help="'ours' and 'bare' first"
+    )
     parser.add_argument("--size", type=int, default=4096, help="pixels of each side of the RGB images")
     parser.add_argument("--slices", type=int, default=300, help="slices of 512 x 512 of the CT stack")
     parser.add_argument("--rounds", type=int, default=3)
