@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 import time
 from typing import Any
@@ -11,6 +13,7 @@ import pytest
 from qtpy.QtCore import QThread, QThreadPool
 
 from napari_medseg.core import InputError, Progress, Reporter
+from napari_medseg.core.priority import BEHIND
 from napari_medseg.widgets.job import Failure, Job
 from napari_medseg.widgets.look import count, words_for_seconds
 from napari_medseg.widgets.run_panel import RunPanel
@@ -187,3 +190,24 @@ def test_counts_in_words() -> None:
         "1 class",
         "1,234 classes",
     ]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only done on Linux")
+def test_work_gives_way_to_the_window_and_so_do_its_threads(qtbot: Any) -> None:
+    job = Job()
+    found: list[int] = []
+
+    def look() -> None:
+        found.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+
+    def work(report: Reporter) -> None:
+        look()
+        thread = threading.Thread(target=look)
+        thread.start()
+        thread.join()
+
+    for _ in range(2):  # threads are used again, and step back once
+        with qtbot.waitSignal(job.finished):
+            job.start(work, "look")
+    own = os.getpriority(os.PRIO_PROCESS, os.getpid())
+    assert found == [min(own + BEHIND, 19)] * 4

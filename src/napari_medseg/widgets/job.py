@@ -19,6 +19,7 @@ from qtpy.compat import isalive
 from qtpy.QtCore import QObject, QThreadPool
 
 from napari_medseg.core import Cancelled, MedsegError, Progress, Reporter
+from napari_medseg.core.priority import step_back
 
 from .signals import Signal
 
@@ -95,6 +96,7 @@ class _Run:
     def __call__(self) -> None:
         # Nothing may leave this function: superqt would show it a second time, or lose it.
         work, self.work = self.work, None
+        step_back()
         try:
             self.value = work(self.report) if work is not None else None
         except Exception as error:
