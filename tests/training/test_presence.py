@@ -20,6 +20,7 @@ from napari_medseg.training import TrainOptions, train
 from napari_medseg.training.losses import IGNORE, presence_loss
 from napari_medseg.training.presence import FEWEST, check_telling, choose_threshold
 from napari_medseg.training.samples import Samples
+from napari_medseg.training.split import hold_out
 from napari_medseg.training.truth import LabelledSlice
 
 from .conftest import Folders, Listener
@@ -68,6 +69,17 @@ def test_crops_and_strokes_do_not_tell() -> None:
     stroke.target[0, 0] = IGNORE
     assert not Samples([labelled(True)], (16, 16), 0).draw(8)[2].any()
     assert not Samples([stroke], (32, 32), 0).draw(8)[2].any()
+
+
+def test_empty_slices_measure_too_where_they_are_asked_for(paint_slices: Callable[..., Any]) -> None:
+    filled, empty = (np.pad(np.full((4, 4), value), 6) for value in (1, 0))
+    painted = paint_slices(*[filled, empty] * 6)
+    for asked, sides in ((False, {True}), (True, {True, False})):
+        training, measuring, _ = hold_out(painted, 0.2, empty=asked)
+        assert {bool(one.values.any()) for one in measuring} == sides
+        assert len(training) + len(measuring) == 12
+    painted = paint_slices(*[filled] * 6, empty, empty)
+    assert all(one.values.any() for one in hold_out(painted, 0.2, empty=True)[1]), "too few to spare one"
 
 
 def test_the_loss_is_cross_entropy_over_slices_that_tell() -> None:
@@ -119,7 +131,7 @@ def test_a_new_model_learns_it_and_fine_tuning_keeps_it(
     card = train(data, model="unet:tu-resnet10t", name="says", presence=True, report=listener, **SMALL)
     assert card.presence == 0.5
     assert "too few" in listener.said
-    assert "sensitivity for slices" in {score.metric for score in card.scores}
+    assert {"sensitivity for slices", "specificity for slices"} <= {score.metric for score in card.scores}
     first = load_model("says").network
     tuned = train(data, model="says", **SMALL)
     assert tuned.presence == 0.5

@@ -47,6 +47,7 @@ def labels_from_layer(layer: Any) -> Labels:
         findings=findings_of(layer),
         missing=frozenset(info.get("missing", ())),
         presence={int(z): float(chance) for z, chance in info.get("presence", {}).items()},
+        threshold=float((info.get("card") or {}).get("presence") or 0.5),
         levels=tuple(levels) if data.ndim == 2 else (),
         not_computed=None if empty is None else int(empty),
     )

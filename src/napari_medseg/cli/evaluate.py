@@ -160,14 +160,16 @@ def with_presence(pairs: Pairs, report: Path) -> Pairs:
         The file is no such report, or tells nothing of these slices.
     """
     try:
-        said = {slice_key(name): float(chance) for name, chance in json.loads(report.read_bytes())["presence"].items()}
+        record = json.loads(report.read_bytes())
+        said = {slice_key(name): float(chance) for name, chance in record["presence"].items()}
+        threshold = float(record.get("threshold") or 0.5)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{report} is no report of segment.", "Give the file that segment --report wrote.") from error
     found = []
     for prediction, truth in pairs:
         names = prediction.names or tuple(str(z) for z in range(len(prediction)))
         chances = {z: said[key] for z, name in enumerate(names) if (key := slice_key(name)) in said}
-        found.append((replace(prediction, presence=chances), truth))
+        found.append((replace(prediction, presence=chances, threshold=threshold), truth))
     if not any(prediction.presence for prediction, _ in found):
         raise InputError(
             f"{report} tells nothing of the prediction's slices.", "Only a model with a slice head says something."

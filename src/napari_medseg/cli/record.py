@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 from napari_medseg import __version__
 from napari_medseg.core import Finding, Labels, ModelCard, Progress, Reporter
 from napari_medseg.inference import SegmentOptions
-from napari_medseg.inference.presence import EMPTY, find_empty
+from napari_medseg.inference.presence import EMPTY, NO_MASK, find_empty
 
 from .masks import slice_of
 from .targets import write_text
@@ -28,7 +28,8 @@ class Record:
         Of a slide: windows of the network, how many were done before and a second, the share of tissue, rectangles
         (first and last row, first and last column) that could not be read, and what was settled at its begin.
     presence
-        Probability that a slice holds anything, by its name, where the model says so.
+        Probability that a slice holds anything, by its name, where the model says so; from ``threshold`` on it is
+        taken to do so.
     done
         What was segmented, in words, where that is not slices.
     """
@@ -47,6 +48,7 @@ class Record:
     look_at: list[str] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     presence: dict[str, float] = field(default_factory=dict)
+    threshold: float | None = None
     slide: dict[str, object] | None = None
 
     done: str = field(default="", repr=False)
@@ -73,12 +75,13 @@ class Record:
         names = labels.names or tuple(str(z) for z in range(len(labels)))
         self.slices += len(labels) - len(labels.missing)
         self.missing += [names[z] for z in sorted(labels.missing)]
-        self.findings += [one for one in findings if one not in self.findings and one.code != EMPTY]
+        self.findings += [one for one in findings if one not in self.findings and one.code not in (EMPTY, NO_MASK)]
         self.presence |= {names[z]: round(self._chances[z], 4) for z in sorted(self._chances)}
         self._chances.clear()
 
     def note_empty(self, card: ModelCard) -> None:
         """Say how many slices of the whole run were taken as empty."""
+        self.threshold = card.presence
         self.findings += find_empty([*self.presence.items()], card, self.options)
 
     def lose(self, name: str, *findings: Finding) -> None:

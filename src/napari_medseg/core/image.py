@@ -149,6 +149,8 @@ class Labels:
         Of a large single image, the squares (rows, columns) most worth a look, best first.
     presence
         Probability that a slice holds anything, by slice, where the model that made them says so.
+    threshold
+        The probability from which on a slice is said to hold something.
     levels
         Smaller copies of ``data``, large to small, where it is a pyramid on disk; else empty.
     not_computed
@@ -165,6 +167,7 @@ class Labels:
     look_at: tuple[int, ...] = ()
     look_in: tuple[tuple[slice, slice], ...] = ()
     presence: Mapping[int, float] = field(default_factory=dict)
+    threshold: float = 0.5
     levels: tuple[Any, ...] = ()
     not_computed: int | None = None
 

@@ -95,7 +95,7 @@ def evaluate_set(pairs: Sequence[tuple[Labels, Labels]], *, merge: bool = False)
         missing=tuple(missing),
         unmatched=tuple(unmatched),
         findings=(*dict.fromkeys(findings), *about_absent(lost, size)),
-        detection=detect(answers, volumes=any(truth.is_stack for _, truth in pairs)),
+        detection=detect(answers, volumes=any(truth.is_stack for _, truth in pairs), threshold=pairs[0][0].threshold),
     )
 
 

@@ -120,8 +120,17 @@ def answer(masks: tuple[npt.NDArray[Any], npt.NDArray[Any]], name: str, case: st
     )  # fmt: skip
 
 
-def detect(answers: Sequence[Answer], *, volumes: bool) -> Detection:
-    """Sum up the answers; with ``volumes`` by case, too."""
+def detect(answers: Sequence[Answer], *, volumes: bool, threshold: float = 0.5) -> Detection:
+    """Sum up the answers; with ``volumes`` by case, too.
+
+    Where nothing at all is outlined, as by a model that gives no masks, a slice holds something from the probability
+    ``threshold`` on.
+    """
+    if not any(one.predicted for one in answers):
+        answers = [
+            one.model_copy(update={"predicted": one.probability is not None and one.probability >= threshold})
+            for one in answers
+        ]
     found = sum(one.truth and one.predicted for one in answers)
     false = sum(one.predicted and not one.truth for one in answers)
     missed = sum(one.truth and not one.predicted for one in answers)

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from napari_medseg.core import Finding, Image, InputError, Labels, ModelCard, Progress, Reporter, one_sentence, silent
 from napari_medseg.models import Model, load_model
+from napari_medseg.models.build import outlines
 
 from .normalise import SliceReader, check_channels, measure_range
 from .options import SegmentOptions, pick_slices
@@ -185,12 +186,13 @@ def _labels(run: StackRun, chosen: range, findings: tuple[Finding, ...], labelle
         look_at=suggest_slices(run.figures, run.options.suggest, labelled),
         look_in=run.squares,
         presence=run.presence,
+        threshold=run.card.presence or 0.0,
     )
 
 
 def _not_found(run: StackRun, computed: Collection[int]) -> list[Finding]:
     """A class that is nowhere in a stack, told to those who ask what to look at: no slice can point to it."""
-    if not run.options.suggest or len(computed) < 2:
+    if not run.options.suggest or len(computed) < 2 or not outlines(run.card):
         return []
     names = [c.name for c in run.card.classes if not any((run.data[z] == c.value).any() for z in computed)]
     if not names:

@@ -16,6 +16,7 @@ import torch
 
 from napari_medseg.core import Finding, Image, InputError, ModelCard, Progress, Reporter
 from napari_medseg.evaluation.suggest import measure_fit
+from napari_medseg.models.build import outlines
 
 from .device import cpu_count
 from .doubt import FIGURES, find_squares, measure_doubt
@@ -181,6 +182,8 @@ class StackRun:
                     labels = np.zeros_like(labels)
             if doubt is not None:
                 figures |= dict(zip(FIGURES, doubt()[i].tolist(), strict=True))
+                if presence is not None and not outlines(self.card):
+                    figures |= {"border": np.nan, "patch": 1 - abs(2 * figures["presence"] - 1)}
                 # The two slices finished before: beyond one that is missing the next nearest is the neighbour.
                 figures |= measure_fit(labels, [*self._earlier][::-1], self._values[1:].tolist())
                 self._earlier.append(labels)

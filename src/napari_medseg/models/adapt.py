@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from napari_medseg.core import ClassInfo, ModelCard, ModelError
 
-from .build import QUICK, build_network, unwrap
+from .build import QUICK, build_network, outlines, unwrap
 from .heads import UNSET
 
 if TYPE_CHECKING:
@@ -58,10 +58,10 @@ def adapt_network(
         return new_card, adapt_quick(network, new_card, rows)
     new: Any = build_network(new_card)
     old_state, wanted = unwrap(network).state_dict(), new.state_dict()
-    head = _head_prefix(new)
+    head = _head_prefix(new) if outlines(card) else None
     state = {}
     for key, value in old_state.items():
-        if key.startswith(head):
+        if head is not None and key.startswith(head):
             state[key] = _take_rows(value, rows, new_card.out_channels)
         elif key in wanted and value.shape != wanted[key].shape:
             state[key] = _take_channels(value, card, channels, wanted[key].shape)

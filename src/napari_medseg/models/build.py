@@ -17,16 +17,16 @@ from pydantic import ValidationError
 
 from napari_medseg.core import ClassInfo, MedsegError, ModelCard, ModelError, Normalisation
 
-from .heads import SLICE_HEAD
+from .heads import SLICE_HEAD, UNSET
 from .hub import hub_reached
-from .smp import SMP_LOCK, first_line, import_smp
+from .smp import CLASSIFIER, SMP_LOCK, first_line, import_smp
 
 if TYPE_CHECKING:
     from torch import nn
 
 ARCHITECTURES = (
     "unet", "unetplusplus", "manet", "linknet", "fpn", "pspnet",
-    "deeplabv3", "deeplabv3plus", "pan", "upernet", "segformer", "dpt", "fcn8s",
+    "deeplabv3", "deeplabv3plus", "pan", "upernet", "segformer", "dpt", "fcn8s", CLASSIFIER,
 )  # fmt: skip
 """What ``architecture`` may be; known here so that a form can list it without loading torch."""
 
@@ -202,6 +202,11 @@ def needs_whole(card: ModelCard) -> bool:
     return card.architecture == QUICK and bool(card.network.get("position"))
 
 
+def outlines(card: ModelCard) -> bool:
+    """Whether a model gives masks; if not, it only says whether a slice holds anything."""
+    return card.architecture != CLASSIFIER
+
+
 def start_card(
     spec: str,
     *,
@@ -253,6 +258,7 @@ def start_card(
             name=name, architecture=architecture.lower(), encoder=encoder, network=network, classes=tuple(classes),
             channels=channels, neighbours=neighbours, normalisation=values,
             trained_on="ImageNet (encoder only)" if weights else "",
+            presence=UNSET if architecture.lower() == CLASSIFIER else None,
         )  # fmt: skip
     except ValidationError as error:
         raise ModelError(f"No model can be started from {spec!r}: {error.errors()[0]['msg']}.") from error

@@ -10,6 +10,9 @@ from typing import Any
 
 from napari_medseg.core import ModelError
 
+CLASSIFIER = "classifier"
+"""Architecture of models that outline nothing."""
+
 SMP_LOCK = threading.RLock()
 _schemas: list[Any] = []  # libraries of operator schemas; torch forgets the schemas when they are collected
 
@@ -47,9 +50,10 @@ def import_smp() -> Any:
 def _import() -> Any:
     import segmentation_models_pytorch
 
+    from .classifier import Classifier
     from .fcn import FCN8s
 
-    segmentation_models_pytorch.MODEL_ARCHITECTURES_MAPPING["fcn8s"] = FCN8s
+    segmentation_models_pytorch.MODEL_ARCHITECTURES_MAPPING |= {"fcn8s": FCN8s, CLASSIFIER: Classifier}
     return segmentation_models_pytorch
 
 

@@ -21,6 +21,8 @@ from napari_medseg.core import ClassInfo, ModelCard, ModelError, OutputError
 
 from .adapt import adapt_network
 from .build import ARCHITECTURES, QUICK, build_network, unwrap
+from .heads import UNSET
+from .smp import CLASSIFIER
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -190,6 +192,7 @@ def _card_from_config(folder: Path) -> ModelCard:
         return ModelCard(
             name=model_name(folder.name), architecture=architecture, encoder=encoder, channels=channels,
             network=config, classes=tuple(ClassInfo.numbered(v) for v in values), description=" ".join(notes),
+            presence=UNSET if architecture == CLASSIFIER else None,
         )  # fmt: skip
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         reason = f"{error} is missing" if isinstance(error, KeyError) else str(error).splitlines()[0]

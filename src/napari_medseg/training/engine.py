@@ -16,6 +16,7 @@ from napari_medseg.core import ModelCard
 from napari_medseg.inference.device import DTYPES, fast_precision, hold_memory, pick_device, thread_count
 from napari_medseg.inference.tiles import lay_grid, pad
 from napari_medseg.models import size_multiple
+from napari_medseg.models.build import outlines
 from napari_medseg.models.heads import split_output
 
 from .options import TrainOptions
@@ -41,12 +42,20 @@ class Engine:
         Channels of the network's output: classes and background.
     multiple
         The sides of the network's input are multiples of this.
+    outlines
+        Whether the network gives masks; if not, slices are what is learnt and measured, and not their pixels.
     """
 
     device: torch.device
     precision: str
     outputs: int
     multiple: int
+    outlines: bool = True
+
+    @property
+    def figure(self) -> str:
+        """What is measured on held-out slices: of masks Dice, of slices the same, which is called F1 there."""
+        return "Dice" if self.outlines else "F1 of slices"
 
     def forward(self, network: nn.Module, images: Tensor) -> Tensor:
         """Logits (N, K, Y, X), float32, of images (N, C, Y, X) on this device."""
@@ -145,7 +154,7 @@ def start_engine(options: TrainOptions, card: ModelCard, local: int = 0) -> Engi
     precision = options.precision if options.precision != "auto" else fast_precision(device) or "fp32"
     if device.type == "mps":
         precision = "fp32"
-    return Engine(device, precision, card.out_channels, size_multiple(card))
+    return Engine(device, precision, card.out_channels, size_multiple(card), outlines(card))
 
 
 def load(engine: Engine, network: nn.Module, say: Callable[[str], None]) -> tuple[Engine, nn.Module]:

@@ -13,6 +13,9 @@ from .engine import Engine
 from .losses import IGNORE
 from .truth import LabelledSlice
 
+EVEN = 0.5
+"""A slice is taken to hold something that does so with at least this probability, whatever the threshold will be."""
+
 
 @dataclass(frozen=True)
 class HeldOut:
@@ -62,6 +65,8 @@ def score(
 ) -> HeldOut:
     """Score a network on held-out slices; unlabelled pixels do not count.
 
+    Of one that outlines nothing, slices are counted and not pixels: its first class is a slice that holds anything.
+
     Parameters
     ----------
     known
@@ -74,8 +79,11 @@ def score(
     classes = engine.outputs
     counts = torch.zeros((2, classes, classes), dtype=torch.float64)
     for one in slices:
-        found = engine.predict(network, one.pixels, known or range(classes)).cpu()
-        counts[int(one.remembered)] += _confusion(found, torch.from_numpy(one.target).long(), classes)
+        if engine.outlines:
+            found = engine.predict(network, one.pixels, known or range(classes)).cpu()
+            counts[int(one.remembered)] += _confusion(found, torch.from_numpy(one.target).long(), classes)
+        elif not math.isnan(one.holds):
+            counts[int(one.remembered), int(one.holds), int(engine.presence(network, one.pixels) >= EVEN)] += 1
         beat()
     for module in was_training:
         module.training = True

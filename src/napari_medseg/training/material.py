@@ -49,15 +49,19 @@ def find_archive(reference: str | Path, watch: Watch) -> tuple[Archive, Past]:
         return EMPTY, NOTHING
 
 
-def split(run: TrainingRun, past: Past, watch: Watch) -> tuple[list[Painted], list[Painted]]:
-    """Snapshots of the slices that train and of those that measure; a slice with strokes may be both."""
+def split(run: TrainingRun, past: Past, watch: Watch, *, empty: bool = False) -> tuple[list[Painted], list[Painted]]:
+    """Snapshots of the slices that train and of those that measure; a slice with strokes may be both.
+
+    With ``empty``, slices without any class measure, too.
+    """
     options = run.options
     reading = find_reading(run, watch)
     painted = gather(run.pairs, options, watch, reading)
     if run.validation_pairs:
         measuring = gather(run.validation_pairs, options.model_copy(update={"group": ""}), watch, reading)
         return painted, [replace(one, pair=-1) for one in measuring]
-    training, held_out, note = hold_out(painted, options.validation, background_values(painted, run.classes), past)
+    ground = background_values(painted, run.classes)
+    training, held_out, note = hold_out(painted, options.validation, ground, past, empty=empty)
     if note:
         watch.say(note)
     elif held_out:

@@ -14,13 +14,12 @@ from napari_medseg.core import ModelCard
 from napari_medseg.models.build import QUICK
 
 from .engine import Engine, start_engine
-from .losses import LOSSES
 from .resolution import MOST, choose_reduction
 from .run import TrainingRun
 from .samples import WHOLE
 from .schedule import Budget
 from .start import Start
-from .step import set_training
+from .step import measure_loss, set_training
 from .truth import Painted
 from .watch import Watch
 
@@ -116,7 +115,7 @@ def _time(engine: Engine, network: nn.Module, channels: int, budget: Budget) -> 
     target = (images[:, 0] > 0.5).long()
     set_training(network, frozen_statistics=False)
     begin = budget.clock()
-    loss = LOSSES["dice-ce"](engine.forward(network, images), target)
+    loss = measure_loss(engine, network, "dice-ce", (images, target, images[:, 0, 0, 0]))
     loss.backward()  # type: ignore[no-untyped-call]
     network.zero_grad(set_to_none=True)
     return (budget.clock() - begin) / target.numel()

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 
 from napari_medseg.core import InputError, ModelCard, Score
 from napari_medseg.evaluation.detection import measure_auroc
+from napari_medseg.models.smp import CLASSIFIER
 
 from .engine import WHOLE
+from .run import TrainingRun
 from .step import Job
 from .truth import LabelledSlice
 from .watch import Watch
@@ -41,6 +43,12 @@ class Presence:
 
     changes: dict[str, float] = field(default_factory=dict)
     scores: tuple[Score, ...] = ()
+
+
+def says_presence(run: TrainingRun, parent: ModelCard | None) -> bool:
+    """Whether the model that a run makes will say of slices whether they hold anything."""
+    known = run.start.startswith(f"{CLASSIFIER}:") if parent is None else parent.presence is not None
+    return known or run.options.presence
 
 
 def whole_side(card: ModelCard, slices: Sequence[LabelledSlice], crop: int, watch: Watch) -> int:

@@ -21,8 +21,9 @@ from scipy.ndimage import maximum_filter, minimum_filter
 from napari_medseg.core import Cancelled, ComputeError, ModelCard, ModelError
 from napari_medseg.inference.device import thread_count
 from napari_medseg.models import Model, build_network, load_model
-from napari_medseg.models.build import QUICK
+from napari_medseg.models.build import QUICK, outlines
 from napari_medseg.models.quick import TREES, QuickNetwork, Settings, plant
+from napari_medseg.models.smp import CLASSIFIER
 
 from .guard import HeldOut, score
 from .loop import Best
@@ -66,6 +67,8 @@ def check_quick(spec: str) -> None:
         base = load_model(reference).card
         if base.architecture == QUICK:
             raise ModelError(f"{base.reference} is a Quick model and has no network.", f"Start from {base.reference}.")
+        if not outlines(base):
+            raise ModelError(f"{base.reference} looks at whole slices and not at pixels.", "Choose another model.")
 
 
 def _check_installed() -> None:
@@ -152,7 +155,7 @@ def measure_rival(job: Job, card: ModelCard, budget: Budget, watch: Watch) -> He
         Stopped meanwhile.
     """
     most = RIVAL_SHARE * (budget.seconds or 0)
-    wanted = job.options.rival and job.held_out and card.architecture != QUICK
+    wanted = job.options.rival and job.held_out and card.architecture not in (QUICK, CLASSIFIER)
     if not wanted or most < RIVAL_SECONDS or find_spec("catboost") is None:
         return None
     end = budget.clock() + most

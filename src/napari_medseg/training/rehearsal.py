@@ -21,6 +21,7 @@ from scipy import ndimage
 from napari_medseg.core import InputError, ModelCard
 from napari_medseg.inference.normalise import SliceReader, measure_range
 from napari_medseg.models.build import QUICK
+from napari_medseg.models.smp import CLASSIFIER
 
 from .engine import WHOLE, ran_out_of_memory
 from .losses import IGNORE
@@ -78,7 +79,7 @@ def rehearse(
     ready
         Those that train, prepared for the network.
     """
-    useless = start.parent is None or start.card.architecture == QUICK or len(start.known) < 2
+    useless = start.parent is None or start.card.architecture in (QUICK, CLASSIFIER) or len(start.known) < 2
     if useless or not job.options.replay or not any((one.target == IGNORE).any() for one in ready):
         return []
     try:

@@ -39,17 +39,18 @@ def keep(run: TrainingRun, start: Start, job: Job, best: Best, verdict: Verdict,
     if best.scores:
         today = sum(not one.remembered for one in job.held_out)
         on = f"{today} held-out slices"
-        scores = [Score(metric="dice", value=round(best.scores.mean(), 4), on=on)]
+        figure = job.engine.figure.replace("Dice", "dice")
+        scores = [Score(metric=figure, value=round(best.scores.mean(), 4), on=on)]
         scores += [
-            Score(metric=f"dice {c.name}", value=round(d, 4), on=on)
+            Score(metric=f"{figure} {c.name}", value=round(d, 4), on=on)
             for c, d in zip(job.classes, best.scores.dice[1:], strict=True) if not math.isnan(d)
         ]  # fmt: skip
         if not math.isnan(verdict.old):
-            scores.append(Score(metric="dice of its start", value=round(verdict.old, 4), on=on))
+            scores.append(Score(metric=f"{figure} of its start", value=round(verdict.old, 4), on=on))
         if not math.isnan(verdict.knows):
             before = f"{len(job.held_out) - today} slices its start remembers"
-            scores.append(Score(metric="dice, remembered", value=round(verdict.knows, 4), on=before))
-            scores.append(Score(metric="dice of its start, remembered", value=round(verdict.knew, 4), on=before))
+            scores.append(Score(metric=f"{figure}, remembered", value=round(verdict.knows, 4), on=before))
+            scores.append(Score(metric=f"{figure} of its start, remembered", value=round(verdict.knew, 4), on=before))
         if not math.isnan(verdict.rival):
             scores.append(Score(metric="dice of Quick", value=round(verdict.rival, 4), on=on))
     presence = measure_presence(start.card, job, watch)

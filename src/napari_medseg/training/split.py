@@ -65,7 +65,12 @@ NOTHING = Past()
 
 
 def hold_out(
-    painted: Sequence[Painted], share: float, background: frozenset[int] = frozenset({0}), past: Past = NOTHING
+    painted: Sequence[Painted],
+    share: float,
+    background: frozenset[int] = frozenset({0}),
+    past: Past = NOTHING,
+    *,
+    empty: bool = False,
 ) -> tuple[list[Painted], list[Painted], str]:
     """Split labelled slices into those that train and those that measure, the same way each time.
 
@@ -77,6 +82,8 @@ def hold_out(
     ----------
     background
         Values that are no class.
+    empty
+        Whether slices without any class measure something, too.
 
     Returns
     -------
@@ -93,7 +100,7 @@ def hold_out(
     most = FEWEST if any(one.group for one in painted) else FEWEST_STROKES
     if divided or (strokes and len(groups) < most and len(groups) - len(strokes) < FEWEST):
         return _split_strokes(painted, share, background, past)
-    return _split_groups(groups, share, background, past)
+    return _split_groups(groups, share, background, past, empty)
 
 
 def _is_partial(one: Painted) -> bool:
@@ -101,7 +108,7 @@ def _is_partial(one: Painted) -> bool:
 
 
 def _split_groups(
-    groups: Sequence[list[Painted]], share: float, background: frozenset[int], past: Past
+    groups: Sequence[list[Painted]], share: float, background: frozenset[int], past: Past, empty: bool
 ) -> tuple[list[Painted], list[Painted], str]:
     """Hold out whole groups; each slice is one where none are given."""
     shows = [{v for one in group for v in one.shown} for group in groups]
@@ -116,11 +123,16 @@ def _split_groups(
         return [one for group in groups for one in group], [], note
     candidates = [i for i in _inner(groups) if i not in chosen and not _alone(i, shows)]
     # A slice of background measures no class.
-    candidates = [i for i in candidates if shows[i] - background] or candidates
-    fresh = [i for i in candidates if not any(one.identity in past.trained for one in groups[i])]
+    showing = [i for i in candidates if shows[i] - background] or candidates
+    trained = {i for i in candidates if any(one.identity in past.trained for one in groups[i])}
+    plain = [i for i in candidates if i not in showing and i not in trained]
+    candidates = showing
+    fresh = [i for i in candidates if i not in trained]
     wanted = max(1, round(len(groups) * share)) - len(chosen)
     # The start model has seen slices that trained before: they would only flatter it.
     _choose(fresh or ([] if chosen or past.measured else candidates), wanted, shows, chosen)
+    if empty and len(plain) >= FEWEST:
+        _choose(plain, max(1, round(len(plain) * share)), shows, chosen)
     if not chosen:
         note = "" if past.measured else "Each labelled slice has a class of its own: none is held out to measure."
         return [one for group in groups for one in group], [], note

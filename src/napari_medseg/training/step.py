@@ -214,10 +214,7 @@ class Stepper:
 
     def _learn(self, images: Tensor, target: Tensor, holds: Tensor) -> float:
         job = self._job
-        logits, said = job.engine.both(job.network, images)
-        loss = LOSSES[job.options.loss](logits, target)
-        if said is not None:
-            loss = loss + PRESENCE * presence_loss(said, holds)
+        loss = measure_loss(job.engine, job.network, job.options.loss, (images, target, holds))
         value = float(loss.detach())
         self._optimiser.zero_grad(set_to_none=True)
         if math.isfinite(value):
@@ -233,6 +230,17 @@ class Stepper:
         self._scaler.step(self._optimiser)
         self._scaler.update()
         return value
+
+
+def measure_loss(engine: Engine, network: nn.Module, name: str, batch: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+    """The loss ``name`` of the pixels of a batch (images, class indices, whether each image holds anything), and what a
+    slice head adds to it."""
+    images, target, holds = batch
+    logits, said = engine.both(network, images)
+    if said is None:
+        return LOSSES[name](logits, target)
+    presence = presence_loss(said, holds)
+    return LOSSES[name](logits, target) + PRESENCE * presence if engine.outlines else presence
 
 
 def shows_halves(job: Job) -> bool:

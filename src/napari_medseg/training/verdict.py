@@ -28,7 +28,7 @@ class Verdict:
     """Old against new on the same held-out labels; NaN where nothing could be measured, and ``why`` it could not.
 
     ``rival`` is what a Quick model reaches that learnt from the same slices; ``knew`` and ``knows`` are old and new on
-    the slices that the start model remembers.
+    the slices that the start model remembers; ``figure`` is what was measured.
     """
 
     old: float
@@ -37,6 +37,7 @@ class Verdict:
     rival: float = math.nan
     knew: float = math.nan
     knows: float = math.nan
+    figure: str = "Dice"
 
     @property
     def is_worse(self) -> bool:
@@ -72,7 +73,7 @@ class Verdict:
         if math.isnan(self.new):
             return f"The new model was not measured{' on new slices' if known else ''}: {self.why}.{known}"
         start = "" if math.isnan(self.old) else f", the model it started from {self.old:.3f}"
-        return f"Held-out Dice {self.new:.3f}{start}.{known}{self.doubt}{self._compare_rival()}"
+        return f"Held-out {self.figure} {self.new:.3f}{start}.{known}{self.doubt}{self._compare_rival()}"
 
     def _compare_rival(self) -> str:
         if math.isnan(self.rival):

@@ -14,7 +14,7 @@ import torch
 from napari_medseg.core import ClassInfo, InputError, ModelCard, Reporter, silent
 from napari_medseg.inference.device import pick_device
 from napari_medseg.models import Model, library_home
-from napari_medseg.models.build import QUICK
+from napari_medseg.models.build import QUICK, outlines
 
 from .blend import blend
 from .channels import find_channels
@@ -28,7 +28,7 @@ from .loop import fit
 from .material import Material, find_archive, make_ready, split, strangers, why_sides
 from .memory import EMPTY
 from .portion import settle_portions, small_crop
-from .presence import check_telling, whole_side
+from .presence import check_telling, says_presence, whole_side
 from .preview import Preview, Previews
 from .quick import fit_quick, measure_rival
 from .rehearsal import SHARE, rehearse
@@ -86,7 +86,7 @@ def work_on(
     options, budget = run.options, watch.budget
     watch.say("Reading the labelled slices.")
     archive, past = find_archive(run.recall or run.start, watch) if parent or run.recall else (EMPTY, NOTHING)
-    training, held_out = split(run, past, watch)
+    training, held_out = split(run, past, watch, empty=says_presence(run, parent.card if parent else None))
     found = find_classes(training, run.classes)
     classes, index, notes = merge_classes(parent.card.classes if parent else (), found)
     check_painted(training, classes, index)
@@ -123,7 +123,7 @@ def work_on(
         shared = start.known if old else ()
         parts = [found.mean(shared) if found else math.nan for found in (old, scores, quick)]
         knew, knows = (found.kept(shared) if found else math.nan for found in (old, scores))
-        return Verdict(parts[0], parts[1], why, parts[2], knew, knows)
+        return Verdict(parts[0], parts[1], why, parts[2], knew, knows, engine.figure)
 
     before = known_weights(start, job)
 
@@ -171,7 +171,7 @@ def measure_start(start: Start, job: Job, watch: Watch) -> HeldOut | None:
     dice = old.shown(start.known)
     if math.isnan(dice):
         return None
-    watch.say(f"The start model's held-out Dice is {dice:.3f}.", {"old_dice": dice})
+    watch.say(f"The start model's held-out {job.engine.figure} is {dice:.3f}.", {"old_dice": dice})
     return old
 
 
@@ -212,7 +212,7 @@ def make_job(run: TrainingRun, start: Start, team: Team, material: Material, wat
     if start.card.channels > 1:
         watch.say(f"The channels are taken for {channels}.")
     limits = (512, 512) if sides else (128, 256) if engine.device.type == "cpu" else (256, 512)
-    if options.presence:
+    if options.presence or not outlines(start.card):
         check_telling(slices)
     whole = whole_side(start.card, slices, options.crop, watch)
     crop = options.crop or whole or (small_crop(options.pixels) if start.parent and not sides else 0)

@@ -1,0 +1,99 @@
+"""A model that outlines nothing: learnt by the same command, scored by slices, and plain about having no masks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from napari_medseg.core import ClassInfo, Geometry, Image, InputError, Labels, ModelError
+from napari_medseg.evaluation import evaluate
+from napari_medseg.inference import segment
+from napari_medseg.inference.presence import NO_MASK
+from napari_medseg.models import adapt_network, build_network, load_model, load_network, save_network, start_card
+from napari_medseg.models.build import outlines
+from napari_medseg.models.heads import split_output
+from napari_medseg.models.smp import CLASSIFIER
+from napari_medseg.training import train
+
+from .conftest import Folders, Listener, draw
+from .test_presence import some_empty
+
+WriteSeries = Callable[..., Folders]
+
+START = f"{CLASSIFIER}:tu-resnet10t"
+SMALL: dict[str, Any] = {"device": "cpu", "batch": 4, "max_steps": 3}
+
+
+@pytest.fixture
+def made() -> tuple[Any, Any]:
+    card = start_card(START, name="yes-or-no", classes=[ClassInfo.numbered(1, "disc")])
+    return card, build_network(card).eval()
+
+
+def test_its_outputs_are_an_empty_mask_and_the_answer(made: tuple[Any, Any], tmp_path: Path) -> None:
+    card, network = made
+    assert card.presence == 0.5
+    assert not outlines(card)
+    image = torch.rand(2, 1, 64, 96)
+    with torch.inference_mode():
+        mask, said = split_output(network(image))
+        assert not mask.argmax(1).any()
+        assert mask.shape == (2, 2, 64, 96)
+        save_network(tmp_path / "a", card, network)
+        _, again = load_network(tmp_path / "a")
+        wide = adapt_network(card, network, classes=[ClassInfo.numbered(k) for k in (1, 2)], channels=1)[1]
+        for other in (again, wide):
+            assert torch.equal(split_output(other(image))[1], said)
+    (tmp_path / "a" / "card.json").unlink()
+    assert load_network(tmp_path / "a")[0].presence == 0.5
+
+
+def test_it_is_learnt_and_fine_tuned_by_slices(
+    own_library: Path, write_series: WriteSeries, listener: Listener
+) -> None:
+    data = [write_series(12, some_empty)]
+    card = train(data, model=START, name="yes-or-no", report=listener, **SMALL)
+    assert "Held-out F1 of slices" in card.description
+    assert card.scores[0].metric == "F1 of slices"
+    tuned = train(data, model="yes-or-no", **SMALL)
+    assert tuned.architecture == CLASSIFIER
+    assert tuned.presence is not None
+    with pytest.raises(ModelError, match="looks at whole slices"):
+        train(data, model="quick:yes-or-no", name="q", device="cpu")
+
+
+def test_without_empty_slices_there_is_nothing_to_learn(own_library: Path, write_series: WriteSeries) -> None:
+    with pytest.raises(InputError, match="all labelled slices hold something"):
+        train([write_series()], model=START, name="yes-or-no", **SMALL)
+
+
+def test_segmenting_says_that_there_are_no_masks_and_evaluation_goes_by_the_answers(
+    own_library: Path, made: tuple[Any, Any]
+) -> None:
+    card, network = made
+    with torch.no_grad():  # the brighter, the likelier
+        network.classification_head[-1].bias.fill_(0)
+    folder = own_library / "m"
+    save_network(folder, card, network)
+    pixels = np.stack([draw(z)[0] for z in range(4)])
+    image = Image(pixels, "ZYX", Geometry.unknown(3))
+    plain = segment(image, load_model(folder), device="cpu")
+    middle = float(np.median([*plain.presence.values()]))
+    model = load_model(folder)
+    labels = segment(image, replace(model, card=card.model_copy(update={"presence": middle})), device="cpu", suggest=1)
+    assert not labels.data.any()
+    (told,) = [f.message for f in labels.findings if f.code == NO_MASK]
+    assert told.startswith("2 of 4 slices hold something")
+    assert "CLASS_NOT_FOUND" not in {f.code for f in labels.findings}
+    truth = np.zeros((4, 64, 64), np.uint8)
+    for z, chance in labels.presence.items():
+        truth[z, 3, 3] = chance >= middle
+    found = evaluate(labels, Labels(truth, card.classes, Geometry.unknown(3))).detection
+    assert found is not None
+    assert (found.true_positive, found.true_negative, found.auroc) == (2, 2, 1.0)
