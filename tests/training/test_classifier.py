@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +10,17 @@ import numpy as np
 import pytest
 import torch
 
-from napari_medseg.core import ClassInfo, Geometry, Image, InputError, Labels, ModelError
+from napari_medseg.core import ClassInfo, Geometry, Image, InputError, Labels, ModelError, Normalisation
 from napari_medseg.evaluation import evaluate
 from napari_medseg.inference import segment
 from napari_medseg.inference.presence import NO_MASK
-from napari_medseg.models import adapt_network, build_network, load_model, load_network, save_network, start_card
+from napari_medseg.models import Model, adapt_network, build_network, load_network, save_network, start_card
 from napari_medseg.models.build import outlines
 from napari_medseg.models.heads import split_output
 from napari_medseg.models.smp import CLASSIFIER
 from napari_medseg.training import train
 
-from .conftest import Folders, Listener, draw
+from .conftest import Folders, Listener
 from .test_presence import some_empty
 
 WriteSeries = Callable[..., Folders]
@@ -73,27 +72,41 @@ def test_without_empty_slices_there_is_nothing_to_learn(own_library: Path, write
         train([write_series()], model=START, name="yes-or-no", **SMALL)
 
 
-def test_segmenting_says_that_there_are_no_masks_and_evaluation_goes_by_the_answers(
-    own_library: Path, made: tuple[Any, Any]
-) -> None:
-    card, network = made
-    with torch.no_grad():  # the brighter, the likelier
-        network.classification_head[-1].bias.fill_(0)
-    folder = own_library / "m"
-    save_network(folder, card, network)
-    pixels = np.stack([draw(z)[0] for z in range(4)])
-    image = Image(pixels, "ZYX", Geometry.unknown(3))
-    plain = segment(image, load_model(folder), device="cpu")
-    middle = float(np.median([*plain.presence.values()]))
-    model = load_model(folder)
-    labels = segment(image, replace(model, card=card.model_copy(update={"presence": middle})), device="cpu", suggest=1)
+class Brightness(torch.nn.Module):
+    """Outlines nothing; a slice holds something the more, the brighter it is."""
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        plane = torch.zeros_like(x[:, 0])
+        return torch.stack([plane + 1, plane], 1), 20 * (x.mean((1, 2, 3)) - 0.5)[:, None]
+
+
+def test_segmenting_says_that_there_are_no_masks_and_evaluation_goes_by_the_answers(made: tuple[Any, Any]) -> None:
+    window = Normalisation(method="window", low=0, high=100)
+    card = made[0].model_copy(update={"normalisation": window})
+    pixels = np.stack([np.full((64, 64), value, np.uint8) for value in (10, 80, 30, 90)])
+    labels = segment(
+        Image(pixels, "ZYX", Geometry.unknown(3)), Model(card, Brightness(), Path()), device="cpu", suggest=1
+    )
     assert not labels.data.any()
     (told,) = [f.message for f in labels.findings if f.code == NO_MASK]
     assert told.startswith("2 of 4 slices hold something")
     assert "CLASS_NOT_FOUND" not in {f.code for f in labels.findings}
     truth = np.zeros((4, 64, 64), np.uint8)
-    for z, chance in labels.presence.items():
-        truth[z, 3, 3] = chance >= middle
+    truth[[1, 3], 3, 3] = 1
     found = evaluate(labels, Labels(truth, card.classes, Geometry.unknown(3))).detection
     assert found is not None
     assert (found.true_positive, found.true_negative, found.auroc) == (2, 2, 1.0)
+
+
+def test_onnx_takes_any_number_of_slices_of_any_size(made: tuple[Any, Any], tmp_path: Path) -> None:
+    pytest.importorskip("onnxscript")
+    import onnx
+    from onnx.reference import ReferenceEvaluator
+
+    from napari_medseg.models import export_model
+
+    save_network(tmp_path / "a", *made)
+    model = onnx.load(export_model(tmp_path / "a", tmp_path / "a.onnx", "onnx"))
+    mask, said = ReferenceEvaluator(model).run(None, {"image": np.zeros((3, 1, 96, 64), np.float32)})
+    assert mask.shape == (3, 2, 96, 64)
+    assert said.shape == (3, 1)

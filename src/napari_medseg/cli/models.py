@@ -78,6 +78,7 @@ def show(
         "classes": ", ".join(f"{c.value} {c.name}" for c in card.classes),
         "pixel size": f"{card.pixel_size} mm" if card.pixel_size else "any",
         "images taken": f"{card.reduction:.3g} times smaller" if card.reduction > 1 else "as they are",
+        "empty slices": f"below a probability of {card.presence:.2g}" if card.presence is not None else "",
         "modality": card.modality,
         "trained on": card.trained_on,
         "scores": "; ".join(f"{s.metric} {s.value:.4f} on {s.on}" for s in card.scores),

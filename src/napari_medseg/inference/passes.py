@@ -31,14 +31,14 @@ class Launched:
     total
         Waits for their sum, which is not finite when one of them is not.
     said
-        Logits (N,) of the patches holding anything, from a slice head.
+        Waits for the probabilities (N,) of the patches holding anything; None without a slice head.
     """
 
     patches: torch.Tensor
     precision: str
     logits: torch.Tensor
     total: Callable[[], npt.NDArray[Any]]
-    said: torch.Tensor | None
+    said: Callable[[], npt.NDArray[Any]] | None
 
 
 _FLIPS: tuple[tuple[int, ...], ...] = ((), (-2,), (-1,), (-2, -1))
@@ -113,7 +113,8 @@ class Passes:
             with torch.inference_mode():
                 logits, said = torch.cat([mask for mask, _ in parts]), torch.cat(heads) if heads else None
         with torch.inference_mode():
-            return Launched(patches, precision, logits, fetch(logits.sum()), said)
+            chances = None if said is None else fetch(said.sigmoid())
+            return Launched(patches, precision, logits, fetch(logits.sum()), chances)
 
     def _input(self, patches: torch.Tensor, device: torch.device) -> torch.Tensor:
         with torch.inference_mode():

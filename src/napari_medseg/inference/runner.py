@@ -20,7 +20,7 @@ from .choice import choose_batch, choose_precision
 from .device import Precision, device_title, hold_memory, pick_device, thread_count
 from .options import SegmentOptions
 from .passes import Launched, Passes, why_failed
-from .pipeline import as_tensor, fetch, make_batch
+from .pipeline import as_tensor, make_batch
 from .scale import Scale
 from .tiles import WHOLE_UP_TO, Grid, cut, lay_grid, round_up
 
@@ -210,8 +210,7 @@ class Predictor:
             if np.isfinite(launched.total()) or bool(torch.isfinite(launched.logits).all()):
                 self._say_failure()
                 if self.keeps_presence and launched.said is not None:
-                    with torch.inference_mode():
-                        self._presence.append(fetch(launched.said.sigmoid()))
+                    self._presence.append(launched.said)
                 return launched.logits
         except RuntimeError as error:  # a graphics card tells of trouble when its numbers are asked for
             self.step_down(why_failed(error, self._plan.device))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import segmentation_models_pytorch as smp
+import torch
 from segmentation_models_pytorch.base import SegmentationModel
 from segmentation_models_pytorch.base.hub_mixin import supports_config_loading
 from torch import Tensor, nn
@@ -48,6 +49,6 @@ class Classifier(SegmentationModel):  # type: ignore[misc]
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         said = self.classification_head(self.encoder(x)[-1])
-        mask = x[:, :1].new_zeros(()).expand(len(x), self.outputs, *x.shape[-2:]).clone()
-        mask[:, 0] = 1
-        return mask, said
+        # Made from the input, so that exports keep sizes free.
+        plane = torch.zeros_like(x[:, :1])
+        return torch.cat([plane + 1, *[plane] * (self.outputs - 1)], 1), said

@@ -8,8 +8,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 SLICE_HEAD = {"classes": 1, "pooling": "max", "dropout": 0.3, "activation": None}
-"""``aux_params`` of segmentation_models_pytorch. The largest response counts: in a mean over the slice, a small thing
-would be lost."""
+"""``aux_params`` of segmentation_models_pytorch. The largest response in the slice counts; a mean over the slice did as
+well on made-up slices with a spot of 6 to 12 pixels."""
 
 
 UNSET = 0.5

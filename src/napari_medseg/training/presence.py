@@ -76,7 +76,7 @@ def check_telling(slices: Sequence[LabelledSlice]) -> None:
         what = "hold something" if 1.0 in answers else "are empty" if answers else "are labelled in part only"
         raise InputError(
             f"Whether a slice holds anything cannot be learnt: all labelled slices {what}.",
-            "Give whole slices with and without anything in them (empty masks), or leave --presence out.",
+            "Give whole slices with and without anything in them (empty masks), or do not ask for it.",
         )
 
 

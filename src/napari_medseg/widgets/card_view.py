@@ -52,6 +52,7 @@ def _words(card: ModelCard) -> dict[str, str]:
         "Classes": "<br>".join(_swatch(c.color, c.name, c.value) for c in card.classes),
         "Input": " · ".join(part for part in (card.modality, kind, size, values, beside) if part),
         "Network": f"{card.architecture} · {card.encoder}",
+        "Empty slices": f"told below a probability of {card.presence:.2g}" if card.presence is not None else "",
         "Trained on": card.trained_on,
         "Scores": "\n".join(f"{s.metric} {s.value:.3f} on {s.on}" for s in card.scores),
         "Made from": card.parent.replace("@", " v"),
