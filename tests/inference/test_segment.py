@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
+from PIL import Image as Picture
 
 from napari_medseg.core import Cancelled, ClassInfo, Image, InputError, ModelError, Normalisation, Progress
 from napari_medseg.inference import ProbabilityStack, SegmentOptions, segment
+from napari_medseg.io import read
 from napari_medseg.models import Model
 
 MakeImage = Callable[..., Image]
@@ -183,6 +186,22 @@ def test_channels_must_fit(make_image: MakeImage, make_model: MakeModel) -> None
     grey = np.repeat(rgb[..., :1], 3, -1)
     np.testing.assert_array_equal(segment(make_image(grey, "ZYXC"), make_model()).data, grey[..., 0] > 50)
     segment(make_image(rgb, "ZYXC"), make_model(channels=3))
+
+
+def test_files_whose_channels_are_alike_fit_models_of_so_many(tmp_path: Path, make_model: MakeModel) -> None:
+    """A scanner's sequences, two of which are copies of the third."""
+    grey = np.random.default_rng(0).integers(0, 99, (16, 16)).astype(np.uint8)
+    Picture.fromarray(np.repeat(grey[..., None], 3, -1)).save(tmp_path / "a.png")
+    image = read(tmp_path / "a.png")
+    assert (image.channels, image.alike) == (1, 3)
+    labels = segment(image, make_model(channels=3))
+    np.testing.assert_array_equal(labels.data, grey > 50)
+    assert [f.code for f in labels.findings if f.code == "ALIKE_CHANNELS"]
+    with pytest.raises(ModelError, match="needs 5 channels, this is grey"):
+        segment(image, make_model(channels=5))
+    Picture.fromarray(grey).save(tmp_path / "b.png")
+    with pytest.raises(ModelError, match="needs RGB, this is grey"):
+        segment(read(tmp_path / "b.png"), make_model(channels=3))
 
 
 def test_neighbouring_slices_reach_the_network(make_image: MakeImage, make_model: MakeModel, stack: Stack) -> None:

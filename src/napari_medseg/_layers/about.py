@@ -35,6 +35,7 @@ def describe(item: Image | Labels) -> dict[str, Any]:
         "findings": [{"code": f.code, "message": f.message, "files": list(f.files)} for f in item.findings],
         "geometry": item.geometry.model_dump(mode="json"),
         **({"windows": windows} if windows else {}),
+        **({"alike": item.alike} if isinstance(item, Image) and item.alike > 1 else {}),
     }
 
 

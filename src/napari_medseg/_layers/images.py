@@ -61,6 +61,7 @@ def image_from_layer(layer: Any) -> Image:
         missing=frozenset(info.get("missing", ())),
         windows=windows_of(layer),
         levels=tuple(levels),
+        alike=int(info.get("alike", 1)),
     )
 
 

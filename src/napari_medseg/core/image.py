@@ -70,6 +70,8 @@ class Image:
     levels
         Of a single image too large to be looked at as a whole, smaller copies of ``data`` with the same axes, large to
         small, read as lazily; else empty.
+    alike
+        Of a grey image, how many channels its files hold, all alike: models of so many channels take it too.
     """
 
     data: Any
@@ -82,6 +84,7 @@ class Image:
     missing: frozenset[int] = frozenset()
     windows: tuple[Window, ...] = ()
     levels: tuple[Any, ...] = ()
+    alike: int = 1
 
     def __post_init__(self) -> None:
         if len(self.axes) != self.data.ndim:

@@ -90,12 +90,13 @@ def normalise(pixels: npt.NDArray[Any], normalisation: Normalisation, value_rang
     return np.ascontiguousarray(np.moveaxis(scaled, -1, 0), dtype=np.float32)
 
 
-def why_not(image_channels: int, card: ModelCard) -> str:
+def why_not(image_channels: int, card: ModelCard, alike: int = 1) -> str:
     """Why a model does not take images of so many channels, for pickers; empty when it does.
 
-    Use `count_channels` for the number, so that RGB files with nothing but grey in them fit grey models.
+    Use `count_channels` for the number, so that RGB files with nothing but grey in them fit grey models, and
+    `Image.alike`, so that they fit RGB models as well: a scanner's sequences may be copies of one.
     """
-    if image_channels == card.channels:
+    if image_channels == card.channels or (image_channels == 1 and alike == card.channels):
         return ""
     names = {1: "grey", 3: "RGB"}
     needs = names.get(card.channels, f"{card.channels} channels")
@@ -115,7 +116,7 @@ def check_channels(image: Image, card: ModelCard) -> None:
     """Raise ModelError when the model does not take this image's channels."""
     # Only a grey model asks for a look at the pixels.
     channels = count_channels(image) if card.channels == 1 else image.channels
-    if reason := why_not(channels, card):
+    if reason := why_not(channels, card, image.alike):
         raise ModelError(f"The model {card.reference} {reason}.", "Choose another model or another image.")
 
 
@@ -245,6 +246,8 @@ class SliceReader:
                     f"The model {self._card.reference} needs grey, slice {z} has colours.", "Choose an RGB model."
                 )
             pixels = pixels[..., 0]
+        if pixels.ndim == 2 and self._card.channels == self._image.alike > 1:
+            pixels = np.repeat(pixels[..., np.newaxis], self._image.alike, axis=2)
         small = pixels.dtype.kind in "iu" and pixels.dtype.itemsize <= 2
         if self._raw and small and pixels.shape[:2] == self.shape:
             return np.moveaxis(pixels, -1, 0) if pixels.ndim == 3 else pixels[np.newaxis]

@@ -122,8 +122,11 @@ def segment(
     finally:
         network.train(was_training)
         release_memory()
-    flat = () if value_range[0] < value_range[1] else (_constant(image),)
-    return _labels(run, chosen, flat, labelled)
+    findings: tuple[Finding, ...] = () if value_range[0] < value_range[1] else (_constant(image),)
+    if image.channels == 1 < card.channels:
+        text = f"All {card.channels} channels of the image are alike; the model got them so."
+        findings += (Finding("ALIKE_CHANNELS", text),)
+    return _labels(run, chosen, findings, labelled)
 
 
 def _segment_slide(

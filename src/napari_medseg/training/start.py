@@ -82,12 +82,12 @@ def make_start(
     if teacher := parent or base:
         card, network = teacher.card, teacher.network
         # RGB files may hold nothing but grey; a grey model takes them so, a colour model as they are.
-        fits = all(image.channels == card.channels for image in images)
+        fits = all(card.channels in (image.channels, image.alike) for image in images)
         channels = card.channels if fits else max(count_channels(image) for image in images)
     else:
         channels = max(count_channels(image) for image in images)
     for image in images:
-        if channels not in (image.channels, count_channels(image)):
+        if channels not in (image.channels, image.alike, count_channels(image)):
             raise InputError(
                 f"{image.source or 'An image'} has {image.channels} channels, others have {channels}.",
                 "Train grey and colour images apart.",

@@ -75,11 +75,11 @@ def _is_quick_start(card: ModelCard) -> bool:
     return card.architecture == "quick" and not card.sha256
 
 
-def why_not(channels: int, card: ModelCard) -> str:
+def why_not(channels: int, card: ModelCard, alike: int = 1) -> str:
     """Why a model cannot take an image of this many channels, or ``""``."""
     from napari_medseg.inference.normalise import why_not as reason
 
-    return reason(channels, card) or ""
+    return reason(channels, card, alike)
 
 
 def describe_card(card: ModelCard) -> str:
@@ -120,6 +120,7 @@ class ModelPicker(QWidget):
         super().__init__()
         self._starts = starts
         self._channels: int | None = None
+        self._alike = 1
         self._cards: tuple[ModelCard, ...] = ()
         self._reasons: dict[str, str] = {}
         self.box = _Box()
@@ -157,10 +158,10 @@ class ModelPicker(QWidget):
                 self.box.setCurrentIndex(i)
                 return
 
-    def set_channels(self, channels: int | None) -> None:
-        """Tell the picker what the image is like; None when there is no image."""
-        if channels != self._channels:
-            self._channels = channels
+    def set_channels(self, channels: int | None, alike: int = 1) -> None:
+        """Tell the picker what the image is like, as `Image` has it; None when there is no image."""
+        if (channels, alike) != (self._channels, self._alike):
+            self._channels, self._alike = channels, alike
             self.refresh()
 
     @property
@@ -179,7 +180,7 @@ class ModelPicker(QWidget):
             self._cards += quick_starts(self._cards, self._channels)
         self._reasons = {}
         for card in self._cards:
-            self._reasons[start_of(card)] = why_not(self._channels, card) if self._channels else ""
+            self._reasons[start_of(card)] = why_not(self._channels, card, self._alike) if self._channels else ""
         self.box.blockSignals(True)
         self.box.clear()
         items = self.box.model()

@@ -136,7 +136,7 @@ class SegmentWidget(Dock):
         if layer is not None:
             try:
                 self._image = image_from_layer(layer)
-                self.model.set_channels(channels_of(self._image))
+                self.model.set_channels(channels_of(self._image), self._image.alike)
             except MedsegError as error:
                 self._problem = str(error)
         self.windows.set_layer(layer)
