@@ -68,21 +68,40 @@ def test_card_is_told_in_words(dock: ModelsWidget) -> None:
 
 def test_removing_asks_first_inside_the_dock(dock: ModelsWidget) -> None:
     dock.set_value("my-femur@1")
-    dock.remove.click()
-    assert dock.question.text() == "Remove my-femur v1? Its files are deleted."
-    dock.keep.click()
-    assert dock.question.isHidden()
+    dock.acts.remove.click()
+    assert dock.acts.question.text() == "Remove my-femur v1? Its files are deleted."
+    dock.acts.keep.click()
+    assert dock.acts.question.isHidden()
     assert len(titles(dock)) == 2
-    dock.remove.click()
-    dock.confirm.click()
+    dock.acts.remove.click()
+    dock.acts.confirm.click()
     assert titles(dock) == ["my-femur  v2"]
     assert "my-femur v1 removed" in dock.panel.status.text()
 
 
-def test_question_about_one_model_goes_when_another_is_chosen(dock: ModelsWidget) -> None:
-    dock.remove.click()
+def test_renaming_takes_all_versions_and_keeps_the_selection(dock: ModelsWidget) -> None:
     dock.set_value("my-femur@1")
-    assert dock.question.isHidden()
+    dock.acts.rename.click()
+    assert dock.acts.question.text() == "New name of my-femur (2 versions):"
+    assert not dock.acts.confirm_name.isEnabled(), "it has this name"
+    dock.acts.new_name.setText("Not A Name")
+    dock.acts.confirm_name.click()
+    assert dock.panel.status.property("bad")
+    assert titles(dock) == ["my-femur  v2", "my-femur  v1"]
+    dock.acts.new_name.setText("hip")
+    dock.acts.confirm_name.click()
+    assert titles(dock) == ["hip  v2", "hip  v1"]
+    card = dock.value()
+    assert card is not None
+    assert card.reference == "hip@1"
+    assert "my-femur is now called hip" in dock.panel.status.text()
+    assert dock.acts.question.isHidden()
+
+
+def test_question_about_one_model_goes_when_another_is_chosen(dock: ModelsWidget) -> None:
+    dock.acts.remove.click()
+    dock.set_value("my-femur@1")
+    assert dock.acts.question.isHidden()
 
 
 def test_built_in_model_cannot_be_removed(
@@ -94,8 +113,9 @@ def test_built_in_model_cannot_be_removed(
     dock.refresh()
     dock.set_value("my-femur@1")
     assert "my-femur  v1  ·  built in" in titles(dock)
-    assert not dock.remove.isEnabled()
-    assert dock.export.isEnabled()
+    assert not dock.acts.remove.isEnabled()
+    assert not dock.acts.rename.isEnabled()
+    assert dock.acts.export.isEnabled()
 
 
 @pytest.mark.parametrize("name", ["model.zip", "model"])
@@ -146,5 +166,5 @@ def test_empty_library_offers_to_add_a_model(
     dock = ModelsWidget(ViewerModel())
     qtbot.addWidget(dock)
     assert dock.value() is None
-    assert not dock.export.isEnabled()
+    assert not dock.acts.export.isEnabled()
     assert "add a model" in dock.panel.status.text()

@@ -1,4 +1,4 @@
-"""``napari-medseg models list | show | import | export | remove``."""
+"""``napari-medseg models list | show | import | export | rename | remove``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .targets import check_target
 
 app = App(
     name="models",
-    help="List, show, import, export and remove models.\n\n**Example**\n\n```\nnapari-medseg models list\n```",
+    help="List, show, import, export, rename and remove models.\n\n**Example**\n\n```\nnapari-medseg models list\n```",
 )
 
 Reference = Annotated[str, Parameter(name="NAME", help="A name in the library, NAME@VERSION, or a model's folder.")]
@@ -142,6 +142,24 @@ def export_to(
     """
     check_target(output)
     print(f"Wrote {library.export_model(name, output, format, with_memory=with_memory)}")
+    return 0
+
+
+@app.command
+def rename(
+    old: Annotated[str, Parameter(name="OLD", help="A model of your own; all its versions are renamed.")],
+    new: Annotated[str, Parameter(name="NEW", help="A name that no model has.")],
+    /,
+) -> int:
+    """Give a model of your own another name. Models that were trained from it follow.
+
+    **Example**
+
+    ```
+    napari-medseg models rename my-femur hip-study
+    ```
+    """
+    print(f"Renamed {old} to {', '.join(card.reference for card in library.rename_model(old, new))}")
     return 0
 
 

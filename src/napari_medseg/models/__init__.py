@@ -9,16 +9,9 @@ from typing import TYPE_CHECKING
 from napari_medseg.core import ModelCard
 
 from .build import architectures, build_network, encoders, is_start, size_multiple, start_card, start_network
-from .library import (
-    add_model,
-    check_library,
-    export_model,
-    find_model,
-    import_model,
-    library_home,
-    list_models,
-    remove_model,
-)
+from .exchange import export_model, import_model
+from .library import add_model, check_library, find_model, library_home, list_models, remove_model
+from .rename import rename_model
 from .weights import adapt_network, load_network, read_card, save_network
 
 if TYPE_CHECKING:
@@ -42,6 +35,7 @@ __all__ = [
     "load_network",
     "read_card",
     "remove_model",
+    "rename_model",
     "save_network",
     "size_multiple",
     "start_card",

@@ -23,7 +23,7 @@ FORMATS = ("folder", "zip", "onnx")
 
 
 def export_to(folder: Path, out: Path, kind: str, *, with_memory: bool = False) -> Path:
-    """Write the model in ``folder`` to ``out``, see `napari_medseg.models.library.export_model`."""
+    """Write the model in ``folder`` to ``out``, see `napari_medseg.models.exchange.export_model`."""
     if kind == "folder" and out.suffix.lower() == ".zip":
         kind = "zip"
     files = [folder / name for name in (CONFIG, WEIGHTS, CARD, *([MEMORY] if with_memory else []))]

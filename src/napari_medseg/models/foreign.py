@@ -22,6 +22,7 @@ from napari_medseg.core import ClassInfo, ModelCard, ModelError
 
 from .build import check_names, is_start
 from .library import add_model, adopt_model, copy_memory
+from .rename import renamed
 from .weights import CARD, CONFIG, MEMORY, WEIGHTS, fill_network, load_network, model_name, read_card
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ _CONVERT = (
 
 
 def import_file(path: Path, name: str, network: str) -> ModelCard:
-    """Import an archive or bare weights, see `napari_medseg.models.library.import_model`."""
+    """Import an archive or bare weights, see `napari_medseg.models.exchange.import_model`."""
     if not path.is_file():
         raise ModelError(f"There is no file or folder {path}.")
     lower = path.name.lower()
@@ -72,14 +73,6 @@ def import_folder(folder: Path, name: str = "") -> ModelCard:
     if described and (folder / CONFIG).is_file():
         return adopt_model(folder, card)
     return add_model(network, card, partial(copy_memory, folder))
-
-
-def renamed(card: ModelCard, name: str) -> ModelCard:
-    """The same card under another name, if one is given."""
-    try:
-        return ModelCard.model_validate({**dict(card), "name": name or card.name})
-    except ValidationError as error:
-        raise ModelError(f"{error.errors()[0]['msg'].removeprefix('Value error, ').capitalize()}.") from error
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ import logging
 import os
 import shutil
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import platformdirs
 
@@ -28,7 +28,9 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class _Entry:
+class Entry:
+    """A model that is there."""
+
     card: ModelCard
     folder: Path
 
@@ -185,72 +187,46 @@ def remove_model(reference: str) -> tuple[ModelCard, ...]:
     tuple of ModelCard
         What was removed.
     """
+    own = own_entries(reference, "removed")
+    for entry in own:
+        drop_entry(entry)
+    return tuple(e.card for e in own)
+
+
+def own_entries(reference: str, verb: str) -> list[Entry]:
+    """The user's versions of ``name`` or ``name@version``, oldest first.
+
+    Raises
+    ------
+    ModelError
+        There are none, or only shipped ones, which cannot be ``verb``.
+    """
     entries = _named(reference)
     if not entries:
         raise _unknown(reference)
     own = [e for e in entries if not e.folder.is_relative_to(STARTERS)]
     if not own:
-        raise ModelError(f"{reference} came with napari-medseg and cannot be removed.")
-    for entry in own:
-        gone = entry.folder.with_name(f".{uuid.uuid4().hex}.part")
-        try:
-            entry.folder.rename(gone)  # at once, so that nobody sees half of it
-        except OSError as error:
-            raise OutputError(f"{entry.card.reference} cannot be removed: {error.strerror or error}.") from error
-        shutil.rmtree(gone, ignore_errors=True)
-    return tuple(e.card for e in own)
+        raise ModelError(f"{reference} came with napari-medseg and cannot be {verb}.")
+    return own
 
 
-def import_model(path: str | Path, name: str = "", *, network: str = "") -> ModelCard:
-    """Add a model from elsewhere to the library.
-
-    Parameters
-    ----------
-    path
-        A model's folder (ours or smp's), such a folder as ``.zip`` or ``.tar``, ``hf:owner/repository``, or bare
-        weights (``.safetensors``, ``.pt``, ``.pth``, ``.ckpt``). Nothing in it is ever run.
-    name
-        Its name in the library; that of the card or the file if empty.
-    network
-        ``architecture:encoder``, needed for bare weights only.
-
-    Raises
-    ------
-    ModelError
-        If it is no model, is damaged, could run code, or does not fit the architecture.
-    """
-    from .foreign import import_file, import_folder
-
-    if str(path).startswith("hf:"):
-        return import_folder(find_model(str(path)), name)
-    path = Path(path).expanduser()
-    if path.is_dir():
-        return import_folder(path, name)
-    return import_file(path, name, network)
+def drop_entry(entry: Entry) -> None:
+    """Delete one version's folder."""
+    gone = entry.folder.with_name(f".{uuid.uuid4().hex}.part")
+    try:
+        entry.folder.rename(gone)  # at once, so that nobody sees half of it
+    except OSError as error:
+        raise OutputError(f"{entry.card.reference} cannot be removed: {error.strerror or error}.") from error
+    shutil.rmtree(gone, ignore_errors=True)
 
 
-def export_model(
-    name: str | Path, out: str | Path, format: Literal["folder", "zip", "onnx"] = "folder", *, with_memory: bool = False
-) -> Path:
-    """Write a model for other people or programs.
-
-    Parameters
-    ----------
-    name
-        A reference as `find_model` takes it.
-    out
-        The new folder or file; a ``.zip`` makes a zip file of the folder.
-    format
-        ``"folder"`` opens anywhere with ``segmentation_models_pytorch.from_pretrained``.
-    with_memory
-        Whether the labelled slices that it remembers go along; they are pictures of those it was trained on.
-    """
-    from .export import export_to
-
-    return export_to(find_model(name), Path(out).expanduser(), format, with_memory=with_memory)
+def children(references: Collection[str]) -> list[Entry]:
+    """The user's models that were trained from one of these."""
+    own = (e for e in _scan()[0] if not e.folder.is_relative_to(STARTERS))
+    return [e for e in own if e.card.parent in references]
 
 
-def _named(reference: str) -> list[_Entry]:
+def _named(reference: str) -> list[Entry]:
     """Entries of ``name`` or ``name@version``, oldest first."""
     name, _, version = reference.partition("@")
     entries = _scan(name)[0] if name else []  # an empty name would be all of them
@@ -265,9 +241,9 @@ def _next_version(name: str) -> int:
     return max(taken, default=0) + 1
 
 
-def _scan(name: str = "") -> tuple[list[_Entry], list[Finding]]:
+def _scan(name: str = "") -> tuple[list[Entry], list[Finding]]:
     """Every usable version of every model (or of one), and what else was found in the places for models."""
-    entries: dict[str, _Entry] = {}
+    entries: dict[str, Entry] = {}
     findings = []
     for folder, own_name, version in _places(name):
         try:
@@ -279,7 +255,7 @@ def _scan(name: str = "") -> tuple[list[_Entry], list[Finding]]:
         except ModelError as error:
             findings.append(Finding("BROKEN_MODEL", str(error), (str(folder),)))
             continue
-        entries[card.reference] = _Entry(card, folder)  # the user's own comes later and wins
+        entries[card.reference] = Entry(card, folder)  # the user's own comes later and wins
     return list(entries.values()), findings
 
 

@@ -12,7 +12,6 @@ from qtpy.QtWidgets import (
     QCheckBox,
     QFileDialog,
     QFormLayout,
-    QHBoxLayout,
     QLabel,
     QLineEdit,
     QListWidget,
@@ -26,6 +25,7 @@ from napari_medseg.core import MedsegError, ModelCard, Progress, Reporter
 from .card_view import CardView
 from .job import describe_failure
 from .look import Dock, button, count, note, tighten
+from .model_acts import ModelActs, beside
 from .model_picker import announce_models, library_events, read_cards
 from .run_panel import RunPanel
 from .verdict import is_aside
@@ -48,13 +48,7 @@ class ModelsWidget(Dock):
         self.models.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.card = CardView()
         self.problems = note(name="problems")
-        self.export = button(
-            "Export…", "Save this model as a folder or zip file for other people and programs", "export"
-        )
-        self.remove = button("Remove…", "Delete this version of this model", "remove")
-        self.question = note(name="question")
-        self.confirm = button("Remove", "Delete it; this cannot be undone", "confirm_remove")
-        self.keep = button("Keep", "Do not delete it", "keep")
+        self.acts = ModelActs()
         self.source = QLineEdit()
         self.source.setObjectName("source")
         self.source.setPlaceholderText("folder, zip file, weights or hf:owner/repository")
@@ -67,23 +61,12 @@ class ModelsWidget(Dock):
         self.with_memory = QCheckBox()
         self.with_memory.setObjectName("with_memory")
         self.with_memory.setToolTip("They are pictures of your images: give them only to people who may see those")
-        self._question_row = _row(self.confirm, self.keep)
-        self._act_row = _row(self.export, self.remove)
-        for part in (
-            self.models,
-            self.problems,
-            self.card,
-            self.with_memory,
-            self._act_row,
-            self.question,
-            self._question_row,
-        ):
+        for part in (self.models, self.problems, self.card, self.with_memory, self.acts):
             self.column.addWidget(part)
         self.column.addWidget(self._make_import())
         self.column.addWidget(self.panel)
         self.column.addStretch(1)
         self._connect()
-        self._ask(None)
         self._on_source()
         self.refresh()
 
@@ -109,7 +92,7 @@ class ModelsWidget(Dock):
         from napari_medseg.models.library import check_library
 
         chosen = self.value()
-        cards = sorted(read_cards(), key=lambda card: (not _is_shipped(card), card.name, -card.version))
+        self._cards = cards = sorted(read_cards(), key=lambda card: (not _is_shipped(card), card.name, -card.version))
         self.models.blockSignals(True)
         self.models.clear()
         for card in cards:
@@ -142,16 +125,15 @@ class ModelsWidget(Dock):
         form = QFormLayout(self._network_row)
         tighten(form)
         form.addRow("Network", self.network)
-        for part in (heading, self.source, _row(self._folder, self._file), self._network_row):
+        for part in (heading, self.source, beside(self._folder, self._file), self._network_row):
             layout.addWidget(part)
         return box
 
     def _connect(self) -> None:
         self.models.currentRowChanged.connect(self._on_selected)
-        self.export.clicked.connect(self._on_export)
-        self.remove.clicked.connect(lambda: self._ask(self.value()))
-        self.confirm.clicked.connect(self._on_remove)
-        self.keep.clicked.connect(lambda: self._ask(None))
+        self.acts.exporting.connect(self._on_export)
+        self.acts.removing.connect(self._on_remove)
+        self.acts.renaming.connect(self._on_rename)
         self.source.textChanged.connect(self._on_source)
         self.network.textChanged.connect(self._on_source)
         self._folder.clicked.connect(self._choose_folder)
@@ -165,29 +147,16 @@ class ModelsWidget(Dock):
         card = self.value()
         shipped = card is not None and _is_shipped(card)
         self.card.show_card(card)
-        self.export.setEnabled(card is not None)
+        versions = [c for c in self._cards if card is not None and c.name == card.name and not _is_shipped(c)]
+        self.acts.show_for(card, len(versions), shipped=shipped)
         remembered = _count_memory(card)
         self.with_memory.setText(f"Export with {count(remembered, 'slice')} it learnt from")
         self.with_memory.setVisible(bool(remembered))
         self.with_memory.setChecked(False)
-        self.remove.setEnabled(card is not None and not shipped)
-        self.remove.setToolTip("Built-in models cannot be removed" if shipped else "Delete this version of this model")
-        self._ask(None)
 
-    def _ask(self, card: ModelCard | None) -> None:
-        """Ask inside the dock before a model is deleted; None takes the question back."""
-        if card is not None:
-            self.question.setText(f"Remove {card.name} v{card.version}? Its files are deleted.")
-        self.question.setVisible(card is not None)
-        self._question_row.setVisible(card is not None)
-        self._act_row.setVisible(card is None)
+    def _on_remove(self, card: ModelCard) -> None:
+        from napari_medseg.models import remove_model
 
-    def _on_remove(self) -> None:
-        from napari_medseg.models.library import remove_model
-
-        card = self.value()
-        if card is None:
-            return
         try:
             remove_model(card.reference)
         except MedsegError as error:
@@ -195,6 +164,18 @@ class ModelsWidget(Dock):
             return
         announce_models()
         self.panel.tell(f"{card.name} v{card.version} removed.")
+
+    def _on_rename(self, card: ModelCard, name: str) -> None:
+        from napari_medseg.models import rename_model
+
+        try:
+            rename_model(card.name, name)
+        except MedsegError as error:
+            self.panel.refuse(describe_failure(error))
+            return
+        announce_models()
+        self.set_value(f"{name}@{card.version}")
+        self.panel.tell(f"{card.name} is now called {name}.")
 
     def _on_source(self, *_: object) -> None:
         source = self.source.text().strip()
@@ -248,15 +229,6 @@ class ModelsWidget(Dock):
         self.panel.tell(f"{result.name} v{result.version} is in the library.")
 
 
-def _row(*parts: QWidget) -> QWidget:
-    row = QWidget()
-    layout = QHBoxLayout(row)
-    tighten(layout)
-    for part in parts:
-        layout.addWidget(part, 1)
-    return row
-
-
 def _is_shipped(card: ModelCard) -> bool:
     from napari_medseg.models.library import STARTERS, find_model
 
@@ -267,7 +239,7 @@ def _is_shipped(card: ModelCard) -> bool:
 
 
 def _import(source: str, network: str, report: Reporter) -> ModelCard:
-    from napari_medseg.models.library import import_model
+    from napari_medseg.models import import_model
 
     report(Progress("Checking the model"))
     return import_model(source, network=network)
@@ -284,7 +256,7 @@ def _count_memory(card: ModelCard | None) -> int:
 
 
 def _export(reference: str, out: Path, with_memory: bool, report: Reporter) -> Path:
-    from napari_medseg.models.library import export_model
+    from napari_medseg.models import export_model
 
     report(Progress("Writing the model"))
     kind: Literal["zip", "folder"] = "zip" if out.suffix.lower() == ".zip" else "folder"

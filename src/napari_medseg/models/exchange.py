@@ -1,0 +1,57 @@
+"""The library's doors: models from elsewhere, and models for elsewhere. Importing this loads no torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from napari_medseg.core import ModelCard
+
+from .export import export_to
+from .foreign import import_file, import_folder
+from .library import find_model
+
+
+def import_model(path: str | Path, name: str = "", *, network: str = "") -> ModelCard:
+    """Add a model from elsewhere to the library.
+
+    Parameters
+    ----------
+    path
+        A model's folder (ours or smp's), such a folder as ``.zip`` or ``.tar``, ``hf:owner/repository``, or bare
+        weights (``.safetensors``, ``.pt``, ``.pth``, ``.ckpt``). Nothing in it is ever run.
+    name
+        Its name in the library; that of the card or the file if empty.
+    network
+        ``architecture:encoder``, needed for bare weights only.
+
+    Raises
+    ------
+    ModelError
+        If it is no model, is damaged, could run code, or does not fit the architecture.
+    """
+    if str(path).startswith("hf:"):
+        return import_folder(find_model(str(path)), name)
+    path = Path(path).expanduser()
+    if path.is_dir():
+        return import_folder(path, name)
+    return import_file(path, name, network)
+
+
+def export_model(
+    name: str | Path, out: str | Path, format: Literal["folder", "zip", "onnx"] = "folder", *, with_memory: bool = False
+) -> Path:
+    """Write a model for other people or programs.
+
+    Parameters
+    ----------
+    name
+        A reference as `find_model` takes it.
+    out
+        The new folder or file; a ``.zip`` makes a zip file of the folder.
+    format
+        ``"folder"`` opens anywhere with ``segmentation_models_pytorch.from_pretrained``.
+    with_memory
+        Whether the labelled slices that it remembers go along; they are pictures of those it was trained on.
+    """
+    return export_to(find_model(name), Path(out).expanduser(), format, with_memory=with_memory)

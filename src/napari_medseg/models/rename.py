@@ -1,0 +1,95 @@
+"""Another name for a model: all its versions at once. Importing this loads no torch."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import uuid
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from napari_medseg.core import ModelCard, ModelError, OutputError
+
+from .library import children, drop_entry, library_home, own_entries, versions
+from .weights import CARD
+
+
+def rename_model(old: str, new: str) -> tuple[ModelCard, ...]:
+    """Rename one of the user's models with all its versions; models that were trained from it follow.
+
+    Of a shipped model that was fine-tuned under its own name, the fine-tuned versions go. The new name appears at once
+    with all versions, and only then the old ones go: killed in between, both names are there and nothing is lost.
+
+    Returns
+    -------
+    tuple of ModelCard
+        As they are called now, the oldest first.
+
+    Raises
+    ------
+    ModelError
+        There is no such model, it came with napari-medseg, or the new name is taken or not a name.
+    """
+    if "@" in old:
+        raise ModelError(f"{old} cannot be renamed alone.", f"Rename {old.partition('@')[0]} with all its versions.")
+    entries = own_entries(old, "renamed")
+    cards = [renamed(entry.card, new) for entry in entries]
+    shelf = library_home() / "models" / new
+    if versions(new) or shelf.exists():
+        raise ModelError(f"There is a model {new} already.", "Choose another name, or remove it first.")
+    moved = {e.card.reference: (e.card.sha256, card.reference) for e, card in zip(entries, cards, strict=True)}
+    part = shelf.with_name(f".{uuid.uuid4().hex}.part")
+    try:
+        cards = [_follow(card, moved) for card in cards]
+        for entry, card in zip(entries, cards, strict=True):
+            place = part / str(card.version)
+            shutil.copytree(entry.folder, place, copy_function=_link)
+            _replace_card(place, card)
+        part.rename(shelf)
+        for child in children(moved):
+            if (card := _follow(child.card, moved)) != child.card and child not in entries:
+                _replace_card(child.folder, card)
+        for entry in entries:
+            drop_entry(entry)
+        entries[0].folder.parent.rmdir()
+    except OSError as error:
+        # What stays of the old shelf (a damaged version, a training about to end) is no failure.
+        if any(entry.folder.exists() for entry in entries):
+            raise OutputError(f"{old} cannot be renamed: {error.strerror or error}.") from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return tuple(cards)
+
+
+def renamed(card: ModelCard, name: str) -> ModelCard:
+    """The same card under another name, if one is given."""
+    try:
+        return ModelCard.model_validate({**dict(card), "name": name or card.name})
+    except ValidationError as error:
+        raise ModelError(f"{error.errors()[0]['msg'].removeprefix('Value error, ').capitalize()}.") from error
+
+
+def _follow(card: ModelCard, moved: dict[str, tuple[str, str]]) -> ModelCard:
+    """The card with its parent's new name, if that is the model that was renamed and not another one of that name."""
+    sha256, reference = moved.get(card.parent, ("", card.parent))
+    same = card.parent_sha256 in ("", sha256)
+    return card.model_copy(update={"parent": reference}) if same else card
+
+
+def _link(source: str, target: str) -> None:
+    """Weights are large: where it can, the file gets a second name and is not copied."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+def _replace_card(folder: Path, card: ModelCard) -> None:
+    """Put another card in the place of one, whole; the time of the old one, which tells when it was made, stays."""
+    part = folder / f".{CARD}.part"
+    part.write_text(card.model_dump_json(indent=2), encoding="utf-8")
+    shutil.copystat(folder / CARD, part)
+    with part.open("rb+") as file:
+        os.fsync(file.fileno())
+    part.replace(folder / CARD)
