@@ -220,13 +220,13 @@ def test_export_never_overwrites_and_knows_its_formats(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     with pytest.raises(OutputError, match="exists already"):
         export_model("starter", tmp_path / "out")
-    with pytest.raises(OutputError, match=r"no export format 'tflite'\. Formats: folder, zip, onnx"):
+    with pytest.raises(OutputError, match=r"no export format 'tflite'\. Formats: folder, zip, onnx, bioimageio"):
         export_model("starter", tmp_path / "new", "tflite")  # type: ignore[arg-type]
 
 
 def test_onnx_without_its_package_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("napari_medseg.models.export.find_spec", lambda name: None)
-    with pytest.raises(ModelError, match=r"needs the package onnx.*pip install onnx"):
+    with pytest.raises(ModelError, match=r"needs the package onnx.*pip install .napari-medseg.onnx"):
         export_model("starter", tmp_path / "m.onnx", "onnx")
     assert not (tmp_path / "m.onnx").exists()
 

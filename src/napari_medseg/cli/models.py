@@ -96,7 +96,10 @@ def show(
 @app.command(name="import")
 def import_from(
     path: Annotated[
-        str, Parameter(name="PATH", help="A model's folder, a zip of it, weights, or hf:owner/repository.")
+        str,
+        Parameter(
+            name="PATH", help="A model's folder, a zip of it, a bioimage.io package, weights, or hf:owner/repository."
+        ),
     ],
     /,
     *,
@@ -121,7 +124,7 @@ def export_to(
     output: Annotated[Path, Parameter(name="OUT", help="Folder or file to write.")],
     /,
     *,
-    format: Annotated[Literal["folder", "zip", "onnx"], Parameter(help="What to write.")] = "folder",
+    format: Annotated[Literal["folder", "zip", "onnx", "bioimageio"], Parameter(help="What to write.")] = "folder",
     with_memory: Annotated[
         bool,
         Parameter(
@@ -130,6 +133,9 @@ def export_to(
             show_default=False,
         ),
     ] = False,
+    author: Annotated[
+        tuple[str, ...], Parameter(help="Who made it, for bioimage.io; may be repeated.", negative=())
+    ] = (),
 ) -> int:
     """Write a model out of the library, as a folder that other tools open too.
 
@@ -138,10 +144,11 @@ def export_to(
     ```
     napari-medseg models export femur-ct femur-model/
     napari-medseg models export my-femur my-femur.zip --with-memory
+    napari-medseg models export my-femur package.zip --format bioimageio --author "A. Name"
     ```
     """
     check_target(output)
-    print(f"Wrote {library.export_model(name, output, format, with_memory=with_memory)}")
+    print(f"Wrote {library.export_model(name, output, format, with_memory=with_memory, authors=author)}")
     return 0
 
 

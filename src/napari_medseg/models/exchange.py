@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -18,8 +19,9 @@ def import_model(path: str | Path, name: str = "", *, network: str = "") -> Mode
     Parameters
     ----------
     path
-        A model's folder (ours or smp's), such a folder as ``.zip`` or ``.tar``, ``hf:owner/repository``, or bare
-        weights (``.safetensors``, ``.pt``, ``.pth``, ``.ckpt``). Nothing in it is ever run.
+        A model's folder (ours or smp's), a package of bioimage.io, either of them as ``.zip`` or ``.tar``,
+        ``hf:owner/repository``, or bare weights (``.safetensors``, ``.pt``, ``.pth``, ``.ckpt``). Nothing in
+        it is ever run.
     name
         Its name in the library; that of the card or the file if empty.
     network
@@ -39,7 +41,12 @@ def import_model(path: str | Path, name: str = "", *, network: str = "") -> Mode
 
 
 def export_model(
-    name: str | Path, out: str | Path, format: Literal["folder", "zip", "onnx"] = "folder", *, with_memory: bool = False
+    name: str | Path,
+    out: str | Path,
+    format: Literal["folder", "zip", "onnx", "bioimageio"] = "folder",
+    *,
+    with_memory: bool = False,
+    authors: Sequence[str] = (),
 ) -> Path:
     """Write a model for other people or programs.
 
@@ -50,8 +57,11 @@ def export_model(
     out
         The new folder or file; a ``.zip`` makes a zip file of the folder.
     format
-        ``"folder"`` opens anywhere with ``segmentation_models_pytorch.from_pretrained``.
+        ``"folder"`` opens anywhere with ``segmentation_models_pytorch.from_pretrained``;
+        ``"bioimageio"`` is a ``.zip`` for bioimage.io and the programs that run its models.
     with_memory
         Whether the labelled slices that it remembers go along; they are pictures of those it was trained on.
+    authors
+        Who made the model, for bioimage.io.
     """
-    return export_to(find_model(name), Path(out).expanduser(), format, with_memory=with_memory)
+    return export_to(find_model(name), Path(out).expanduser(), format, with_memory=with_memory, authors=authors)

@@ -17,12 +17,19 @@ from typing import Any
 from napari_medseg.core import ModelError, OutputError
 
 from .build import QUICK, size_multiple
+from .package_out import check_card, write_package
 from .weights import CARD, CONFIG, MEMORY, WEIGHTS, load_network, read_card
 
-FORMATS = ("folder", "zip", "onnx")
+_PACKAGES = {
+    "onnx": ("to ONNX", "onnx", ("onnx", "onnxscript", "onnxruntime")),
+    "bioimageio": ("for bioimage.io", "bioimageio", ("bioimageio.spec",)),
+}
+"""What an export is called, the extra that brings what it needs, and that."""
+
+FORMATS = ("folder", "zip", "onnx", "bioimageio")
 
 
-def export_to(folder: Path, out: Path, kind: str, *, with_memory: bool = False) -> Path:
+def export_to(folder: Path, out: Path, kind: str, *, with_memory: bool = False, authors: Sequence[str] = ()) -> Path:
     """Write the model in ``folder`` to ``out``, see `napari_medseg.models.exchange.export_model`."""
     if kind == "folder" and out.suffix.lower() == ".zip":
         kind = "zip"
@@ -31,11 +38,14 @@ def export_to(folder: Path, out: Path, kind: str, *, with_memory: bool = False) 
         "folder": partial(_write_folder, files),
         "zip": partial(_write_zip, files),
         "onnx": partial(_write_onnx, folder),
+        "bioimageio": partial(_write_package, folder, [p for p in files if p.name != WEIGHTS], authors),
     }
     if kind not in writers:
         raise OutputError(f"There is no export format {kind!r}.", f"Formats: {', '.join(FORMATS)}.")
-    if kind == "onnx":
-        _require_onnx()
+    if kind in _PACKAGES:
+        _require(kind)
+    if authors and kind != "bioimageio":
+        raise OutputError("Only bioimage.io packages name authors.", "Leave them out, or export with bioimageio.")
     if with_memory and (kind == "onnx" or not files[-1].is_file()):
         why = "An ONNX file has no room for a memory" if kind == "onnx" else "This model remembers nothing"
         raise OutputError(f"{why}.", "Export it without memory.")
@@ -46,6 +56,8 @@ def export_to(folder: Path, out: Path, kind: str, *, with_memory: bool = False) 
             f"{read_card(folder).reference} is a Quick model, which has no network that ONNX could hold.",
             "Export it as a folder or zip, or train a network.",
         )
+    if kind == "bioimageio":
+        check_card(read_card(folder))
     card, _ = load_network(folder)  # a damaged model is not passed on
     part = out.with_name(f".{out.name}.{uuid.uuid4().hex[:8]}.part")
     try:
@@ -76,13 +88,25 @@ def _write_zip(files: Sequence[Path], part: Path) -> None:
                 archive.write(path, path.name)
 
 
-def _require_onnx() -> None:
-    missing = [name for name in ("onnx", "onnxscript") if find_spec(name) is None]
+def _require(kind: str) -> None:
+    title, extra, packages = _PACKAGES[kind]
+    missing = [name for name in packages if not _is_there(name)]
     if missing:
         raise ModelError(
-            f"Exporting to ONNX needs the package {' and '.join(missing)}, which is not installed.",
-            f"pip install {' '.join(missing)}",
+            f"Exporting {title} needs the package {' and '.join(missing)}, which is not installed.",
+            f'pip install "napari-medseg[{extra}]"',
         )
+
+
+def _is_there(package: str) -> bool:
+    try:
+        return find_spec(package) is not None
+    except ModuleNotFoundError:  # of the package that it would be in
+        return False
+
+
+def _write_package(folder: Path, attached: Sequence[Path], authors: Sequence[str], part: Path) -> None:
+    write_package(folder, part, attached, authors)
 
 
 def _write_onnx(folder: Path, part: Path) -> None:
@@ -108,6 +132,7 @@ def _write_onnx(folder: Path, part: Path) -> None:
         raise ModelError(f"{card.reference} cannot be exported to ONNX.")
     model = program.model_proto
     onnx.helper.set_model_props(model, {"card": card.model_dump_json()})
+    content = model.SerializeToString()
     with part.open("wb") as file:
-        file.write(model.SerializeToString())
+        file.write(content)
         os.fsync(file.fileno())

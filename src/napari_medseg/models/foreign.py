@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import lzma
 import re
-import struct
-import tarfile
 import tempfile
 import zipfile
-import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
-from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import IO, TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
@@ -22,23 +15,15 @@ from napari_medseg.core import ClassInfo, ModelCard, ModelError
 
 from .build import check_names, is_start
 from .library import add_model, adopt_model, copy_memory
+from .package_in import find_description, make_model, read_own
 from .rename import renamed
-from .weights import CARD, CONFIG, MEMORY, WEIGHTS, fill_network, load_network, model_name, read_card
+from .unpack import ARCHIVES, DAMAGE, unpacked
+from .weights import CONFIG, WEIGHTS, fill_network, load_network, model_name, read_card
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz")
 PICKLES = (".pt", ".pth", ".ckpt", ".bin")
-
-_LARGEST = 4 * 2**30  # bytes of one file of a model; the largest encoders of timm have 2.6 GB
-_DENSEST = 100  # times that weights may shrink in an archive; they shrink by 1.1, a bomb by 1000
-
-_DAMAGE = (
-    zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, struct.error, EOFError, OSError, RuntimeError,
-    ValueError, LookupError, OverflowError,
-)  # fmt: skip
-"""What the readers of archives raise when one is damaged."""
 
 _CONVERT = (
     "Where it was made, save the weights alone: safetensors.torch.save_file(model.state_dict(), 'model.safetensors'), "
@@ -66,6 +51,9 @@ def import_file(path: Path, name: str, network: str) -> ModelCard:
 
 def import_folder(folder: Path, name: str = "") -> ModelCard:
     """Check a model's folder and add it to the library, see `import_model`."""
+    if find_description(folder) and not ((folder / WEIGHTS).is_file() and read_own(folder)):
+        with tempfile.TemporaryDirectory(prefix="napari-medseg-") as place:
+            return import_folder(make_model(folder, Path(place), read_weights), name)
     described = read_card(folder).sha256
     card, network = load_network(folder)
     card = renamed(card, name)
@@ -73,87 +61,6 @@ def import_folder(folder: Path, name: str = "") -> ModelCard:
     if described and (folder / CONFIG).is_file():
         return adopt_model(folder, card)
     return add_model(network, card, partial(copy_memory, folder))
-
-
-@dataclass(frozen=True)
-class _Member:
-    name: str
-    size: int
-    packed: int
-    plain: bool  # an ordinary file: neither folder, link nor device
-    folder: bool
-    open: Callable[[], IO[bytes] | None]
-
-
-@contextmanager
-def unpacked(path: Path) -> Iterator[Path]:
-    """Give a temporary folder with the model files of a ``.zip`` or ``.tar``.
-
-    Raises
-    ------
-    ModelError
-        If any member has a path that leads out, is a link, or unpacks to an unlikely size; nothing is written then.
-    """
-    with tempfile.TemporaryDirectory(prefix="napari-medseg-") as name:
-        folder = Path(name) / model_name(path.name.partition(".")[0])
-        folder.mkdir()
-        try:
-            if zipfile.is_zipfile(path):
-                with zipfile.ZipFile(path) as archive:
-                    _unpack(path.name, list(_zip_members(archive)), folder)
-            else:
-                with tarfile.open(path) as archive_tar:
-                    _unpack(path.name, list(_tar_members(archive_tar, path.stat().st_size)), folder)
-        except _DAMAGE as error:
-            raise ModelError(f"{path.name} cannot be unpacked: {error}.", "Copy or download it again.") from error
-        yield folder
-
-
-def _zip_members(archive: zipfile.ZipFile) -> Iterator[_Member]:
-    for info in archive.infolist():
-        kind = (info.external_attr >> 16) & 0o170000
-        plain = not info.is_dir() and kind in (0, 0o100000)
-        open_ = partial(archive.open, info)
-        yield _Member(info.filename, info.file_size, info.compress_size, plain, info.is_dir(), open_)
-
-
-def _tar_members(archive: tarfile.TarFile, packed: int) -> Iterator[_Member]:
-    total = 0
-    for info in archive:
-        total += info.size
-        if total > 3 * _LARGEST:
-            raise ModelError(f"{Path(str(archive.name)).name} claims to hold more than {3 * _LARGEST >> 30} GiB.")
-        yield _Member(info.name, info.size, packed, info.isreg(), info.isdir(), partial(archive.extractfile, info))
-
-
-def _unpack(archive: str, members: list[_Member], folder: Path) -> None:
-    found: dict[str, _Member] = {}
-    for member in members:
-        posix, windows = PurePosixPath(member.name), PureWindowsPath(member.name)
-        if posix.is_absolute() or windows.drive or windows.root or ".." in {*posix.parts, *windows.parts}:
-            raise ModelError(f"{archive} wants to write outside its folder ({member.name!r}) and is refused.")
-        if not member.plain and not member.folder:
-            raise ModelError(f"{archive} holds a link or a device ({member.name!r}) and is refused.")
-        if member.size > _LARGEST or (member.size > 2**20 and member.size > _DENSEST * max(member.packed, 1)):
-            raise ModelError(
-                f"{archive} is refused: {member.name!r} would unpack to {member.size / 2**20:.0f} MiB, which no model "
-                "needs."
-            )
-        if member.plain and posix.name in (CARD, CONFIG, MEMORY, WEIGHTS):
-            if posix.name in found:
-                raise ModelError(f"{archive} holds more than one {posix.name}.", "Import one model at a time.")
-            found[posix.name] = member
-    for name, member in found.items():
-        source = member.open()
-        if source is None:
-            raise ModelError(f"{archive} holds an unreadable {name}.")
-        with source, (folder / name).open("wb") as target:
-            left = member.size  # what was checked above; a member that goes on beyond its claim is a bomb
-            while block := source.read(2**20):
-                left -= len(block)
-                if left < 0:
-                    raise ModelError(f"{archive} is refused: {name} is larger than it claims.")
-                target.write(block)
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
@@ -191,7 +98,7 @@ def _read_pickle(path: Path) -> Any:
         try:
             with zipfile.ZipFile(path) as archive:
                 names = archive.namelist()
-        except _DAMAGE as error:
+        except DAMAGE as error:
             raise ModelError(f"{path.name} is truncated or damaged.", "Copy or download the file again.") from error
         if any(n.endswith("constants.pkl") or "/code/" in n for n in names):
             raise ModelError(f"{path.name} is a TorchScript program, which is refused.", _CONVERT)

@@ -13,7 +13,7 @@ import re
 import shutil
 import uuid
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
@@ -173,33 +173,40 @@ def _card_from_config(folder: Path) -> ModelCard:
     path = folder / CONFIG
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
-        architecture = str(config.pop("_model_class")).lower()
-        encoder, channels, outputs = config.pop("encoder_name"), config.pop("in_channels"), config.pop("classes")
-        if architecture not in ARCHITECTURES:
-            raise ValueError(f"{architecture} is no architecture of segmentation_models_pytorch")
-        notes = ["Read from a folder of segmentation_models_pytorch without a card: class names, normalisation and "
-                 "pixel size are guesses."]  # fmt: skip
-        if outputs == 1:
-            notes.append("Its one output became background and class 1, divided at probability 0.5.")
-        else:
-            notes.append("Its first output is taken for the background.")
-        if config.pop("activation", None):
-            notes.append("Its activation was left out; the order of the classes does not change.")
-        if config.pop("aux_params", None):
-            notes.append("Its classification head was left out.")
-        config.pop("encoder_weights", None)
-        values = range(1, max(2, int(outputs)))
-        return ModelCard(
-            name=model_name(folder.name), architecture=architecture, encoder=encoder, channels=channels,
-            network=config, classes=tuple(ClassInfo.numbered(v) for v in values), description=" ".join(notes),
-            presence=UNSET if architecture == CLASSIFIER else None,
-        )  # fmt: skip
+        return card_from_config(config, model_name(folder.name), "Read from a folder of segmentation_models_pytorch "
+                                "without a card: class names, normalisation and pixel size are guesses.")  # fmt: skip
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         reason = f"{error} is missing" if isinstance(error, KeyError) else str(error).splitlines()[0]
         raise ModelError(
             f"{path} is not a configuration of segmentation_models_pytorch: {reason}.",
             "Save the model with save_pretrained of segmentation_models_pytorch.",
         ) from error
+
+
+def card_from_config(config: dict[str, Any], name: str, note: str) -> ModelCard:
+    """Card of a network of which only the arguments are known, and ``_model_class``; ValueError and others if wrong."""
+    architecture = str(config.pop("_model_class")).lower()
+    encoder, channels, outputs = config.pop("encoder_name"), config.pop("in_channels"), config.pop("classes")
+    if architecture not in ARCHITECTURES:
+        raise ValueError(f"{architecture} is no architecture of segmentation_models_pytorch")
+    if not 1 <= int(outputs) <= 1000:
+        raise ValueError(f"{outputs} classes are too many")
+    notes = [note]
+    if outputs == 1:
+        notes.append("Its one output became background and class 1, divided at probability 0.5.")
+    else:
+        notes.append("Its first output is taken for the background.")
+    if config.pop("activation", None):
+        notes.append("Its activation was left out; the order of the classes does not change.")
+    if config.pop("aux_params", None):
+        notes.append("Its classification head was left out.")
+    config.pop("encoder_weights", None)
+    values = range(1, max(2, int(outputs)))
+    return ModelCard(
+        name=name, architecture=architecture, encoder=encoder, channels=channels,
+        network=config, classes=tuple(ClassInfo.numbered(v) for v in values), description=" ".join(notes),
+        presence=UNSET if architecture == CLASSIFIER else None,
+    )  # fmt: skip
 
 
 def model_name(text: str) -> str:

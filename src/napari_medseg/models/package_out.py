@@ -1,0 +1,285 @@
+"""A model as a package of bioimage.io, which other programs test and run; our card goes along inside."""
+
+from __future__ import annotations
+
+import gc
+import json
+import shutil
+import tempfile
+import warnings
+from collections.abc import Sequence
+from contextlib import suppress
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_medseg.core import ModelCard, ModelError, Normalisation
+
+from .build import QUICK, size_multiple
+from .package_in import LIBRARY
+from .weights import CARD, CONFIG, WEIGHTS, load_network
+
+_SIDE = 64
+"""Pixels of the sample's side, or the least that the network takes."""
+
+
+def check_card(card: ModelCard) -> None:
+    """Raise a `ModelError` if a model's network is not one that other programs can build."""
+    if card.architecture in (QUICK, "fcn8s"):
+        kind = "a Quick model" if card.architecture == QUICK else "an fcn8s"
+        raise ModelError(
+            f"{card.reference} is {kind}, which {LIBRARY} cannot build for a bioimage.io package.",
+            "Export it as a folder or zip.",
+        )
+
+
+def write_package(folder: Path, out: Path, attached: Sequence[Path], authors: Sequence[str]) -> None:
+    """Write the model in ``folder`` as a package, checked by bioimage.io's own library.
+
+    Parameters
+    ----------
+    attached
+        Files that go along as they are.
+    authors
+        Their names; without any, the package has none.
+
+    Raises
+    ------
+    ModelError
+        The package would not be valid.
+    """
+    spec: Any = import_module("bioimageio.spec")
+    card, network = load_network(folder)
+    with tempfile.TemporaryDirectory(prefix="napari-medseg-") as name:
+        place = Path(name)
+        for path in attached:
+            if path.is_file():
+                shutil.copyfile(path, place / path.name)
+        _write_weights(folder / WEIGHTS, place / "weights.pt")
+        outputs = _write_sample(card, network, place)
+        (place / "README.md").write_text(_document(card), encoding="utf-8")
+        (place / "environment.yaml").write_text(_environment(), encoding="utf-8")
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ResourceWarning)  # it leaves its files to the collector
+                spec.save_bioimageio_package(
+                    _describe(card, place, authors, outputs), output_path=place / "package.zip"
+                )
+                gc.collect()  # where files are open, the folder cannot go on Windows
+        except ValueError as error:  # pydantic's among them
+            said = str(error).strip().splitlines()
+            raise ModelError(
+                f"{card.reference} makes no valid bioimage.io package: {' '.join(said[1:3]) or said[0]}.",
+                "Correct what it names in the model's card.json.",
+            ) from error
+        shutil.copyfile(place / "package.zip", out)
+
+
+def _write_weights(source: Path, target: Path) -> None:
+    """The same tensors as torch writes them, which is what readers of packages expect."""
+    import safetensors.torch
+    import torch
+
+    torch.save(safetensors.torch.load_file(source), target)
+
+
+def _write_sample(card: ModelCard, network: Any, place: Path) -> int:
+    """Write an input and what the network makes of it; returns the number of outputs."""
+    import torch
+
+    side = _sample_side(card)
+    low, high = (0.0, 255.0) if card.normalisation.method == "percentile" else _range(card.normalisation)
+    values = np.random.default_rng(0).uniform(low, high, (1, card.in_channels, side, side)).astype(np.float32)
+    with torch.inference_mode():
+        result = network(torch.from_numpy(_prepare(values, card)))
+    mask, *more = result if isinstance(result, tuple | list) else (result,)
+    np.save(place / "test-input.npy", values)
+    np.save(place / "test-probabilities.npy", mask.softmax(1).numpy())
+    if more:
+        np.save(place / "test-slice.npy", more[0].sigmoid().numpy())
+    return 1 + len(more)
+
+
+def _sample_side(card: ModelCard) -> int:
+    multiple = size_multiple(card)
+    return max(_SIDE, 2 * multiple) // multiple * multiple
+
+
+def _range(normalisation: Normalisation) -> tuple[float, float]:
+    beyond = 0.1 * (normalisation.high - normalisation.low)  # so that clipping shows
+    return normalisation.low - beyond, normalisation.high + beyond
+
+
+def _prepare(values: npt.NDArray[np.float32], card: ModelCard) -> npt.NDArray[np.float32]:
+    """What the steps of `_steps` make of the sample."""
+    for step in _steps(card):
+        kwargs = step["kwargs"]
+        if step["id"] == "scale_range":
+            low, high = np.percentile(values, (kwargs["min_percentile"], kwargs["max_percentile"]))
+            values = (values - low) / (high - low + kwargs["eps"])
+        elif step["id"] == "scale_linear":
+            values = values * kwargs["gain"] + kwargs["offset"]
+        elif step["id"] == "clip":
+            values = values.clip(0, 1)
+        else:
+            mean, std = (np.reshape(kwargs[name], (-1, 1, 1)) for name in ("mean", "std"))
+            values = (values - mean) / std
+    return values.astype(np.float32)
+
+
+def _steps(card: ModelCard) -> list[dict[str, Any]]:
+    """Our normalisation in the words of bioimage.io.
+
+    Its percentiles are those of one image; ours are those of the whole series, which the documentation says.
+    """
+    ours = card.normalisation
+    steps: list[dict[str, Any]] = []
+    if ours.method == "percentile":
+        # Its bounds are tighter than ours: some percentile above 1 is its highest.
+        bounds = {"min_percentile": min(max(ours.low, 0.0), 99.0), "max_percentile": min(max(ours.high, 1.01), 100.0)}
+        steps.append({"id": "scale_range", "kwargs": {"axes": ["channel", "y", "x"], **bounds, "eps": 1e-6}})
+    elif (ours.low, ours.high) != (0.0, 1.0):
+        span = ours.high - ours.low
+        steps.append({"id": "scale_linear", "kwargs": {"gain": 1 / span, "offset": -ours.low / span}})
+    if ours.clip:
+        steps.append({"id": "clip", "kwargs": {"min": 0.0, "max": 1.0}})
+    if len(ours.mean) == 1:
+        mean, std = ours.mean[0], ours.std[0]
+        steps.append({"id": "fixed_zero_mean_unit_variance", "kwargs": {"mean": mean, "std": std}})
+    elif ours.mean:
+        times = card.in_channels // card.channels
+        along = {"mean": [*ours.mean] * times, "std": [*ours.std] * times, "axis": "channel"}
+        steps.append({"id": "fixed_zero_mean_unit_variance", "kwargs": along})
+    return steps
+
+
+def _describe(card: ModelCard, place: Path, authors: Sequence[str], outputs: int) -> Any:
+    """The description as an object of bioimage.io's library, which checks it."""
+    import torch
+
+    v0_5: Any = import_module("bioimageio.spec.model.v0_5")
+    config = json.loads((place / CONFIG).read_text(encoding="utf-8"))
+    callable_ = config.pop("_model_class")
+    beside = [{"source": place / name} for name in (CARD, CONFIG, "memory.zip") if (place / name).is_file()]
+    return v0_5.ModelDescr(
+        name=_name(card),
+        description=(card.description or card.title)[:1024],
+        version=f"{card.version}.0.0",
+        authors=[{"name": author} for author in authors],
+        license=_licence(card, place),
+        documentation={"source": place / "README.md"},
+        tags=[*dict.fromkeys(["segmentation", "2d", card.architecture, "pytorch", card.modality.lower()])][
+            : 5 if card.modality else 4
+        ],
+        attachments=beside,
+        inputs=[_input(card, place)],
+        outputs=_outputs(card, place)[:outputs],
+        weights={
+            "pytorch_state_dict": {
+                "source": place / "weights.pt",
+                "architecture": {"import_from": LIBRARY, "callable": callable_, "kwargs": config},
+                "pytorch_version": torch.__version__.partition("+")[0],
+                "dependencies": {"source": place / "environment.yaml"},
+            }
+        },
+    )
+
+
+def _input(card: ModelCard, place: Path) -> dict[str, Any]:
+    size = {"min": _sample_side(card), "step": size_multiple(card)}
+    scale = {"unit": "millimeter", "scale": card.pixel_size} if card.pixel_size else {}
+    colours = ("red", "green", "blue") if card.channels == 3 else [f"channel{c}" for c in range(card.channels)]
+    names = [f"{c}{n:+d}" if card.neighbours else c
+             for n in range(-card.neighbours, card.neighbours + 1) for c in colours]  # fmt: skip
+    return {
+        "id": "image",
+        "axes": [
+            {"type": "batch"},
+            {"type": "channel", "channel_names": names},
+            *({"type": "space", "id": axis, "size": size, **scale} for axis in "yx"),
+        ],
+        "data": {"type": "float32"},
+        "preprocessing": _steps(card),
+        "test_tensor": {"source": place / "test-input.npy"},
+    }
+
+
+def _outputs(card: ModelCard, place: Path) -> list[dict[str, Any]]:
+    scale = {"unit": "millimeter", "scale": card.pixel_size} if card.pixel_size else {}
+    names = ["background", *(c.name for c in card.classes)]
+    mask = {
+        "id": "probabilities",
+        "description": "of the background and of each class",
+        "axes": [
+            {"type": "batch"},
+            {"type": "channel", "channel_names": names},
+            *({"type": "space", "id": axis, "size": {"tensor_id": "image", "axis_id": axis}, **scale} for axis in "yx"),
+        ],
+        "data": {"type": "float32", "range": (0.0, 1.0)},
+        "postprocessing": [{"id": "softmax", "kwargs": {"axis": "channel"}}],
+        "test_tensor": {"source": place / "test-probabilities.npy"},
+    }
+    said = {
+        "id": "slice",
+        "description": "probability that the slice holds any of the classes",
+        "axes": [{"type": "batch"}, {"type": "channel", "channel_names": ["presence"]}],
+        "data": {"type": "float32", "range": (0.0, 1.0)},
+        "postprocessing": [{"id": "sigmoid"}],
+        "test_tensor": {"source": place / "test-slice.npy"},
+    }
+    return [mask, said]
+
+
+def _name(card: ModelCard) -> str:
+    text = "".join(c if c.isascii() and (c.isalnum() or c in "_+- ()") else "-" for c in card.title or card.name)
+    return text[:128] if len(text) >= 5 else f"{text} model"
+
+
+def _licence(card: ModelCard, place: Path) -> Any:
+    """An identifier of SPDX, the card's words as a file where they are none, or nothing."""
+    generic: Any = import_module("bioimageio.spec.generic.v0_3")
+    if not card.licence:
+        return None
+    for kind in (generic.LicenseId, generic.DeprecatedLicenseId):
+        with suppress(ValueError):
+            return kind(card.licence)
+    (place / "LICENSE.txt").write_text(card.licence, encoding="utf-8")
+    return {"source": place / "LICENSE.txt"}
+
+
+def _environment() -> str:
+    """What conda needs to run the network."""
+    import torch
+
+    version = import_module(LIBRARY).__version__
+    return (
+        "channels: [conda-forge]\n"
+        f"dependencies:\n  - pytorch>={torch.__version__.partition('+')[0]}\n  - pip\n  - pip:\n"
+        f"      - segmentation-models-pytorch=={version}\n"
+    )
+
+
+def _document(card: ModelCard) -> str:
+    ours = card.normalisation
+    scores = [f"- {s.metric}: {s.value:.4f} on {s.on}" for s in card.scores] or ["No held-out score is recorded."]
+    size = f"{card.pixel_size:g} mm" if card.pixel_size else "any"
+    parts = [
+        f"# {card.title or card.name}",
+        card.description,
+        "For research only: not a medical device, not for diagnosis.",
+        "## Input",
+        f"{card.modality or 'Images'}, {card.channels} channels, pixel size: {size}."
+        + (f" {card.neighbours} slices on either side go in as further channels." if card.neighbours else ""),
+        "Trained with the percentiles of the whole series, not of each slice." if ours.method == "percentile" else "",
+        "## Classes",
+        "\n".join(f"- {c.value}: {c.name}" for c in card.classes),
+        "## Training",
+        card.trained_on or "Not recorded.",
+        "## Validation",
+        "\n".join(scores),
+        "Made with napari-medseg; `card.json` inside is its description of the model.",
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
