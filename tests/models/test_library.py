@@ -231,6 +231,15 @@ def test_onnx_without_its_package_names_it(tmp_path: Path, monkeypatch: pytest.M
     assert not (tmp_path / "m.onnx").exists()
 
 
+def test_onnx_that_computes_something_else_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from napari_medseg.models import export
+
+    monkeypatch.setattr(export, "TOLERANCE", -1.0)
+    with pytest.raises(ModelError, match=r"starter@1 cannot be exported to ONNX: there its logits differ by up to"):
+        export_model("starter", tmp_path / "m.onnx", "onnx")
+    assert not [*tmp_path.glob("*m.onnx*")]
+
+
 def test_onnx_takes_other_sizes(tmp_path: Path) -> None:
     import onnx
     from onnx.reference import ReferenceEvaluator

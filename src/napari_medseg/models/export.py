@@ -14,10 +14,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from napari_medseg.core import ModelError, OutputError
+from napari_medseg.core import ModelCard, ModelError, OutputError
 
 from .build import QUICK, size_multiple
 from .package_out import check_card, write_package
+from .smp import first_line
 from .weights import CARD, CONFIG, MEMORY, WEIGHTS, load_network, read_card
 
 _PACKAGES = {
@@ -25,6 +26,9 @@ _PACKAGES = {
     "bioimageio": ("for bioimage.io", "bioimageio", ("bioimageio.spec",)),
 }
 """What an export is called, the extra that brings what it needs, and that."""
+
+TOLERANCE = 1e-3
+"""Of logits in ONNX Runtime, for logits up to 1; beyond that, the part by which they may differ."""
 
 FORMATS = ("folder", "zip", "onnx", "bioimageio")
 
@@ -133,6 +137,30 @@ def _write_onnx(folder: Path, part: Path) -> None:
     model = program.model_proto
     onnx.helper.set_model_props(model, {"card": card.model_dump_json()})
     content = model.SerializeToString()
+    _check_onnx(content, network, card, side)
     with part.open("wb") as file:
         file.write(content)
         os.fsync(file.fileno())
+
+
+def _check_onnx(content: bytes, network: Any, card: ModelCard, side: int) -> None:
+    """Raise a `ModelError` where ONNX Runtime makes something else of a sample than the network does."""
+    import torch
+
+    runtime: Any = import_module("onnxruntime")
+    sample = torch.rand(1, card.in_channels, side, 2 * side, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        wanted = network(sample)
+    try:
+        found = runtime.InferenceSession(content, providers=["CPUExecutionProvider"]).run(
+            None, {"image": sample.numpy()}
+        )
+    except Exception as error:  # of its own kinds, which it does not export
+        raise ModelError(f"{card.reference} cannot be exported to ONNX: {first_line(error)}.") from error
+    for one, other in zip(wanted if isinstance(wanted, tuple | list) else (wanted,), found, strict=True):
+        difference = float((one - torch.from_numpy(other)).abs().max())
+        if not difference <= TOLERANCE * max(1.0, float(one.abs().max())):
+            raise ModelError(
+                f"{card.reference} cannot be exported to ONNX: there its logits differ by up to {difference:.3g}.",
+                "Export it as a folder or zip.",
+            )
