@@ -51,7 +51,7 @@ def read_source(folder: Path, title: str) -> str:
     ModelError
         There are no weights of torch, they are elsewhere, or a program is needed to use them.
     """
-    source = _read_weights_entry(_read(folder, title), title)["source"]
+    source = str(_read_weights_entry(_read(folder, title), title)["source"])
     if "://" in source or source.startswith(("doi:", "file:")):
         raise ModelError(
             f"{title} names weights that are not in it ({source}), and nothing is downloaded.",

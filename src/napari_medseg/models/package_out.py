@@ -113,7 +113,7 @@ def _range(normalisation: Normalisation) -> tuple[float, float]:
     return normalisation.low - beyond, normalisation.high + beyond
 
 
-def _prepare(values: npt.NDArray[np.float32], card: ModelCard) -> npt.NDArray[np.float32]:
+def _prepare(values: npt.NDArray[np.floating[Any]], card: ModelCard) -> npt.NDArray[np.float32]:
     """What the steps of `_steps` make of the sample."""
     for step in _steps(card):
         kwargs = step["kwargs"]
