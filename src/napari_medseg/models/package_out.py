@@ -113,19 +113,19 @@ def _range(normalisation: Normalisation) -> tuple[float, float]:
     return normalisation.low - beyond, normalisation.high + beyond
 
 
-def _prepare(values: npt.NDArray[np.floating[Any]], card: ModelCard) -> npt.NDArray[np.float32]:
+def _prepare(values: npt.NDArray[np.float32], card: ModelCard) -> npt.NDArray[np.float32]:
     """What the steps of `_steps` make of the sample."""
     for step in _steps(card):
         kwargs = step["kwargs"]
         if step["id"] == "scale_range":
-            low, high = np.percentile(values, (kwargs["min_percentile"], kwargs["max_percentile"]))
+            low, high = (float(np.percentile(values, kwargs[name])) for name in ("min_percentile", "max_percentile"))
             values = (values - low) / (high - low + kwargs["eps"])
         elif step["id"] == "scale_linear":
             values = values * kwargs["gain"] + kwargs["offset"]
         elif step["id"] == "clip":
             values = values.clip(0, 1)
         else:
-            mean, std = (np.reshape(kwargs[name], (-1, 1, 1)) for name in ("mean", "std"))
+            mean, std = (np.reshape(np.float32(kwargs[name]), (-1, 1, 1)) for name in ("mean", "std"))
             values = (values - mean) / std
     return values.astype(np.float32)
 
