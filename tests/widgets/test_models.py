@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from napari.components import ViewerModel
 from pytestqt.qtbot import QtBot
@@ -12,7 +13,11 @@ from pytestqt.qtbot import QtBot
 from napari_medseg.core import ClassInfo, ModelCard, Score
 from napari_medseg.models import library
 from napari_medseg.models.build import build_network
+from napari_medseg.models.weights import read_card
+from napari_medseg.training.memory import Memory, write_memory
+from napari_medseg.training.truth import LabelledSlice
 from napari_medseg.widgets.models import ModelsWidget
+from napari_medseg.widgets.thumbnail import paint_model
 
 CARD = ModelCard(
     name="my-femur",
@@ -64,6 +69,47 @@ def test_card_is_told_in_words(dock: ModelsWidget) -> None:
     assert words["Input"].startswith("CT · grey · 0.8 mm pixels")
     assert words["Scores"] == "Dice 0.930 on 2 slices"
     assert words["Made from"] == "femur-ct v1"
+
+
+def test_card_tells_the_whole_chain_of_parents(dock: ModelsWidget, network: object) -> None:
+    first = library.find_model("my-femur@1")
+    parent = {"parent": "my-femur@1", "parent_sha256": read_card(first).sha256}
+    made = library.add_model(network, CARD.model_copy(update={"name": "hip", **parent}))
+    dock.refresh()
+    dock.set_value(made.reference)
+    assert dock.card._words["Made from"].text() == "femur-ct v1 → my-femur v1"
+
+
+def test_pictures_show_the_first_remembered_slice_or_the_colours_of_the_classes(tmp_path: Path) -> None:
+    orange, blue = (230, 159, 0), (0, 114, 178)
+    classes = (*CARD.classes, ClassInfo(value=2, name="other", color="#0072b2"))
+    swatch = paint_model(str(tmp_path), "none", classes)
+    assert tuple(swatch[5, 0]) == orange
+    assert tuple(swatch[5, -1]) == blue
+    target = np.zeros((40, 60), np.int16)
+    target[20:] = 1
+    one = LabelledSlice("slice", np.tile(np.linspace(0, 1, 60, dtype=np.float16), (1, 40, 1)), target)
+    write_memory(tmp_path, Memory(training=(one,)), CARD)
+    shown = paint_model(str(tmp_path), "some", classes).astype(int)
+    assert np.ptp(shown[0, 0]) == 0, "the image is grey"
+    assert shown[0, -1, 0] > shown[0, 0, 0] + 100
+    assert shown[-1, 0, 0] > shown[-1, 0, 2] + 80, "its lower half wears the colour of its class"
+    (tmp_path / "memory.zip").write_bytes(b"damaged")
+    assert np.array_equal(paint_model(str(tmp_path), "damaged", classes), swatch)
+
+
+def test_two_versions_are_compared_on_the_slice_in_view(dock: ModelsWidget, qtbot: QtBot) -> None:
+    dock.set_value("my-femur@2")
+    assert dock.compare.other.currentText() == "with my-femur v1"
+    dock.compare.run.click()
+    assert "no image to compare on" in dock.panel.status.text()
+    image = dock.viewer.add_image(np.random.default_rng(0).integers(0, 255, (3, 64, 64), np.uint8))
+    dock.compare.run.click()
+    finish(dock, qtbot)
+    assert "0 pixels (0.0%) differ between my-femur v2 and my-femur v1" in dock.panel.status.text()
+    assert len(dock.viewer.layers) == 3
+    dock.close()
+    assert [*dock.viewer.layers] == [image], "the outlines go with the dock"
 
 
 def test_removing_asks_first_inside_the_dock(dock: ModelsWidget) -> None:

@@ -130,16 +130,39 @@ def read_archive(folder: Path) -> Archive:
             left = MOST_BYTES
             slices = []
             for i, entry in enumerate(index.slices):
-                count = sum(1 for name in archive.namelist() if name.startswith(f"{i}/picture-"))
-                content = []
-                for name in (*(f"{i}/picture-{j}.webp" for j in range(count)), f"{i}/mask.png"):
-                    content.append(_read_member(archive, name, left))
-                    left -= len(content[-1])
-                slices.append(Remembered(entry, tuple(content[:-1]), content[-1]))
+                slices.append(one := _read_slice(archive, i, entry, left))
+                left -= len(one.mask) + sum(len(picture) for picture in one.pictures)
             return Archive(tuple(slices))
     except _BROKEN as error:
         said = str(error).splitlines()[0].strip("'\"") if str(error) else type(error).__name__
         raise ModelError(f"The memory {path} is damaged: {said}.", AGAIN) from error
+
+
+def read_first(folder: Path) -> Remembered | None:
+    """The first slice that a model remembers, without reading the others; None if it remembers nothing.
+
+    Raises
+    ------
+    ModelError
+        The archive is damaged.
+    """
+    if not (folder / MEMORY).is_file():
+        return None
+    try:
+        with zipfile.ZipFile(folder / MEMORY) as archive:
+            index = _read_index(archive)
+            return _read_slice(archive, 0, index.slices[0], MOST_BYTES) if index.slices else None
+    except _BROKEN as error:
+        raise ModelError(f"The memory {folder / MEMORY} is damaged.", AGAIN) from error
+
+
+def _read_slice(archive: zipfile.ZipFile, i: int, entry: Entry, left: int) -> Remembered:
+    count = sum(1 for name in archive.namelist() if name.startswith(f"{i}/picture-"))
+    content = []
+    for name in (*(f"{i}/picture-{j}.webp" for j in range(count)), f"{i}/mask.png"):
+        content.append(_read_member(archive, name, left))
+        left -= len(content[-1])
+    return Remembered(entry, tuple(content[:-1]), content[-1])
 
 
 def _read_index(archive: zipfile.ZipFile) -> _Index:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from qtpy.QtCore import QSize, Qt
 from qtpy.QtWidgets import (
@@ -23,17 +23,19 @@ from qtpy.QtWidgets import (
 from napari_medseg.core import MedsegError, ModelCard, Progress, Reporter
 
 from .card_view import CardView
+from .compare_versions import CompareVersions
 from .job import describe_failure
 from .look import Dock, button, count, note, tighten
 from .model_acts import ModelActs, beside
 from .model_picker import announce_models, library_events, read_cards
 from .run_panel import RunPanel
+from .thumbnail import SIDE, model_icon
 from .verdict import is_aside
 
 if TYPE_CHECKING:
     import napari.viewer
 
-_ROW = 26
+_ROW = SIDE + 4
 _BARE = (".safetensors", ".pt", ".pth", ".ckpt")
 _FILES = "Models (*.zip *.tar *.tar.gz *.tgz *.safetensors *.pt *.pth *.ckpt)"
 
@@ -46,13 +48,17 @@ class ModelsWidget(Dock):
         self.models = QListWidget()
         self.models.setObjectName("models")
         self.models.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.models.setIconSize(QSize(SIDE, SIDE))
         self.card = CardView()
+        self.compare = CompareVersions(self.viewer)
         self.problems = note(name="problems")
         self.acts = ModelActs()
         self.source = QLineEdit()
         self.source.setObjectName("source")
         self.source.setPlaceholderText("folder, zip file, weights or hf:owner/repository")
-        self.source.setToolTip("A model's folder (ours or segmentation_models_pytorch's), a zip of it, or bare weights")
+        self.source.setToolTip(
+            "A model's folder (ours or segmentation_models_pytorch's), a zip of it, a bioimage.io package, or weights"
+        )
         self.network = QLineEdit()
         self.network.setObjectName("network")
         self.network.setPlaceholderText("unet:resnet18")
@@ -61,7 +67,7 @@ class ModelsWidget(Dock):
         self.with_memory = QCheckBox()
         self.with_memory.setObjectName("with_memory")
         self.with_memory.setToolTip("They are pictures of your images: give them only to people who may see those")
-        for part in (self.models, self.problems, self.card, self.with_memory, self.acts):
+        for part in (self.models, self.problems, self.card, self.with_memory, self.acts, self.compare):
             self.column.addWidget(part)
         self.column.addWidget(self._make_import())
         self.column.addWidget(self.panel)
@@ -72,6 +78,7 @@ class ModelsWidget(Dock):
 
     def close_down(self) -> None:
         self.panel.job.abandon()
+        self.compare.clear()
         library_events.changed.disconnect(self.refresh)
 
     def value(self) -> ModelCard | None:
@@ -100,6 +107,7 @@ class ModelsWidget(Dock):
             item = QListWidgetItem(f"{card.name}  v{card.version}{kind}")
             item.setData(Qt.ItemDataRole.UserRole, card)
             item.setToolTip(card.title or card.name)
+            item.setIcon(model_icon(card))
             item.setSizeHint(QSize(0, _ROW))
             self.models.addItem(item)
         self.models.setFixedHeight(_ROW * min(max(len(cards), 2), 6) + 6)
@@ -132,6 +140,7 @@ class ModelsWidget(Dock):
     def _connect(self) -> None:
         self.models.currentRowChanged.connect(self._on_selected)
         self.acts.exporting.connect(self._on_export)
+        self.compare.asked.connect(self._on_compare)
         self.acts.removing.connect(self._on_remove)
         self.acts.renaming.connect(self._on_rename)
         self.source.textChanged.connect(self._on_source)
@@ -149,6 +158,7 @@ class ModelsWidget(Dock):
         self.card.show_card(card)
         versions = [c for c in self._cards if card is not None and c.name == card.name and not _is_shipped(c)]
         self.acts.show_for(card, len(versions), shipped=shipped)
+        self.compare.show_for(card, self._cards)
         remembered = _count_memory(card)
         self.with_memory.setText(f"Export with {count(remembered, 'slice')} it learnt from")
         self.with_memory.setVisible(bool(remembered))
@@ -176,6 +186,14 @@ class ModelsWidget(Dock):
         announce_models()
         self.set_value(f"{name}@{card.version}")
         self.panel.tell(f"{card.name} is now called {name}.")
+
+    def _on_compare(self) -> None:
+        try:
+            contest = self.compare.prepare()
+        except MedsegError as error:
+            self.panel.refuse(describe_failure(error))
+            return
+        self.panel.start(contest.run, "Compare models", "Segmenting the slice in view…")
 
     def _on_source(self, *_: object) -> None:
         source = self.source.text().strip()
@@ -219,7 +237,10 @@ class ModelsWidget(Dock):
             work = partial(_export, card.reference, out, self.with_memory.isChecked())
             self.panel.start(work, f"Export {card.name}", "Writing the model…")
 
-    def _on_finished(self, result: ModelCard | Path) -> None:
+    def _on_finished(self, result: Any) -> None:
+        if isinstance(result, tuple):
+            self.panel.tell(self.compare.show_result(*result))
+            return
         if isinstance(result, Path):
             self.panel.tell(f"Exported to {result}.")
             return
