@@ -14,7 +14,7 @@ import safetensors.torch
 import torch
 
 from napari_medseg.core import ModelCard, ModelError
-from napari_medseg.models import export_model, foreign, import_model, list_models, load_model
+from napari_medseg.models import export_model, import_model, list_models, load_model, unpack
 
 Tiny = tuple[ModelCard, Any]
 NETWORK = "unet:tu-resnet10t"
@@ -214,9 +214,9 @@ def test_an_archive_with_a_folder_inside_is_imported(tiny_folder: Path, tmp_path
 
 def test_a_member_larger_than_its_claim_is_refused(tmp_path: Path) -> None:
     """M8"""
-    member = foreign._Member("card.json", 10, 10, True, False, lambda: io.BytesIO(b"x" * 11))
+    member = unpack._Member("card.json", 10, 10, True, False, lambda: io.BytesIO(b"x" * 11))
     with pytest.raises(ModelError, match="larger than it claims"):
-        foreign._unpack("m.zip", [member], tmp_path)
+        unpack._unpack("m.zip", [member], tmp_path)
 
 
 def test_a_bad_name_is_one_sentence(tiny_folder: Path) -> None:
