@@ -14,6 +14,8 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import pytest
 
+from napari_medseg.core import priority
+
 PROJECT = Path(__file__).parents[1]
 
 
@@ -23,6 +25,12 @@ def own_library(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mo
     home = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("NAPARI_MEDSEG_HOME", str(home))
     return home
+
+
+@pytest.fixture(autouse=True)
+def nobody_steps_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Work in the background goes as fast as the test, which waits for it, and as other tests at the same time."""
+    monkeypatch.setattr(priority, "BEHIND", 0)
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from qtpy.QtCore import QThread, QThreadPool
 
-from napari_medseg.core import InputError, Progress, Reporter
+from napari_medseg.core import InputError, Progress, Reporter, priority
 from napari_medseg.core.priority import BEHIND
 from napari_medseg.widgets.job import Failure, Job
 from napari_medseg.widgets.look import count, words_for_seconds
@@ -193,7 +193,8 @@ def test_counts_in_words() -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only done on Linux")
-def test_work_gives_way_to_the_window_and_so_do_its_threads(qtbot: Any) -> None:
+def test_work_gives_way_to_the_window_and_so_do_its_threads(qtbot: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(priority, "BEHIND", BEHIND)
     job = Job()
     found: list[int] = []
 
