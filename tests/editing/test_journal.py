@@ -476,3 +476,33 @@ def test_journal_ends_with_no_thread_and_no_hold_on_its_layer(folder: Path) -> N
     assert not [t for t in threading.enumerate() if t.name == "medseg-journal"]
     assert len(list(folder.glob("*.journal"))) == 50
     assert not list(folder.glob("*.lock"))
+
+
+def test_an_attempt_under_way_that_fails_is_made_again_before_anybody_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """W1: the disk has room again, but the thread had begun before."""
+    begun, go = threading.Event(), threading.Event()
+    places = iter([OSError(28, "No space left on device"), tmp_path / "a.journal"])
+
+    def place() -> Path:
+        begun.set()
+        go.wait(60)
+        found = next(places)
+        if isinstance(found, OSError):
+            raise found
+        return found
+
+    written = log.Log(place)
+    written.put({b"part": lambda: b"painted"})
+    assert begun.wait(60)
+    wait = written._idle.wait
+
+    def let_go(timeout: float | None = None) -> bool:
+        go.set()
+        return wait(timeout)
+
+    monkeypatch.setattr(written._idle, "wait", let_go)
+    assert written.flush()
+    assert (tmp_path / "a.journal").exists()
+    written.close()

@@ -113,8 +113,14 @@ class Log:
 
     def flush(self, timeout: float = 10.0) -> bool:
         """Wait until all is on disk; False when it is not."""
-        self.wake()
-        return self._idle.wait(timeout) and not self.problem
+        # An attempt that is under way may fail for what was the matter when it began.
+        for _ in range(1 if self._idle.is_set() else 2):
+            self.wake()
+            if not self._idle.wait(timeout):
+                return False
+            if not self.problem:
+                break
+        return not self.problem
 
     def close(self, timeout: float = 10.0) -> None:
         """Write what is left and let go of the file."""
