@@ -71,7 +71,7 @@ class Image:
         Of a single image too large to be looked at as a whole, smaller copies of ``data`` with the same axes, large to
         small, read as lazily; else empty.
     alike
-        Of a grey image, how many channels its files hold, all alike: models of so many channels take it too.
+        Of a grey image that is no slide, how many channels its files hold, all alike: models of so many take it too.
     """
 
     data: Any

@@ -69,7 +69,7 @@ def read(
     return Image(
         data=data, axes=axes, geometry=geometry, names=found.names, meaning=meaning, source=found.source,
         findings=findings, missing=frozenset(found.unreadable), windows=found.header.windows, levels=tuple(levels),
-        alike=1 if many else found.header.channels,
+        alike=1 if many or levels else found.header.channels,
     )  # fmt: skip
 
 
