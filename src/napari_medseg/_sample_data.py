@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ._layers import LayerDataTuple, image_layer_data, labels_layer_data
+from .core import Image, Labels
 
 
 def femur_ct_image() -> list[LayerDataTuple]:
@@ -14,8 +15,18 @@ def femur_ct_with_truth() -> list[LayerDataTuple]:
     """The same series with the outlines it was drawn from."""
     from .phantoms.sample import NAME, built_in_sample
 
-    image, truth = built_in_sample()
+    return _layers(*built_in_sample(), NAME)
+
+
+def brain_mr_with_truth() -> list[LayerDataTuple]:
+    """A made-up MR volume of a head in three sequences, with the outline of its tumour."""
+    from .phantoms.brain import SEED, brain_sample
+
+    return _layers(*brain_sample(SEED), "brain mr")
+
+
+def _layers(image: Image, truth: Labels, name: str) -> list[LayerDataTuple]:
     layers = [image_layer_data(image), labels_layer_data(truth)]
-    for layer, name in zip(layers, (NAME, f"{NAME} truth"), strict=True):
-        layer[1]["name"] = name
+    for layer, own in zip(layers, (name, f"{name} truth"), strict=True):
+        layer[1]["name"] = own
     return layers

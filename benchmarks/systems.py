@@ -1,0 +1,127 @@
+"""What the published walk-throughs did, as this project does it: data, recipe and figures of each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sets import NUCLEI, Split, femur_ten, four_nuclei, lungs, pelvis_fold, pictures, tumour
+
+from napari_medseg.core import Labels
+from napari_medseg.evaluation import Row, evaluate_set
+from napari_medseg.evaluation.metrics import dice_of
+from napari_medseg.training.comparison import CompareOptions
+
+Figures = dict[str, Any]
+Pairs = list[tuple[Labels, Labels]]
+
+
+def pool(rows: list[Row]) -> float | None:
+    """Dice of all their pixels together."""
+    return dice_of(
+        sum(r.true_positive for r in rows), sum(r.false_positive for r in rows), sum(r.false_negative for r in rows)
+    )
+
+
+def by_picture(pairs: Pairs) -> Figures:
+    """Dice of every image or slice, all classes as one."""
+    rows = evaluate_set(pairs, merge=True).rows
+    return {"dice": [r.values["dice"] for r in rows if not r.both_empty], "Dice of all pixels": pool([*rows])}
+
+
+def by_class(value: int | None = None) -> Callable[[Pairs], Figures]:
+    """Dice of each image or volume: of the class with this value, or the mean of all classes that it holds."""
+
+    def measure(pairs: Pairs) -> Figures:
+        dice: list[float] = []
+        classes: dict[str, list[Row]] = {}
+        for pair in pairs:
+            rows = [row for row in evaluate_set([pair]).rows if value in (None, row.value)]
+            names = dict.fromkeys(row.class_name for row in rows)
+            own = [pool([row for row in rows if row.class_name == name]) for name in names]
+            dice += [float(np.mean([d for d in own if d is not None]))]
+            for row in rows:
+                classes.setdefault(row.class_name, []).append(row)
+        shares = {f"Dice of {name}": pool(rows) for name, rows in classes.items()} if value is None else {}
+        return {"dice": dice, **shares}
+
+    return measure
+
+
+def by_volume(pairs: Pairs) -> Figures:
+    """Dice of every volume, and what is found of the slices that hold something."""
+    told = evaluate_set(pairs, merge=True).detection
+    assert told is not None
+    volumes = [case.dice for case in told.cases if case.dice is not None]
+    slices = {"slice sensitivity": told.recall, "slice specificity": told.specificity, "AUROC": told.auroc}
+    wrong = float(np.mean([case.false_positive_slices for case in told.cases]))
+    return {"dice": volumes, **slices, "Dice on tumour slices": told.dice, "falsely found slices a case": wrong}
+
+
+@dataclass(frozen=True)
+class System:
+    """One task as a walk-through has it.
+
+    Attributes
+    ----------
+    title, reported, aim
+        For the table; what a walk-through reported was measured on its own images.
+    recipe
+        Of the package.
+    split
+        What trains and what measures, by seed; may use the folder.
+    measure
+        Figures of predictions and truths; ``dice`` has one for every case.
+    unit
+        What a case is.
+    starts
+        Networks to choose from; empty where the recipe's own is trained.
+    """
+
+    title: str
+    recipe: str
+    split: Callable[[Path, int], Split]
+    unit: str
+    measure: Callable[[Pairs], Figures] = by_picture
+    reported: str = ""
+    aim: str = ""
+    classes: tuple[str, ...] = ()
+    starts: tuple[str, ...] = ()
+
+
+SYSTEMS = {
+    "lungs": System(
+        "Lungs in chest X-rays", "lungs-xray", lambda folder, seed: lungs(100, seed), "X-ray",
+        reported="Dice 0.9002", aim="0.965",
+    ),
+    "tumour": System(
+        "Brain tumour in MR: detect, then outline", "brain-tumour", tumour, "patient", by_volume, aim="0.78",
+    ),
+    "femur-ct": System(
+        "Femur in hip CT, ten slices painted", "femur-ct", femur_ten, "slice",
+        reported="98.56 ± 0.02 (20 patients)", aim="0.955",
+    ),
+    "femur-mri": System(
+        "Femur in MR of the pelvis, across patients", "femur-mri", pelvis_fold, "patient", by_class(1), aim="0.90",
+    ),
+    "choose": System(
+        "Choosing a network: lungs", "lungs-xray", lambda folder, seed: lungs(100, seed), "X-ray",
+        starts=CompareOptions().starts,
+    ),
+    "nuclei": System(
+        "Nuclei in HE", "nuclei-he", lambda folder, seed: pictures("monuseg", 1, seed), "image", aim="0.78",
+    ),
+    "four-nuclei": System(
+        "Nuclei of four kinds in HE", "nuclei-he-classes", four_nuclei, "image", by_class(),
+        classes=tuple(f"{i}={name}" for i, name in enumerate(NUCLEI, 1)),
+    ),
+    "glands": System(
+        "Glands in HE", "glands-he", lambda folder, seed: pictures("glas", 6, seed), "image", aim="0.925",
+    ),
+    "cancer": System(
+        "Cancer regions in HE", "cancer-he", lambda folder, seed: pictures("bcnb_he_tumour", 1, seed), "image",
+    ),
+}  # fmt: skip

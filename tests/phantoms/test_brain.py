@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+import numpy as np
+
+from napari_medseg.phantoms.brain import SEQUENCES, brain_mr, brain_sample
+
+
+def test_a_tumour_takes_up_a_part_of_the_slices_and_is_bright_on_flair() -> None:
+    values, mask, spacing = brain_mr(3, slices=14, size=64)
+    assert values.shape == (14, 64, 64, 3)
+    assert mask.shape == (14, 64, 64)
+    holds = mask.any(axis=(1, 2))
+    assert 2 <= holds.sum() <= 9
+    assert np.all(np.diff(np.flatnonzero(holds)) == 1), "one lump"
+    flair, before, after = (values[..., SEQUENCES.index(name)] for name in ("FLAIR", "T1", "T1 after contrast"))
+    brain = (values[..., 0] > 90) & (mask == 0)
+    assert np.median(flair[mask == 1]) > 1.3 * np.median(flair[brain])
+    assert np.median(before[mask == 1]) < np.median(before[brain])
+    assert np.percentile(after[mask == 1], 95) > np.percentile(before[mask == 1], 95)
+    assert spacing[0] > spacing[1] == spacing[2]
+
+
+def test_a_seed_is_a_person() -> None:
+    first, again, other = (brain_mr(seed, slices=6, size=48)[0] for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first, again)
+    assert (first != other).any()
+
+
+def test_healthy_heads_have_no_tumour_and_slices_have_names() -> None:
+    image, truth = brain_sample(4, slices=6, size=48, tumour=False, name="case")
+    assert not np.asarray(truth.data).any()
+    assert image.channels == 3
+    assert image.names == truth.names == tuple(f"case_{n}.png" for n in range(1, 7))
