@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -146,10 +147,26 @@ def test_what_lies_outside_of_the_image_does_not_count() -> None:
     assert (moved == 1).all()
 
 
+def test_the_air_around_a_moved_scan_is_background_but_drowns_no_strokes() -> None:
+    image, far = torch.ones(1, 1, 64, 64), Augmentation(scale=(0.5, 0.5), air=0.5)
+    whole = torch.ones(1, 64, 64, dtype=torch.long)
+    strokes = torch.full((1, 64, 64), IGNORE)
+    strokes[:, 30:34, 8:56] = 1
+    for labels in (whole, strokes):
+        moved, found = augment(image, labels, far, generator())
+        air = (found == 0).sum()
+        assert 0.35 < air / (found == 1).sum() < 0.65
+        assert (moved[:, 0][found == 0] == 0).all(), "only where nothing can be seen"
+    _, found = augment(image, whole, far, generator(), channels=Channels("photo"))
+    assert not (found == 0).any(), "a picture goes on beyond its edge"
+    _, found = augment(image, torch.full_like(whole, IGNORE), far, generator())
+    assert (found == IGNORE).all()
+
+
 def test_unlabelled_stays_unlabelled() -> None:
     labels = torch.full((4, 40, 40), IGNORE)
     labels[:, 10:14, 5:30] = 2
-    for preset in AUGMENTATIONS.values():
+    for preset in (replace(one, air=0) for one in AUGMENTATIONS.values()):
         _, found = augment(torch.zeros(4, 1, 40, 40), labels, preset, generator())
         assert set(found.unique().tolist()) <= {IGNORE, 2}
         assert (found == 2).any()

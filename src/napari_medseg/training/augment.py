@@ -39,7 +39,8 @@ def augment(
     image
         Normalised input, (N, C, H, W), float32.
     labels
-        Class indices or `IGNORE`, (N, H, W), int64; what lies outside the image becomes `IGNORE`.
+        Class indices or `IGNORE`, (N, H, W), int64; what lies outside the image becomes `IGNORE`, or background where
+        the preset says so.
     preset
         What to do, an entry of ``AUGMENTATIONS``.
     generator
@@ -75,7 +76,18 @@ def move(
     # Shifted by one so that the zeros from outside the image become IGNORE.
     shifted = (labels - IGNORE)[:, None].float()
     moved_labels = functional.grid_sample(shifted, grid, mode="nearest", padding_mode="zeros", align_corners=False)
-    return moved, moved_labels[:, 0].long() + IGNORE
+    target = moved_labels[:, 0].long() + IGNORE
+    if preset.air and beyond == "zeros":
+        target = _claim_air(target, (grid.abs() > 1).any(-1), preset.air, dice)
+    return moved, target
+
+
+def _claim_air(target: Tensor, outside: Tensor, share: float, dice: Dice) -> Tensor:
+    """Call some of what lies outside background; few labels, such as strokes, are not drowned in it."""
+    labelled = ((target != IGNORE) & ~outside).sum((1, 2))
+    chance = (share * labelled / outside.sum((1, 2)).clamp(min=1))[:, None, None]
+    claimed = torch.rand(target.shape, generator=dice.generator).to(target.device) < chance
+    return torch.where(outside & claimed, 0, target)
 
 
 def _matrices(n: int, aspect: float, preset: Augmentation, dice: Dice, *, mirror: bool, free: bool) -> Tensor:

@@ -23,6 +23,9 @@ class Augmentation:
         Largest shift as a share of the sample's side.
     elastic
         Largest bending as a share of the sample's side.
+    air
+        What lies outside of a scan that was moved is black and counts as background: so many pixels of it, at most,
+        for each labelled one. Else a network that saw few images takes black borders for something dark.
     any_up
         Whether scans too may be turned by 90 degrees and mirrored top to bottom, as pictures always are: those have
         no up.
@@ -51,6 +54,7 @@ class Augmentation:
     scale: tuple[float, float] = (1.0, 1.0)
     shift: float = 0.0
     elastic: float = 0.0
+    air: float = 0.0
     any_up: bool = False
     brightness: float = 0.0
     contrast: float = 0.0
@@ -75,16 +79,16 @@ class Augmentation:
 AUGMENTATIONS: dict[str, Augmentation] = {
     "none": Augmentation(),
     "light": Augmentation(
-        mirror=0.5, turn=5, scale=(0.9, 1.1), shift=0.05, brightness=0.1, contrast=0.1, gamma=0.1, colour=0.05,
+        mirror=0.5, turn=5, scale=(0.9, 1.1), shift=0.05, air=0.5, brightness=0.1, contrast=0.1, gamma=0.1, colour=0.05,
         stain=0.05, hue=3,
     ),
     "medium": Augmentation(
-        mirror=0.5, turn=15, scale=(0.7, 1.4), shift=0.1, brightness=0.2, contrast=0.25, gamma=0.3, colour=0.1,
+        mirror=0.5, turn=15, scale=(0.7, 1.4), shift=0.1, air=0.5, brightness=0.2, contrast=0.25, gamma=0.3, colour=0.1,
         stain=0.15, hue=8, channel_drop=0.1, channel_copy=0.05, channel_same=0.12, noise=0.1, blur=0.1, coarse=0.1,
     ),
     "heavy": Augmentation(
-        mirror=0.5, turn=30, scale=(0.7, 1.4), shift=0.15, elastic=0.04, any_up=True, brightness=0.4, contrast=0.4,
-        gamma=0.5, colour=0.2, stain=0.3, hue=15, channel_drop=0.2, channel_copy=0.1, channel_same=0.15, noise=0.3,
-        blur=0.2, coarse=0.2, dropout=3,
+        mirror=0.5, turn=30, scale=(0.7, 1.4), shift=0.15, air=0.5, elastic=0.04, any_up=True, brightness=0.4,
+        contrast=0.4, gamma=0.5, colour=0.2, stain=0.3, hue=15, channel_drop=0.2, channel_copy=0.1, channel_same=0.15,
+        noise=0.3, blur=0.2, coarse=0.2, dropout=3,
     ),
 }  # fmt: skip
