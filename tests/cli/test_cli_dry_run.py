@@ -42,6 +42,14 @@ def test_train_lists_pairs_and_what_is_left_out(run: Run, folders: tuple[Path, P
     assert "Nothing was trained" in result.out
 
 
+def test_names_are_shown_as_they_will_be_learnt(run: Run, folders: tuple[Path, Path]) -> None:
+    for path in folders[1].iterdir():
+        Picture.fromarray(np.eye(16, dtype=np.uint8) * 2).save(path)
+    assert "2 cyst: in 2 pairs" in run("train", "--data", *folders, "--dry-run", "--classes", "2=cyst").out
+    merged = run("train", "--data", *folders, "--dry-run", "--classes", "1=lesion", "--merge").out
+    assert "1 lesion: in 2 pairs" in merged
+
+
 def test_train_without_a_pair_is_bad_input(run: Run, folders: tuple[Path, Path]) -> None:
     for path in folders[1].iterdir():
         Picture.fromarray(np.eye(9, dtype=np.uint8)).save(path)

@@ -26,7 +26,7 @@ def show_pairs(run: TrainingRun, report: Reporter) -> int:
         for pair in pairs:
             found = preview_pairs(pair.image, pair.labels, series=pair.series, legend=legend, report=report)
             print(f"{title}: {pair.image} and {pair.labels}")
-            print("\n".join(found.lines()))
+            print("\n".join(found.named(run.classes, merge=run.merge).lines()))
             usable += len(found.usable)
         if pairs and not usable:
             raise InputError("None of these pairs can be used.", "The reasons are listed above.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -83,6 +83,19 @@ class Preview:
         """Each class with the number of pairs whose masks show it."""
         counts = Counter(title for row in self.usable for title in {(c.value, _title(c)) for c in row.classes})
         return [f"{title}: in {_count(n, 'pair')}" for (_, title), n in sorted(counts.items())]
+
+    def named(self, classes: Iterable[ClassInfo], *, merge: bool = False) -> Preview:
+        """The same with names given to mask values; with ``merge`` all values are the first class."""
+        given = {info.value: info for info in classes}
+        one = next(iter(given.values()), ClassInfo.numbered(1))
+        rows = [
+            replace(
+                row,
+                classes=((one,) if row.classes else ()) if merge else tuple(given.get(c.value, c) for c in row.classes),
+            )
+            for row in self.rows
+        ]
+        return replace(self, rows=tuple(rows))
 
     def lines(self, shown: int = SHOWN) -> Iterable[str]:
         """The whole preview as text: pairs, classes, what is left out and why, what is to be known."""
