@@ -134,7 +134,14 @@ def test_only_what_outlines_enclose_and_a_mask_marks_is_computed(run: Run, slide
     assert (found[~inside] == 255).all(), "not computed, which is not background"
     np.testing.assert_array_equal(found[:200][inside[:200]], expected[:200][inside[:200]])
     assert not found[500:][inside[500:]].any(), "background by the mask"
-    assert json.loads(report.read_text())["slide"]["tissue_share"] == pytest.approx(20 / 130)
+    about = json.loads(report.read_text())
+    assert about["slide"]["tissue_share"] == pytest.approx(20 / 130)
+    [(name, shares)] = about["tissue"].items()
+    there = inside[:200].sum()
+    assert name == slide.name
+    [(kind, area)] = shares["areas"].items()
+    assert area / shares["tissue"] == pytest.approx(expected[:200][inside[:200]].sum() / there)
+    assert f"Of the tissue: {kind} " in result.out
     Picture.fromarray(marked[:, :90]).save(mask)
     result = run("segment", slide, *FLAGS, "--output", tmp_path / "other.ome.zarr", *chosen)
     assert (result.code, "proportions" in result.err) == (2, True)

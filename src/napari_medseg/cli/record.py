@@ -10,9 +10,11 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from napari_medseg import __version__
-from napari_medseg.core import Finding, Labels, ModelCard, Progress, Reporter
+from napari_medseg.core import Finding, Image, Labels, ModelCard, Progress, Reporter
 from napari_medseg.inference import SegmentOptions
 from napari_medseg.inference.presence import EMPTY, NO_MASK, find_empty
+from napari_medseg.inference.shares import Shares, measure_shares
+from napari_medseg.inference.slides.tissue import Tissue
 
 from .masks import slice_of
 from .targets import write_text
@@ -30,6 +32,8 @@ class Record:
     presence
         Probability that a slice holds anything, by its name, where the model says so; from ``threshold`` on it is
         taken to do so.
+    tissue
+        Of pictures of stained tissue, by name: its area, and that of each class within it.
     done
         What was segmented, in words, where that is not slices.
     """
@@ -50,6 +54,7 @@ class Record:
     presence: dict[str, float] = field(default_factory=dict)
     threshold: float | None = None
     slide: dict[str, object] | None = None
+    tissue: dict[str, Shares] = field(default_factory=dict)
 
     done: str = field(default="", repr=False)
     _start: float = field(default_factory=time.monotonic, repr=False)
@@ -78,6 +83,13 @@ class Record:
         self.findings += [one for one in findings if one not in self.findings and one.code not in (EMPTY, NO_MASK)]
         self.presence |= {names[z]: round(self._chances[z], 4) for z in sorted(self._chances)}
         self._chances.clear()
+
+    def measure(self, image: Image, labels: Labels, tissue: Tissue | None = None) -> None:
+        """Note how much of the tissue, where there is any, each class takes up."""
+        own = labels.names or tuple(str(z) for z in range(len(labels)))
+        names = own if labels.is_stack or image.source is None else (image.source.name,)
+        found = measure_shares(image, labels, tissue)
+        self.tissue |= {name: one for name, one in zip(names, found, strict=True) if one is not None}
 
     def note_empty(self, card: ModelCard) -> None:
         """Say how many slices of the whole run were taken as empty."""

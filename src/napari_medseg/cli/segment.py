@@ -10,6 +10,7 @@ from cyclopts import Parameter
 
 from napari_medseg.core import InputError, OutputError
 from napari_medseg.inference import SegmentOptions
+from napari_medseg.inference.shares import Shares
 from napari_medseg.io.findings import counted
 from napari_medseg.io.locks import in_use
 from napari_medseg.io.sidecar import sidecar_path
@@ -132,5 +133,7 @@ def _tell(record: Record) -> None:
         print(f"napari-medseg: Cancelled; what was finished {kept}.", file=sys.stderr)
     device = f" ({record.device})" if record.device else ""
     print(f"Segmented {record.done or counted(record.slices, 'slice')}{device} into {record.output}")
+    if record.tissue:
+        print(Shares.summed(record.tissue.values()))
     if record.look_at:
         print(f"Look next at {'; '.join(record.look_at)}, most doubtful first")

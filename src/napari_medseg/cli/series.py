@@ -74,6 +74,7 @@ def _run(job: Job, target: MaskFolder | MaskFile, chosen: Sequence[int], report:
         if target.done():
             labels = target.finish()
             job.record.add(labels, (*findings, *labels.findings))
+            job.record.measure(image, labels)
             job.record.look_at = job.lookout.look_at(image.names or tuple(str(z) for z in range(len(image))))
     if code == CANCELLED and not target.done():
         raise Cancelled("nothing was finished")

@@ -73,6 +73,7 @@ def _each(job: Job, files: Sequence[Path], report: Reporter) -> int:
             if image.levels:
                 remove_run(running_place(target))
             job.record.add(labels, (*labels.findings, *told))
+            job.record.measure(image, labels)
             job.lookout.finish_image(file.name)
     return DONE
 

@@ -26,6 +26,7 @@ from .targets import check_names, check_size
 
 if TYPE_CHECKING:
     from napari_medseg.inference.slides.job import SlideJob
+    from napari_medseg.inference.slides.tissue import Tissue
 
 
 def running_place(output: Path) -> Path:
@@ -109,6 +110,7 @@ def segment_on_disk(job: Job, image: Image, report: Reporter) -> int:
             return CANCELLED
         _record(job, count, Ledger(place))
         job.record.add(labels, labels.findings)
+        job.record.measure(image, labels, _given(task, image))
         if hidden:
             report(Progress("Writing", message=f"Writing {job.output.name}"))
             told = io.write(job.output, labels, overwrite=extras.overwrite or extras.resume)
@@ -125,6 +127,14 @@ def _run(job: Job, image: Image, report: Reporter, task: SlideJob) -> Labels:
     from napari_medseg.inference.slides.segment import segment_slide
 
     return segment_slide(image, job.model, job.options, report=report, **task)
+
+
+def _given(task: SlideJob, image: Image) -> Tissue | None:
+    """The tissue that the user named."""
+    from napari_medseg.inference.slides.tissue import Tissue
+
+    mask = task.get("tissue_mask")
+    return None if mask is None else Tissue.of_mask(mask, (image.shape[-2], image.shape[-1]))
 
 
 @contextmanager

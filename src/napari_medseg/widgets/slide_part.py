@@ -22,7 +22,7 @@ from .run_panel import RunPanel
 from .signals import Signal
 from .slide_result import Refresher, covers, find_slide_result, is_slide_result, show_result
 from .slide_scope import SlideScope
-from .slide_work import SlideOrder, carry_over, open_result, segment_slide
+from .slide_work import SlideOrder, carry_over, measure_shares, open_result, segment_slide
 from .tissue_row import TissueRow, describe_share
 from .visible import Visible
 
@@ -194,6 +194,7 @@ class _Run:
         self._refresher: Refresher | None = None
         self.finished: deque[Any] = deque()  # parts of the result, filled by the worker
         self.carried = 0
+        self.shares = ""
         self._lost = False
         self._begun = time.monotonic()
         self._progress = Progress("")
@@ -220,7 +221,7 @@ class _Run:
             if not windows:
                 return f"All of it was done before; it is {where}."
             carried = f" {count(self.carried, 'part')} corrected before kept." if self.carried else ""
-            return f"{count(windows, 'window')} segmented in {seconds}, {where}.{carried}"
+            return f"{count(windows, 'window')} segmented in {seconds}, {where}.{carried} {self.shares}".rstrip()
         if not progress.total:
             return "Stopped before anything was computed."
         return f"Stopped: {describe_share(progress.done / progress.total)} of it is done and kept, {where}."
@@ -279,4 +280,6 @@ def _listened(
             run.finished.append(progress.region)
         report(progress)
 
-    return segment(order, note)
+    labels = segment(order, note)
+    run.shares = measure_shares(order, labels)
+    return labels

@@ -98,13 +98,13 @@ class Tissue:
         return np.stack([first, last], 1).astype(np.int64)
 
 
-def find_tissue(image: Image) -> Tissue:
+def find_tissue(image: Image, *, margin: bool = True) -> Tissue:
     """Find the tissue on a stained slide; everything is tissue where there is no telling.
 
     A pixel is tissue where it is coloured or dark, by a threshold of its own for each of saturation and optical
-    density. Specks are left out and holes filled up to 0.05 mm, and a margin of 0.05 mm is added. Images that are not
-    RGB, and those whose pixels are not of two kinds, are tissue everywhere; so is what cannot be read, for a run to
-    find out and tell.
+    density. Specks are left out and holes filled up to 0.05 mm; a margin of 0.05 mm is added where it is wanted. Images
+    that are not RGB, and those whose pixels are not of two kinds, are tissue everywhere; so is what cannot be read, for
+    a run to find out and tell.
 
     Returns
     -------
@@ -121,7 +121,7 @@ def find_tissue(image: Image) -> Tissue:
     size = image.geometry.pixel_size
     # Of unknown size, as if the image were a slide of 20 mm.
     pixel_mm = (size or 20 / max(shape)) * max(shape) / max(mask.shape)
-    mask = _tidied(mask, pixel_mm) | lost
+    mask = _tidied(mask, pixel_mm, margin=margin) | lost
     if not mask.any():
         return Tissue.everywhere(shape)
     return Tissue.of_mask(mask, shape)
@@ -202,15 +202,15 @@ def _threshold(counts: npt.NDArray[np.int64], meaning: npt.NDArray[np.float64]) 
     return threshold if between / variance >= SEPARATED else None
 
 
-def _tidied(mask: Mask, pixel_mm: float) -> Mask:
-    """With a margin, without specks and small holes."""
+def _tidied(mask: Mask, pixel_mm: float, *, margin: bool) -> Mask:
+    """With or without a margin, without specks and small holes."""
     from scipy import ndimage
 
     if not mask.any():
         return mask
     smallest = max(2, round(SPECK_MM2 / pixel_mm**2))
-    margin = max(1, round(MARGIN_MM / pixel_mm))
-    grown = ndimage.maximum_filter(mask.view(np.uint8), 2 * margin + 1, mode="constant")
+    wide = 2 * max(1, round(MARGIN_MM / pixel_mm)) + 1
+    grown = ndimage.maximum_filter(mask.view(np.uint8), wide, mode="constant")
     # Pieces that lie close together count as one: loose tissue is not dust.
     numbered, _ = ndimage.label(grown)
     keep = np.bincount(numbered[mask], minlength=int(numbered.max()) + 1) >= smallest
@@ -218,4 +218,5 @@ def _tidied(mask: Mask, pixel_mm: float) -> Mask:
     numbered, _ = ndimage.label(~keep[numbered])
     glass = np.bincount(numbered.ravel()) >= smallest
     glass[0] = False
-    return np.asarray(~glass[numbered])
+    kept = ~glass[numbered]
+    return np.asarray(kept if margin else ndimage.minimum_filter(kept.view(np.uint8), wide, mode="nearest").view(bool))

@@ -1,0 +1,117 @@
+"""Train by a recipe on made-up images and take pictures of the window with one it has not seen.
+
+    python scripts/system_screenshots.py OUTPUT [NAME ...] [--minutes M] [--home FOLDER]
+
+Models and images are made on the spot: good enough for pictures, of no use for anything else. ``--home`` keeps the
+models for the next time. Needs a display, or Xvfb.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+os.environ.setdefault("QT_QPA_PLATFORM", "xcb")
+sys.path.insert(0, str(Path(__file__).parent))
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What is shown of a recipe.
+
+    Attributes
+    ----------
+    recipe
+        Of the package.
+    make
+        Seed to a made-up image and its labels.
+    train
+        How many of them train.
+    """
+
+    recipe: str
+    make: Callable[[int], tuple[Any, Any]]
+    train: int
+
+
+def make_head(seed: int) -> tuple[Any, Any]:
+    from napari_medseg.phantoms.brain import brain_sample
+
+    return brain_sample(seed, name=f"TCGA_MADE_{seed:04d}_", tumour=seed % 5 != 0)
+
+
+SCENES = {"brain-tumour": Scene("brain-tumour", make_head, 14)}
+
+
+def save_sample(folder: Path, image: Any, labels: Any) -> tuple[Path, Path]:
+    """Slices as PNG: folders of images and of masks."""
+    from PIL import Image as Picture
+
+    places = folder / "images", folder / "masks"
+    for place, stack in zip(places, (image, labels), strict=True):
+        place.mkdir(parents=True)
+        for z, name in enumerate(image.names):
+            Picture.fromarray(np.ascontiguousarray(stack.slice(z))).save(place / name)
+    return places
+
+
+def make_model(name: str, scene: Scene, folder: Path, minutes: float) -> None:
+    """Train, unless the library has the model already."""
+    from napari_medseg import train
+    from napari_medseg.models.library import list_models
+    from napari_medseg.training import Recipe
+
+    if any(card.name == name for card in list_models()):
+        return
+    pairs = [save_sample(folder / f"{seed}", *scene.make(seed)) for seed in range(1, scene.train + 1)]
+    card = train(Recipe.read(scene.recipe).plan(pairs, name=name), max_minutes=minutes)
+    print("model:", card.reference, *(f"{s.metric} {s.value:.2f}" for s in card.scores))
+
+
+def show(driver: Any, name: str, scene: Scene, folder: Path) -> None:
+    """Open what trained nothing, segment, and look at where most was found."""
+    images, _ = save_sample(folder / "unseen", *scene.make(1863))
+    driver.viewer.open(str(images), plugin="napari-medseg")
+    dock = driver.dock("Segment")
+    dock.model.set_value(name)
+    driver.run(dock, name, lambda: dock.panel.bar.value() > 0.5 * max(dock.panel.bar.maximum(), 1))
+    found = np.asarray(driver.viewer.layers[-1].data)
+    if found.ndim == 3:
+        driver.viewer.dims.set_current_step(0, int((found > 0).sum(axis=(1, 2)).argmax()))
+    driver.picture(f"{name}-found")
+    driver.close(dock)
+    driver.viewer.layers.clear()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("output", type=Path)
+    parser.add_argument("names", nargs="*", choices=[*SCENES], default=[*SCENES])
+    parser.add_argument("--minutes", type=float, default=2.0)
+    parser.add_argument("--home", type=Path)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as work:
+        os.environ["NAPARI_MEDSEG_HOME"] = str(arguments.home or f"{work}/home")
+        from screenshots import Driver
+
+        from napari_medseg.cli.screen import open_screen
+
+        for name in arguments.names:
+            make_model(name, SCENES[name], Path(work) / name, arguments.minutes)
+        with open_screen():
+            driver = Driver(arguments.output)
+            for name in arguments.names:
+                show(driver, name, SCENES[name], Path(work) / name)
+            driver.viewer.close()
+
+
+if __name__ == "__main__":
+    main()
