@@ -74,6 +74,16 @@ def test_the_better_half_goes_on_and_the_best_is_first(trainings: Trainings, tmp
     assert "0.795 ± 0.005" in str(found)
 
 
+def test_every_candidate_logs_into_a_folder_of_its_own(trainings: Trainings, tmp_path: Path) -> None:
+    run = plan_run([("a", "b")])
+    run = run.model_copy(update={"options": run.options.model_copy(update={"log_dir": tmp_path})})
+    compare(run, CompareOptions(starts=("unet:resnet18", "fpn:resnet18"), seeds=2))
+    logs = [(one.options.log_dir and one.options.log_dir.name, one.folder and one.folder.name)
+            for one in trainings.runs]  # fmt: skip
+    seeds = ("round-1-seed-0", "round-1-seed-1")
+    assert logs == [(f"{start}-resnet18-dice-ce-medium", name) for start in ("unet", "fpn") for name in seeds]
+
+
 def test_what_cannot_be_trained_is_told_and_left_out(trainings: Trainings) -> None:
     told: list[str] = []
     options = CompareOptions(starts=("unet:resnet18", "dpt:resnet18"), seeds=1)

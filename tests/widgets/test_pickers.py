@@ -30,6 +30,7 @@ class Example(Options):
     overlap: float = Field(0.25, ge=0, le=0.75)
     seed: int = Field(3, ge=0)
     holes: bool = True
+    folder: Path | None = None
 
 
 @pytest.fixture
@@ -55,7 +56,9 @@ def test_every_field_has_a_row_with_its_help(qtbot: Any, kind: type[Options]) ->
 
 
 def test_form_shows_and_returns_other_values(form: OptionsForm[Example]) -> None:
-    wanted = Example(loss="ce", mode="good", batch=8, minutes=2.5, overlap=0.5, seed=9, holes=False, device="cpu")
+    wanted = Example(
+        loss="ce", mode="good", batch=8, minutes=2.5, overlap=0.5, seed=9, holes=False, device="cpu", folder=Path("a")
+    )
     form.set_value(wanted)
     assert form.value() == wanted
     form.set_value(Example())

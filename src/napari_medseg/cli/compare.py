@@ -14,7 +14,7 @@ from napari_medseg.training import Recipe, TrainingRun, TrainOptions, plan_run
 from napari_medseg.training.comparison import CompareOptions
 from napari_medseg.training.comparison import compare as compare_candidates
 
-from .flags import with_options
+from .flags import help_text, with_options
 from .progress import shown_progress
 from .train import PairsOfPaths
 
@@ -38,6 +38,9 @@ class Material:
     ] = ""
     device: Annotated[str, Parameter(help="auto, cpu, cuda, cuda:N or mps.")] = "auto"
     seed: Annotated[int, Parameter(help="The first of the seeds.")] = 0
+    log_dir: Annotated[
+        Path | None, Parameter(help=help_text(TrainOptions.model_fields["log_dir"]), show_default=False)
+    ] = None
 
     def plan(self) -> TrainingRun:
         """The run that candidates vary."""
@@ -45,7 +48,8 @@ class Material:
             raise InputError("There is nothing to train on.", "Give --data IMAGES MASKS.")
         given: dict[str, Any] = {"validation_data": self.validation_data}
         run = Recipe.read(self.recipe).plan(self.data, **given) if self.recipe else plan_run(self.data, **given)
-        changed = {"device": self.device, "seed": self.seed, **({"group": self.group} if self.group else {})}
+        changed: dict[str, Any] = {"device": self.device, "seed": self.seed, "log_dir": self.log_dir}
+        changed |= {"group": self.group} if self.group else {}
         try:
             options = TrainOptions.model_validate({**dict(run.options), **changed})
         except ValidationError as error:

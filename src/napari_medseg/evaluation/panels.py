@@ -12,6 +12,10 @@ from napari_medseg.core import ClassInfo, Image
 from .metrics import surface
 
 Pixels = npt.NDArray[np.uint8]
+Mask = npt.NDArray[np.bool_]
+
+STRIPES = 6
+"""Pixels from one stripe to the next where there is no result."""
 
 
 def display_range(image: Image) -> tuple[float, float]:
@@ -32,8 +36,11 @@ def draw_panel(
     masks: tuple[npt.NDArray[Any], npt.NDArray[Any]],
     classes: tuple[ClassInfo, ...],
     shown: tuple[float, float],
+    absent: tuple[Mask | None, Mask | None] = (None, None),
 ) -> Pixels:
     """One slice three times: plain, with the truth's and with the prediction's outlines.
+
+    What has no result is striped, for it is neither background nor anything else.
 
     Parameters
     ----------
@@ -45,6 +52,8 @@ def draw_panel(
         For the colours.
     shown
         Values that become black and white.
+    absent
+        Where truth and prediction have no result, shape (Y, X) each; None is nowhere.
 
     Returns
     -------
@@ -60,12 +69,17 @@ def draw_panel(
         else np.repeat(grey.reshape(*grey.shape[:2], -1)[..., :1], 3, -1)
     )
     gap = np.full((rgb.shape[0], 4, 3), 255, np.uint8)
-    truth, prediction = masks
-    return np.concatenate([rgb, gap, _outlined(rgb, truth, classes), gap, _outlined(rgb, prediction, classes)], axis=1)
+    drawn = [_outlined(rgb, mask, classes, lost) for mask, lost in zip(masks, absent, strict=True)]
+    return np.concatenate([rgb, gap, drawn[0], gap, drawn[1]], axis=1)
 
 
-def _outlined(rgb: Pixels, mask: npt.NDArray[Any], classes: tuple[ClassInfo, ...]) -> Pixels:
+def _outlined(rgb: Pixels, mask: npt.NDArray[Any], classes: tuple[ClassInfo, ...], absent: Mask | None) -> Pixels:
     out = rgb.copy()
+    if absent is not None and absent.any():
+        mask = np.where(absent, 0, mask)
+        rows, columns = np.indices(absent.shape)
+        out[absent] //= 2
+        out[absent & ((rows + columns) % STRIPES < STRIPES // 2)] = 128
     colours = {info.value: info.color for info in classes}
     for value in (int(v) for v in np.unique(mask) if v):
         colour = colours.get(value, ClassInfo.numbered(value).color)

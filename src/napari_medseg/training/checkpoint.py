@@ -32,7 +32,7 @@ SHARE = 50
 """Writing takes at most one part in so many of the time."""
 
 FREE = {
-    "max_minutes", "max_steps", "patience", "checkpoint_minutes", "device", "devices", "nodes", "precision",
+    "max_minutes", "max_steps", "patience", "checkpoint_minutes", "device", "devices", "nodes", "precision", "log_dir",
 }  # fmt: skip
 """Options that may be others when a run goes on."""
 

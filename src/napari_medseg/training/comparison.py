@@ -7,6 +7,7 @@ Source: Jamieson and Talwalkar, "Non-stochastic best arm identification and hype
 from __future__ import annotations
 
 import math
+import re
 import tempfile
 from dataclasses import dataclass
 from itertools import product
@@ -68,11 +69,12 @@ class Candidate:
         return f"{self.start}, {self.loss}, {self.augmentation}"
 
     def over(self, run: TrainingRun, folder: Path, minutes: float, seed: int) -> TrainingRun:
-        """The run that trains this way, with a folder of its own."""
+        """The run that trains this way, with a folder of its own, and one in the folder for TensorBoard."""
         # In a library of its own, a model of the user's is known by its folder only.
         start = self.start if is_start(self.start) else str(find_model(self.start))
+        log = run.options.log_dir and run.options.log_dir / re.sub(r"[^\w.+-]+", "-", str(self))
         changed = {"loss": self.loss, "augmentation": self.augmentation, "max_minutes": minutes, "seed": seed,
-                   "max_steps": None, "rival": False, "checkpoint_minutes": 0.0}  # fmt: skip
+                   "max_steps": None, "rival": False, "checkpoint_minutes": 0.0, "log_dir": log}  # fmt: skip
         options = run.options.model_copy(update=changed)
         return run.model_copy(update={"start": start, "name": "candidate", "options": options, "folder": folder})
 
@@ -174,7 +176,8 @@ class _Contest:
         for seed in range(rung.seeds):
             self._say(f"Round {rung.number}: {candidate}")
             folder = self._library / f"{rung.number}-{self._done}"
-            run = candidate.over(self._run, folder / "run", rung.minutes, self._run.options.seed + seed)
+            place = folder / f"round-{rung.number}-seed-{self._run.options.seed + seed}"
+            run = candidate.over(self._run, place, rung.minutes, self._run.options.seed + seed)
             result = self._attempt(run, folder, candidate)
             self._done += 1
             if result is None:

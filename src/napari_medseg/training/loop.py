@@ -76,6 +76,7 @@ def fit(
     state = checkpoints.load() if checkpoints else None
     if state:
         stand.restore(state)
+    job.log.begin(stand.step, stand.average.network)
     job.team.equalise(job.network)
     try:
         if state:
@@ -90,6 +91,7 @@ def fit(
         if stand.step == 0:
             raise
     job.team.check_equal(job.network)
+    job.log.end(stand.step, stand.average.network)
     best = stand.best
     if best.step < stand.step and not stand.validation.in_vain and (best.scores is None or not watch.stopped):
         watch.stopped, stopped = True, watch.stopped
@@ -152,6 +154,7 @@ class Standing:
         self.step += 1
         self.average.update(self._job.network, self.step)
         self._watch.step(self.step, {**metrics, "step": self.step})
+        self._job.log.step(self.step, metrics)
         if self.validation.is_due(self.step):
             self.best = self.validation.run(self.average, self.best, self.step, self._watch)
         return True
@@ -255,6 +258,7 @@ class Validation:
         dice = scores.balance()
         self.plateau.hear(dice)
         watch.metrics["dice"] = scores.shown()
+        self._job.log.validation(step, scores, average.network)
         watch.beat()
         if self.in_vain and self._last_at < 1:
             watch.say(f"The held-out Dice has not risen for {self.plateau.waited} validations: stopped at step {step}.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field, ValidationInfo, field_validator
@@ -196,6 +197,11 @@ class TrainOptions(Options):
         title="Group",
         description="Regular expression on file names; what it finds (a patient) is held out as a whole",
     )
+    log_dir: Path | None = Field(
+        None,
+        title="TensorBoard",
+        description="Folder for TensorBoard, in which the run gets one of its own; needs napari-medseg[tensorboard]",
+    )
 
     @field_validator("presence")
     @classmethod
@@ -203,6 +209,12 @@ class TrainOptions(Options):
         if value and info.data.get("crop"):
             raise ValueError("needs whole slices, which a crop is not")
         return value
+
+    @field_validator("log_dir")
+    @classmethod
+    def _lies_somewhere(cls, value: Path | None) -> Path | None:
+        # A run that goes on may do so from another folder.
+        return value and value.expanduser().absolute()
 
     @field_validator("group")
     @classmethod

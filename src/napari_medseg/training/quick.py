@@ -121,6 +121,7 @@ def fit_quick(job: Job, replay: Sequence[LabelledSlice], budget: Budget, watch: 
     # Seconds, however short the time is and however busy the computer: the same seed always gives the same trees.
     budget.seconds, budget.steps = None, min(TREES, budget.steps or TREES)
     budget.begin()
+    job.log.begin(0, job.network)
     options, network = job.options, job.network
     assert isinstance(network, QuickNetwork)
     watch.say("Describing the labelled pixels.")
@@ -133,6 +134,7 @@ def fit_quick(job: Job, replay: Sequence[LabelledSlice], budget: Budget, watch: 
     def listen(trees: int, loss: float) -> bool:
         with suppress(Cancelled):
             watch.step(trees, {"step": trees, "loss": loss})
+        job.log.step(trees, {"loss": loss})
         return not watch.stopped and budget.progress(trees) < 1
 
     trees = grow(network, examples, options.seed, listen)
@@ -141,6 +143,7 @@ def fit_quick(job: Job, replay: Sequence[LabelledSlice], budget: Budget, watch: 
         return Best(state, None, trees)
     scores = score(network, job.held_out, job.engine)
     watch.metrics["dice"] = scores.shown()
+    job.log.validation(trees, scores, network)
     return Best(state, scores, trees, scores.balance())
 
 

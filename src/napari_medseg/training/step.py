@@ -17,6 +17,7 @@ from .augment import augment
 from .channels import GREY, Channels
 from .distributed import Team
 from .engine import Engine, choose_batch, ran_out_of_memory
+from .log import Log
 from .losses import LOSSES, PRESENCE, presence_loss
 from .optimisers import make_optimiser
 from .options import TrainOptions
@@ -65,6 +66,8 @@ class Job:
         The processes that train it together.
     spare
         Held-out slices that there is no time to score: they do not train either.
+    log
+        Keeps figures and pictures of the run for whoever looks at them later.
     """
 
     network: nn.Module
@@ -79,6 +82,7 @@ class Job:
     channels: Channels = GREY
     team: Team = field(default_factory=Team)
     spare: Sequence[LabelledSlice] = ()
+    log: Log = field(default_factory=Log)
 
 
 class Stepper:

@@ -24,6 +24,7 @@ from .distributed import Team
 from .engine import choose_batch, load, start_engine
 from .guard import HeldOut, score
 from .launch import assemble, first_here, settle_devices
+from .log import check_log, opened
 from .loop import fit
 from .material import Material, find_archive, make_ready, split, strangers, why_sides
 from .memory import EMPTY
@@ -65,6 +66,7 @@ def carry_out(
         torch.manual_seed(options.seed)
         # What can be refused is refused before anything is written or read; the device also decides the default time.
         check_resumable(run)
+        check_log(options)
         parent = find_start(run.start)
         device = pick_device(options.device).type
         run = settle(run, parent.card if parent else None)
@@ -137,12 +139,13 @@ def work_on(
             "data": fingerprint([*job.samples.slices, *material.replay]),
         },
     )
-    if start.card.architecture == QUICK:
-        best = fit_quick(job, material.replay, budget, watch)
-    else:
-        best = fit(job, budget, watch, passes, Previews(preview, start.card), checkpoints)
-        if len(start.known) == engine.outputs and options.blend < 1:
-            best = blend(job, before, best, watch, passes)
+    with opened(run, job, start.card, watch.say) as job.log:
+        if start.card.architecture == QUICK:
+            best = fit_quick(job, material.replay, budget, watch)
+        else:
+            best = fit(job, budget, watch, passes, Previews(preview, start.card), checkpoints)
+            if len(start.known) == engine.outputs and options.blend < 1:
+                best = blend(job, before, best, watch, passes)
     result = team.share(lambda: keep(run, start, job, best, judge(best.scores), watch))
     return replace(result, held_out=tuple(sorted({(one.pair, one.z) for one in held_out if one.pair >= 0})))
 

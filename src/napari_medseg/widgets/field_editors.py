@@ -7,6 +7,7 @@ import types
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
 import annotated_types
@@ -14,6 +15,8 @@ from pydantic.fields import FieldInfo
 from qtpy.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QLineEdit, QSpinBox, QWidget
 
 from napari_medseg.core import Choice
+
+from .folder_field import FolderField
 
 _INT_LIMIT = 2_000_000_000
 
@@ -89,13 +92,18 @@ def make_editor(info: FieldInfo) -> Editor | None:
         return _choice(kind)
     if bool in kind.types:
         return _check()
-    if float in kind.types:
-        return _number(kind, whole=False)
-    if int in kind.types:
-        return _number(kind, whole=True)
+    if {float, int} & {*kind.types}:
+        return _number(kind, whole=float not in kind.types)
     if str in kind.types:
         return _suggestion(kind, info.examples) if info.examples else _text(kind)
+    if Path in kind.types:
+        return _folder()
     return None
+
+
+def _folder() -> Editor:
+    field = FolderField()
+    return Editor(field, field.value, field.set_value, field.changed)
 
 
 def _check() -> Editor:
