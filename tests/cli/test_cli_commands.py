@@ -76,6 +76,21 @@ def test_evaluate_draws_panels(run: Run, masks: Path, truth: Path, series: Path,
     assert (drawn[10, 7] == drawn[10, 7][0]).all()
 
 
+def test_evaluate_scores_the_part_that_a_training_listed(run: Run, masks: Path, truth: Path, tmp_path: Path) -> None:
+    names = sorted(path.name for path in truth.iterdir())
+    rows = [f"{'test' if name == names[0] else 'training'},images/{name},,p" for name in names]
+    (tmp_path / "split.csv").write_text("\n".join(["part,image,slice,group", *rows]))
+    command = ("evaluate", "--prediction", masks, "--truth", truth, "--split", tmp_path, "--report")
+    assert run(*command, tmp_path / "test.json").code == 0
+    assert run(*command, tmp_path / "training.json", "--part", "training").code == 0
+    scored = [
+        {row["slice"] for row in json.loads((tmp_path / f"{part}.json").read_text())["rows"]}
+        for part in ("test", "training")
+    ]
+    assert scored == [{names[0]}, {*names[1:]}]
+    assert run(*command, tmp_path / "none.json", "--part", "validation").code == 2
+
+
 def test_evaluate_takes_sets_of_different_sizes(run: Run, images: Path, tmp_path: Path) -> None:
     for side in ("prediction", "truth"):
         (tmp_path / side).mkdir()

@@ -9,18 +9,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 from cyclopts import Parameter
 
 from napari_medseg import io
-from napari_medseg.core import Image, InputError, Labels, OutputError
-from napari_medseg.evaluation import evaluate_set, match_slices, slice_key
+from napari_medseg.core import InputError, Labels, OutputError
+from napari_medseg.evaluation import evaluate_set, slice_key
 from napari_medseg.evaluation.compare import laid_like
-from napari_medseg.evaluation.panels import display_range, draw_panel
+from napari_medseg.evaluation.panels import draw_pairs, write_panels
+from napari_medseg.evaluation.parts import only_listed
 from napari_medseg.evaluation.slides import is_slide, score_slide
-from napari_medseg.io.atomic import write_file
 from napari_medseg.io.masks.colors import find_legend
 from napari_medseg.io.masks.large import check_whole, open_large
+from napari_medseg.io.pairs.listing import Part, read_split
 
 from .pairing import show_matches
 from .sources import is_set, read_images, series_in
@@ -29,6 +29,24 @@ from .targets import check_target, write_text
 Pairs = Sequence[tuple[Labels, Labels]]
 
 _USUAL = "SINGLE_SLICE"
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Which slices are scored, and how."""
+
+    merge: Annotated[bool, Parameter(help="Score all classes as one foreground.", negative=(), show_default=False)] = (
+        False
+    )
+    split: Annotated[
+        Path | None,
+        Parameter(
+            help="The split.csv that `train` wrote, or the folder of its run: only what is listed there for --part is "
+            "scored.",
+            show_default=False,
+        ),
+    ] = None
+    part: Annotated[Part, Parameter(help="What the listed images were for.")] = "test"
 
 
 @dataclass(frozen=True)
@@ -51,9 +69,7 @@ def evaluate(
     *,
     prediction: Annotated[Path, Parameter(help="Masks to score: a file or a folder.")],
     truth: Annotated[Path, Parameter(help="True masks: a file or a folder; it may hold fewer slices.")],
-    merge: Annotated[
-        bool, Parameter(help="Score all classes as one foreground.", negative=(), show_default=False)
-    ] = False,
+    scope: Annotated[Scope, Parameter(name="*")] = Scope(),
     segment_report: Annotated[
         Path | None,
         Parameter(
@@ -81,6 +97,7 @@ def evaluate(
     ```
     napari-medseg evaluate --prediction masks/ --truth truth/ --report figures.json
     napari-medseg evaluate --prediction masks/ --truth truth/ --dry-run
+    napari-medseg evaluate --prediction masks/ --truth truth/ --split RUN_FOLDER --panels panels/ --image images/
     ```
     """
     for target in (outputs.report, outputs.panels):
@@ -92,6 +109,8 @@ def evaluate(
     if outputs.panels is not None and outputs.panels.exists() and not outputs.panels.is_dir():
         raise OutputError(f"{outputs.panels} is a file, not a folder.", "Choose a folder for the panels.")
     pairs = read_pairs(prediction, truth, outputs.series)
+    if scope.split is not None:
+        pairs = only_listed(pairs, [row for row in read_split(scope.split) if row.part == scope.part])
     told = dict.fromkeys(f.message for pair in pairs for labels in pair for f in labels.findings if f.code != _USUAL)
     for message in told:
         print(message, file=sys.stderr)
@@ -102,12 +121,13 @@ def evaluate(
     slide = len(pairs) == 1 and any(is_slide(labels) for labels in pairs[0])
     if slide and outputs.panels is not None:
         check_whole(pairs[0][0], "A panel", "Leave out --panels; look at both in the window.")
-    result = score_slide(*pairs[0], merge=merge) if slide else evaluate_set(pairs, merge=merge)
+    result = score_slide(*pairs[0], merge=scope.merge) if slide else evaluate_set(pairs, merge=scope.merge)
     print(result.table())
     if outputs.report is not None:
         write_text(outputs.report, result.to_json())
     if outputs.panels is not None and outputs.image is not None:
-        count = _draw(outputs.panels, read_images(outputs.image, outputs.series), pairs)
+        images = read_images(outputs.image, outputs.series)
+        count = write_panels(outputs.panels, draw_pairs(images, pairs))
         print(f"Drew {count} panels into {outputs.panels}")
     return 0
 
@@ -187,31 +207,3 @@ def left_over(prediction: Path, truth: Path) -> list[str]:
         return []
     ours, theirs = _by_key(prediction), _by_key(truth)
     return [side[key].name for side, other in ((ours, theirs), (theirs, ours)) for key in side if key not in other]
-
-
-def _draw(folder: Path, images: Sequence[Image], pairs: Pairs) -> int:
-    from PIL import Image as Picture
-
-    count = 0
-    for prediction, truth in pairs:
-        for p, t, name in match_slices(prediction, truth)[0]:
-            image, z = _slice_of(images, name, t)
-            masks = (truth.slice(t), prediction.slice(p))
-            pixels = image.slice(z)
-            if pixels.shape[:2] != masks[0].shape:
-                raise InputError(f"{name}: the image and its masks differ in size.", "Give the image of these masks.")
-            panel = draw_panel(pixels, masks, truth.classes or prediction.classes, display_range(image))
-            picture = Picture.fromarray(np.ascontiguousarray(panel))
-            write_file(folder / f"{Path(name).stem}.png", picture.save, overwrite=True)
-            count += 1
-    return count
-
-
-def _slice_of(images: Sequence[Image], name: str, index: int) -> tuple[Image, int]:
-    for image in images:
-        for z, own in enumerate(image.names):
-            if slice_key(own) == slice_key(name):
-                return image, z
-    if len(images) == 1 and not images[0].names and index < len(images[0]):
-        return images[0], index
-    raise InputError(f"No slice of the image is named as {name}.", "Give the image of these masks.")

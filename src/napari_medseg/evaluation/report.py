@@ -108,7 +108,7 @@ class Report(_Frozen):
             "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
         ]
         slices = self.detection.lines() if self.detection is not None and self.detection.is_asked else []
-        return "\n".join([*text, *slices, *self._notes()])
+        return "\n".join([*text, *slices, *self.notes()])
 
     def _cells(self, entry: Summary) -> tuple[str, ...]:
         metric = METRICS[entry.metric]
@@ -117,7 +117,8 @@ class Report(_Frozen):
         cells = ["-" if f is None else f"{f:.4f}" for f in (*figures, entry.pooled)]
         return (entry.class_name, title, *cells[:3], entry.worst_slice or "-", cells[3], str(entry.scored))
 
-    def _notes(self) -> list[str]:
+    def notes(self) -> list[str]:
+        """What was left out, and what should be known."""
         notes = []
         for entry in self.summary:
             if entry.both_empty and entry.metric == "dice":

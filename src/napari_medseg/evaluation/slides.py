@@ -32,7 +32,7 @@ def both_computed(masks: tuple[Array, Array], prediction: Labels, truth: Labels)
     """Masks (Y, X) of both sides as background where one of them has no result, and how many pixels these are."""
     if masks[0].shape != masks[1].shape or (prediction.not_computed is None and truth.not_computed is None):
         return *masks, 0
-    absent = _absent(masks[0], prediction) | _absent(masks[1], truth)
+    absent = find_absent(masks[0], prediction) | find_absent(masks[1], truth)
     ours, theirs = (np.where(absent, 0, one) for one in masks)
     return ours, theirs, int(np.count_nonzero(absent))
 
@@ -135,7 +135,7 @@ def _counted(values: Array) -> dict[int, int]:
     return {int(v): int(n) for v, n in zip(found, counts, strict=True) if v}
 
 
-def _absent(values: Array, labels: Labels) -> npt.NDArray[np.bool_]:
+def find_absent(values: Array, labels: Labels) -> npt.NDArray[np.bool_]:
     if labels.not_computed is None:
         return np.zeros(values.shape, bool)
     return np.asarray(values == labels.not_computed)
