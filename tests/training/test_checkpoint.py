@@ -242,7 +242,7 @@ def test_the_command_line_goes_on_with_an_interrupted_run(
     assert main(["train", str(folder)]) == 0
     assert "Goes on after step 2" in capsys.readouterr().err
     assert load_model("n@1").card.sha256 == whole.sha256
-    assert sorted(p.name for p in folder.iterdir()) == ["result.json", "run.json"]
+    assert sorted(p.name for p in folder.iterdir()) == ["result.json", "run.json", "split.csv"]
     # What was kept does not count any more once the run is done, nor where it is not wanted.
     shutil.copy2(copy / CHECKPOINT, folder / CHECKPOINT)
     assert find_checkpoint(TrainingRun.load(folder)) is None

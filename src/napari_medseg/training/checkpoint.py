@@ -33,6 +33,7 @@ SHARE = 50
 
 FREE = {
     "max_minutes", "max_steps", "patience", "checkpoint_minutes", "device", "devices", "nodes", "precision", "log_dir",
+    "panels",
 }  # fmt: skip
 """Options that may be others when a run goes on."""
 

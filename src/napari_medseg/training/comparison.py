@@ -74,7 +74,8 @@ class Candidate:
         start = self.start if is_start(self.start) else str(find_model(self.start))
         log = run.options.log_dir and run.options.log_dir / re.sub(r"[^\w.+-]+", "-", str(self))
         changed = {"loss": self.loss, "augmentation": self.augmentation, "max_minutes": minutes, "seed": seed,
-                   "max_steps": None, "rival": False, "checkpoint_minutes": 0.0, "log_dir": log}  # fmt: skip
+                   "max_steps": None, "rival": False, "checkpoint_minutes": 0.0, "log_dir": log,
+                   "panels": None}  # fmt: skip
         options = run.options.model_copy(update=changed)
         return run.model_copy(update={"start": start, "name": "candidate", "options": options, "folder": folder})
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from napari_medseg.core import InputError, MedsegError
+from napari_medseg.io.pairs.listing import PARTS, Listed
 from napari_medseg.models import find_model
 from napari_medseg.models.adapt import match_classes
 
@@ -14,10 +15,42 @@ from .classes import are_sides, background_values
 from .gather import find_reading, gather
 from .memory import EMPTY, Archive, Memory, read_archive
 from .run import TrainingRun
+from .set_aside import set_aside
 from .split import NOTHING, Past, hold_out
 from .start import Start
 from .truth import LabelledSlice, Painted, prepare
 from .watch import Watch
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the slices of a run are for; one with strokes may both train and measure.
+
+    Attributes
+    ----------
+    training, held_out
+        What there is to learn, and what measures on the way.
+    test
+        What measures once at the end, and nothing else.
+    """
+
+    training: list[Painted]
+    held_out: list[Painted]
+    test: list[Painted]
+
+    def __iter__(self) -> Iterator[Painted]:
+        yield from (*self.training, *self.held_out, *self.test)
+
+    def listed(self) -> list[Listed]:
+        """The slices by file, for ``split.csv``."""
+        rows = []
+        for part, slices in zip(PARTS, (self.training, self.held_out, self.test), strict=True):
+            for one in slices:
+                source, names = one.image.source or Path(one.name), one.image.names
+                inside = bool(names) and source.name != names[one.z]
+                file = source / names[one.z] if inside else source
+                rows.append(Listed(part, file, one.z if one.image.is_stack and not names else None, one.group))
+        return rows
 
 
 @dataclass(frozen=True)
@@ -32,11 +65,14 @@ class Material:
         What was learnt earlier, of which a share of the samples is taken.
     held_out
         What only measures.
+    test
+        What measures once at the end.
     """
 
     training: list[LabelledSlice]
     replay: tuple[LabelledSlice, ...]
     held_out: list[LabelledSlice]
+    test: list[LabelledSlice]
 
 
 def find_archive(reference: str | Path, watch: Watch) -> tuple[Archive, Past]:
@@ -49,19 +85,29 @@ def find_archive(reference: str | Path, watch: Watch) -> tuple[Archive, Past]:
         return EMPTY, NOTHING
 
 
-def split(run: TrainingRun, past: Past, watch: Watch, *, empty: bool = False) -> tuple[list[Painted], list[Painted]]:
-    """Snapshots of the slices that train and of those that measure; a slice with strokes may be both.
+def split(run: TrainingRun, past: Past, watch: Watch, *, empty: bool = False) -> Parts:
+    """Snapshots of the slices that train, of those that measure and of those that are set aside for the test.
 
     With ``empty``, slices without any class measure, too.
+
+    Raises
+    ------
+    InputError
+        A test is asked for, and nothing can be set aside.
     """
     options = run.options
     reading = find_reading(run, watch)
-    painted = gather(run.pairs, options, watch, reading)
+    everything = gather(run.pairs, options, watch, reading)
+    painted, test, note = set_aside(everything, options.test, past)
+    if note:
+        watch.say(note)
     if run.validation_pairs:
         measuring = gather(run.validation_pairs, options.model_copy(update={"group": ""}), watch, reading)
-        return painted, [replace(one, pair=-1) for one in measuring]
+        return Parts(painted, [replace(one, pair=-1) for one in measuring], test)
     ground = background_values(painted, run.classes)
-    training, held_out, note = hold_out(painted, options.validation, ground, past, empty=empty)
+    # Both are shares of all there is.
+    share = options.validation * len(everything) / len(painted)
+    training, held_out, note = hold_out(painted, share, ground, past, empty=empty)
     if note:
         watch.say(note)
     elif held_out:
@@ -71,7 +117,7 @@ def split(run: TrainingRun, past: Past, watch: Watch, *, empty: bool = False) ->
             watch.say(f"Trains on {len(training)} slices; some strokes only measure, in {names}.")
         else:
             watch.say(f"Trains on {len(training)} slices; {len(held_out)} only measure: {names}.")
-    return training, held_out
+    return Parts(training, held_out, test)
 
 
 def strangers(held_out: Sequence[Painted], index: dict[int, int]) -> list[str]:
@@ -82,18 +128,17 @@ def strangers(held_out: Sequence[Painted], index: dict[int, int]) -> list[str]:
     ]
 
 
-def make_ready(
-    run: TrainingRun, start: Start, parts: tuple[Sequence[Painted], Sequence[Painted]], index: dict[int, int],
-    watch: Watch,
-) -> Material:  # fmt: skip
-    """Prepare today's slices, ``parts`` for learning and for measuring, and recall the others.
+def make_ready(run: TrainingRun, start: Start, parts: Parts, index: dict[int, int], watch: Watch) -> Material:
+    """Prepare today's slices and recall the others.
 
     Raises
     ------
     InputError
         No slice that shows a class can be read.
     """
-    training, held_out = (prepare(part, start.card, index, watch.say) for part in parts)
+    training, held_out, test = (
+        prepare(part, start.card, index, watch.say) for part in (parts.training, parts.held_out, parts.test)
+    )
     if not any(one.present - {0} for one in training):
         raise InputError("No class is painted in the slices that can be read.", "Copy the damaged files again.")
     memory = _recall(start, watch)
@@ -114,7 +159,7 @@ def make_ready(
     if memory.held_out and run.options.validation and not run.validation_pairs:
         held_out += memory.held_out
         watch.say(f"What the start model remembers measures too: {count_slices(memory.held_out)}.")
-    return Material(training, replay, held_out)
+    return Material(training, replay, held_out, test)
 
 
 def count_slices(slices: Sequence[LabelledSlice]) -> str:

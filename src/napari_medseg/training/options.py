@@ -17,6 +17,9 @@ from .optimisers import OPTIMISERS
 from .presets import AUGMENTATIONS
 from .schedule import SCHEDULERS
 
+MOST_HELD_OUT = 0.8
+"""Share of the images that may be held out and set aside for the test together."""
+
 
 class TrainOptions(Options):
     """Settings of one training run."""
@@ -86,6 +89,14 @@ class TrainOptions(Options):
     )
     validation: float = Field(
         0.2, title="Held out", description="Share of the labelled slices that only measures, never trains", ge=0, le=0.5
+    )
+    test: float = Field(
+        0.0,
+        title="Test",
+        description="Share of the images (or groups) that neither trains nor measures until the end; split.csv in the "
+        "run's folder lists them",
+        ge=0,
+        le=0.5,
     )
     unlabelled: int | None = Field(
         None, title="Unlabelled value", description="Mask value that never counts, for strokes: 0; empty for none", ge=0
@@ -202,6 +213,18 @@ class TrainOptions(Options):
         title="TensorBoard",
         description="Folder for TensorBoard, in which the run gets one of its own; needs napari-medseg[tensorboard]",
     )
+    panels: Path | None = Field(
+        None,
+        title="Panels",
+        description="New folder for pictures of what was held out: image, truth and the new model's prediction",
+    )
+
+    @field_validator("test")
+    @classmethod
+    def _leaves_most(cls, value: float, info: ValidationInfo) -> float:
+        if value + info.data.get("validation", 0) > MOST_HELD_OUT:
+            raise ValueError("too little is left to train on beside what is held out")
+        return value
 
     @field_validator("presence")
     @classmethod
@@ -210,7 +233,7 @@ class TrainOptions(Options):
             raise ValueError("needs whole slices, which a crop is not")
         return value
 
-    @field_validator("log_dir")
+    @field_validator("log_dir", "panels")
     @classmethod
     def _lies_somewhere(cls, value: Path | None) -> Path | None:
         # A run that goes on may do so from another folder.

@@ -13,7 +13,9 @@ import torch
 from napari_medseg.core import Cancelled, Score
 from napari_medseg.models import add_model
 
+from .guard import score
 from .loop import Best
+from .material import count_slices
 from .memory import Memory, write_memory
 from .presence import measure_presence
 from .run import TrainingRun, write_text
@@ -54,7 +56,10 @@ def keep(run: TrainingRun, start: Start, job: Job, best: Best, verdict: Verdict,
         if not math.isnan(verdict.rival):
             scores.append(Score(metric="dice of Quick", value=round(verdict.rival, 4), on=on))
     presence = measure_presence(start.card, job, watch)
-    scores += presence.scores
+    tested = measure_test(job, watch)
+    scores += [*presence.scores, *tested]
+    if tested:
+        remarks.insert(1, f"Test: {job.engine.figure} {tested[0].value:.3f} on {tested[0].on}.")
     sources = sorted({pair.image.name for pair in run.pairs})
     data = f"{len(job.samples.slices)} slices of {', '.join(sources[:3])}{' and others' if len(sources) > 3 else ''}"
     card = start.card.model_copy(update={
@@ -79,6 +84,24 @@ def keep(run: TrainingRun, start: Start, job: Job, best: Best, verdict: Verdict,
     return result
 
 
+def measure_test(job: Job, watch: Watch) -> list[Score]:
+    """What the finished network reaches on the slices set aside: the mean over the classes, then each; else nothing."""
+    if not job.test:
+        return []
+    with suppress(Cancelled):
+        watch.say("Measuring on the test.")
+    try:
+        found = score(job.network, job.test, job.engine, beat=watch.beat)
+    except Cancelled:
+        watch.say("The test was stopped and says nothing.")
+        return []
+    figure = f"{job.engine.figure.replace('Dice', 'dice')}, test"
+    on = f"{count_slices(job.test)} set aside"
+    named = [(figure, found.mean())]
+    named += [(f"{figure}, {c.name}", dice) for c, dice in zip(job.classes, found.dice[1:], strict=True)]
+    return [Score(metric=name, value=round(dice, 4), on=on) for name, dice in named if not math.isnan(dice)]
+
+
 def remember(start: Start, job: Job, folder: Path) -> None:
     """Write what the new model remembers into its folder: today's slices, and what its start remembers."""
     if job.options.remember:
@@ -93,6 +116,8 @@ def write_result(run: TrainingRun, result: TrainingResult, step: int) -> None:
     verdict = result.verdict
     figures = {"old_dice": verdict.old, "new_dice": verdict.new, "old_remembered": verdict.knew,
                "new_remembered": verdict.knows, "quick_dice": verdict.rival}  # fmt: skip
+    test = next((score.value for score in result.card.scores if score.metric.endswith(", test")), math.nan)
+    figures["test_dice"] = test
     content = {
         "model": result.card.reference, "promoted": verdict.promoted,
         **{name: None if math.isnan(dice) else dice for name, dice in figures.items()},

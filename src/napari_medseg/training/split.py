@@ -116,12 +116,12 @@ def _split_groups(
     for i, group in enumerate(groups):
         again = any(one.identity in past.measured for one in group)
         # What is the only place of a class must teach it, whatever it did before.
-        if again and not _alone(i, shows, chosen):
+        if again and not is_alone(i, shows, chosen):
             chosen.add(i)
     if not chosen and len(groups) < FEWEST:
         note = "" if past.measured else f"Fewer than {FEWEST} labelled slices or groups: none is held out to measure."
         return [one for group in groups for one in group], [], note
-    candidates = [i for i in _inner(groups) if i not in chosen and not _alone(i, shows)]
+    candidates = [i for i in inner(groups) if i not in chosen and not is_alone(i, shows)]
     # A slice of background measures no class.
     showing = [i for i in candidates if shows[i] - background] or candidates
     trained = {i for i in candidates if any(one.identity in past.trained for one in groups[i])}
@@ -149,7 +149,7 @@ def _choose(candidates: Sequence[int], wanted: int, shows: Sequence[set[int]], c
         middle = part[len(part) // 2]
         best = sorted(part, key=lambda i: (-len(shows[i] - covered), -len(shows[i]), abs(i - middle)))
         # Two held-out slices may be the only ones with a class between them.
-        chosen.update([i for i in best if not _alone(i, shows, without=chosen)][:1])
+        chosen.update([i for i in best if not is_alone(i, shows, without=chosen)][:1])
 
 
 @dataclass(frozen=True)
@@ -258,7 +258,7 @@ def _only(one: Painted, mask: Mask) -> Painted:
     return replace(one, values=values, unlabelled=unlabelled)
 
 
-def _inner(groups: Sequence[Sequence[Painted]]) -> list[int]:
+def inner(groups: Sequence[Sequence[Painted]]) -> list[int]:
     """Indices of groups without the first and last slice of each series of at least `FEWEST`."""
     if any(group[0].group for group in groups):
         return list(range(len(groups)))
@@ -269,7 +269,7 @@ def _inner(groups: Sequence[Sequence[Painted]]) -> list[int]:
     return [i for i in range(len(groups)) if i not in ends]
 
 
-def _alone(i: int, shows: Sequence[set[int]], without: set[int] = frozenset()) -> bool:  # type: ignore[assignment]
+def is_alone(i: int, shows: Sequence[set[int]], without: set[int] = frozenset()) -> bool:  # type: ignore[assignment]
     """Whether some value is in no other group than ``i`` (and those in ``without``)."""
     others = set().union(*(s for j, s in enumerate(shows) if j != i and j not in without))
     return bool(shows[i] - others)

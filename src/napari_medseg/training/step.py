@@ -66,6 +66,8 @@ class Job:
         The processes that train it together.
     spare
         Held-out slices that there is no time to score: they do not train either.
+    test
+        Slices that measure once, when everything is decided.
     log
         Keeps figures and pictures of the run for whoever looks at them later.
     """
@@ -82,6 +84,7 @@ class Job:
     channels: Channels = GREY
     team: Team = field(default_factory=Team)
     spare: Sequence[LabelledSlice] = ()
+    test: Sequence[LabelledSlice] = ()
     log: Log = field(default_factory=Log)
 
 

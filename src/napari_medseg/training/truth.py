@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -67,6 +67,13 @@ class Painted:
     def shown(self) -> frozenset[int]:
         """Values that count."""
         return frozenset(np.unique(self.values).tolist()) - {self.unlabelled}
+
+    def indices(self, index: Mapping[int, int]) -> npt.NDArray[np.int16]:
+        """Class index of each pixel by that of its value, (Y, X); `IGNORE` where that says nothing."""
+        target = np.full(self.values.shape, IGNORE, np.int16)
+        for value in self.shown:
+            target[self.values == value] = index.get(value, IGNORE)
+        return target
 
     @cached_property
     def identity(self) -> str:
@@ -176,8 +183,14 @@ def prepare(
     index
         Class index of each mask value; a value that is not in it does not count.
     """
+    return [ready for _, ready in prepare_each(painted, card, index, say)]
+
+
+def prepare_each(
+    painted: Iterable[Painted], card: ModelCard, index: dict[int, int], say: Callable[[str], None]
+) -> Iterator[tuple[Painted, LabelledSlice]]:
+    """The same one after another, each with what it was made from."""
     readers: dict[int, SliceReader] = {}
-    ready = []
     for one in painted:
         if id(one.image) not in readers:
             value_range = one.value_range or measure_range(one.image, card.normalisation)
@@ -187,18 +200,15 @@ def prepare(
         except InputError as error:
             say(f"{one.name} is left out: {error.message}")
             continue
-        target = np.full(one.values.shape, IGNORE, np.int16)
-        for value in one.shown:
-            target[one.values == value] = index.get(value, IGNORE)
-        fitted = _fit(target, pixels.shape[-2:])
-        ready.append(
-            LabelledSlice(one.name, pixels.astype(np.float16), fitted, one.identity, one.newest, partial=one.part)
+        fitted = fit(one.indices(index), pixels.shape[-2:])
+        yield (
+            one,
+            LabelledSlice(one.name, pixels.astype(np.float16), fitted, one.identity, one.newest, partial=one.part),
         )
-    return ready
 
 
-def _fit(target: npt.NDArray[np.int16], shape: tuple[int, ...]) -> npt.NDArray[np.int16]:
-    """``target`` on the grid of pixels that were resampled to the card's pixel size, by nearest neighbour."""
+def fit(target: npt.NDArray[np.int16], shape: tuple[int, ...]) -> npt.NDArray[np.int16]:
+    """Class indices on another grid over the slice, such as that at the card's pixel size, by nearest neighbour."""
     if target.shape == shape:
         return target
     rows, columns = (

@@ -12,7 +12,9 @@ from pathlib import Path
 import torch
 
 from napari_medseg.core import ClassInfo, InputError, ModelCard, Reporter, silent
+from napari_medseg.evaluation.panels import check_folder
 from napari_medseg.inference.device import pick_device
+from napari_medseg.io.pairs.listing import SPLIT_FILE, split_text
 from napari_medseg.models import Model, library_home
 from napari_medseg.models.build import QUICK, outlines
 
@@ -21,12 +23,13 @@ from .channels import find_channels
 from .checkpoint import Checkpoints, check_resumable, discard, fingerprint
 from .classes import check_painted, find_absent, find_classes, merge_classes
 from .distributed import Team
+from .drawn import draw_panels
 from .engine import choose_batch, load, start_engine
 from .guard import HeldOut, score
 from .launch import assemble, first_here, settle_devices
 from .log import check_log, opened
 from .loop import fit
-from .material import Material, find_archive, make_ready, split, strangers, why_sides
+from .material import Material, Parts, find_archive, make_ready, split, strangers, why_sides
 from .memory import EMPTY
 from .portion import settle_portions, small_crop
 from .presence import check_telling, says_presence, whole_side
@@ -34,7 +37,7 @@ from .preview import Preview, Previews
 from .quick import fit_quick, measure_rival
 from .rehearsal import SHARE, rehearse
 from .result import keep
-from .run import TrainingRun
+from .run import TrainingRun, write_text
 from .samples import Samples, sample_size
 from .schedule import Budget
 from .split import NOTHING
@@ -67,6 +70,8 @@ def carry_out(
         # What can be refused is refused before anything is written or read; the device also decides the default time.
         check_resumable(run)
         check_log(options)
+        if first_here() and options.panels:
+            check_folder(options.panels)
         parent = find_start(run.start)
         device = pick_device(options.device).type
         run = settle(run, parent.card if parent else None)
@@ -88,12 +93,14 @@ def work_on(
     options, budget = run.options, watch.budget
     watch.say("Reading the labelled slices.")
     archive, past = find_archive(run.recall or run.start, watch) if parent or run.recall else (EMPTY, NOTHING)
-    training, held_out = split(run, past, watch, empty=says_presence(run, parent.card if parent else None))
+    parts = split(run, past, watch, empty=says_presence(run, parent.card if parent else None))
+    training, held_out = parts.training, parts.held_out
+    list_parts(run, parts, team)
     found = find_classes(training, run.classes)
     classes, index, notes = merge_classes(parent.card.classes if parent else (), found)
     check_painted(training, classes, index)
-    absent = find_absent([*training, *held_out], run.classes, options.unlabelled)
-    for note in (*notes, *strangers(held_out, index), *absent):
+    absent = find_absent([*parts], run.classes, options.unlabelled)
+    for note in (*notes, *strangers([*held_out, *parts.test], index), *absent):
         watch.say(note)
     start = make_start(run, [*training, *held_out], classes, parent)
     run = team.share(lambda: settle_portions(run, start, [*training, *held_out], watch))
@@ -102,13 +109,10 @@ def work_on(
         start = replace(start, card=start.card.model_copy(update={"reduction": options.reduction}))
         watch.say(f"The images are taken {options.reduction:.3g} times smaller, for more steps in the time.")
     # Of a slice that is painted again, today's labels count.
-    start = replace(start, archive=archive.without({one.identity for one in (*training, *held_out)}))
-    material = make_ready(run, start, (training, held_out), index, watch)
+    start = replace(start, archive=archive.without({one.identity for one in parts}))
+    material = make_ready(run, start, parts, index, watch)
     job = make_job(run, start, team, material, watch)
-    job.held_out, why = showing(limit(material.held_out, job, budget, watch))
-    job.spare = [one for one in material.held_out if not any(one is other for other in job.held_out)]
-    if team.rank:  # only the first process measures
-        job.held_out = []
+    why = hold_out(job, material, watch)
     engine = job.engine
     if start.card.architecture != QUICK:
         where = f"{f'{team.size} x ' if team.size > 1 else ''}{engine.device.type.upper()}"
@@ -117,7 +121,7 @@ def work_on(
     rival = make_start(run, [*training, *held_out], classes, find_start(run.recall)) if run.recall else start
     old = measure_start(rival, job, watch)
 
-    if believed := rehearse(start, job, [*training, *held_out], material.training, watch):
+    if believed := rehearse(start, job, [*parts], material.training, watch):
         job.samples.rehearse(believed, max(SHARE, options.replay))
     quick = measure_rival(job, start.card, budget, watch)
 
@@ -147,13 +151,29 @@ def work_on(
             if len(start.known) == engine.outputs and options.blend < 1:
                 best = blend(job, before, best, watch, passes)
     result = team.share(lambda: keep(run, start, job, best, judge(best.scores), watch))
+    result = draw_panels(result, job, parts, index, watch)
     return replace(result, held_out=tuple(sorted({(one.pair, one.z) for one in held_out if one.pair >= 0})))
+
+
+def list_parts(run: TrainingRun, parts: Parts, team: Team) -> None:
+    """Write beside ``run.json`` which slices are for what."""
+    if team.rank == 0 and run.folder:
+        write_text(run.folder / SPLIT_FILE, split_text(parts.listed()))
 
 
 def known_weights(start: Start, job: Job) -> dict[str, torch.Tensor]:
     """Copies of the weights that a run begins with, but for those of a new slice head, which knows nothing yet."""
     new = ("classification_head.",) if start.parent and start.parent.presence is None else ()
     return {name: value.clone() for name, value in job.network.state_dict().items() if not name.startswith(new)}
+
+
+def hold_out(job: Job, material: Material, watch: Watch) -> str:
+    """Give a job the held-out slices that it has time to score; why it measures nothing, or ``""``."""
+    job.held_out, why = showing(limit(material.held_out, job, watch.budget, watch))
+    job.spare = [one for one in material.held_out if not any(one is other for other in job.held_out)]
+    if job.team.rank:  # only the first process measures
+        job.held_out = []
+    return why
 
 
 def showing(held_out: list[LabelledSlice]) -> tuple[list[LabelledSlice], str]:
@@ -224,7 +244,7 @@ def make_job(run: TrainingRun, start: Start, team: Team, material: Material, wat
     samples = Samples(slices, size, seed, material.replay, options.replay, balanced=whole > 0)
     return Job(
         network, start.parent is not None, samples, [], start.card.classes,
-        engine, options, choose_batch(options, size, engine.device), sides, channels, team,
+        engine, options, choose_batch(options, size, engine.device), sides, channels, team, test=material.test,
     )  # fmt: skip
 
 

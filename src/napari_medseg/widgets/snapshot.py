@@ -155,8 +155,11 @@ def save_run(order: Order, report: Reporter) -> TrainingRun:
         )  # fmt: skip
     if order.files is not None:
         pairs.append(Pair(image=order.files.images, labels=order.files.masks))
+    options = order.options
+    if options.panels is not None:  # the form keeps its folder from run to run
+        options = options.model_copy(update={"panels": options.panels / folder.name})
     return TrainingRun(
-        pairs=tuple(pairs), start=order.start, name=order.name, options=order.options, folder=folder,
+        pairs=tuple(pairs), start=order.start, name=order.name, options=options, folder=folder,
         recall=order.recall, merge=order.files is not None and order.files.merge,
     )  # fmt: skip
 

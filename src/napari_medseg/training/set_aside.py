@@ -1,0 +1,85 @@
+"""Images for one test at the end: they neither train nor choose between weights, models or settings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from napari_medseg.core import Image, InputError
+
+from .split import FEWEST, NOTHING, Past, inner, is_alone
+from .truth import Painted
+
+_ELSE = "Give more images, or leave out the test."
+
+
+def set_aside(
+    painted: Sequence[Painted], share: float, past: Past = NOTHING
+) -> tuple[list[Painted], list[Painted], str]:
+    """Divide labelled slices into those a run may use and those for the test, the same way each time.
+
+    By group where groups are given; else by image, a file or a volume; else, of a single volume, inner slices. They are
+    evenly spread, whatever they show, so that the test is like the rest. What is alone with some class stays, and what
+    the start model has learnt from or was chosen by is no test.
+
+    Returns
+    -------
+    usable, test, note
+
+    Raises
+    ------
+    InputError
+        Nothing can be set aside.
+    """
+    if share == 0:
+        return list(painted), [], ""
+    groups = _units(painted)
+    if len(groups) < FEWEST:
+        raise InputError(f"Of {len(groups)} images or groups none can be set aside for a test.", _ELSE)
+    shows = [{v for one in group for v in one.shown} for group in groups]
+    candidates = [i for i in inner(groups) if not is_alone(i, shows)]
+    wanted = min(max(1, round(len(groups) * share)), len(candidates))
+    chosen: set[int] = set()
+    for n in range(wanted):
+        i = candidates[int((n + 0.5) * len(candidates) / wanted)]
+        if not is_alone(i, shows, without=chosen):
+            chosen.add(i)
+    known = past.trained | past.measured.keys()
+    # Chosen first and looked up afterwards: so the same images go on being the test of what is trained from this model.
+    seen = {i for i in chosen if known and any(one.identity in known for one in groups[i])}
+    chosen -= seen
+    if not chosen:
+        why = "the start model knows them" if seen else "each has a class of its own"
+        raise InputError(f"No image can be set aside for a test: {why}.", _ELSE)
+    test = [one for i in sorted(chosen) for one in groups[i]]
+    usable = [one for i, group in enumerate(groups) if i not in chosen for one in group]
+    names = ", ".join(dict.fromkeys(one.group or one.name for one in test[:5])) + (
+        " and others" if len(test) > 5 else ""
+    )
+    note = f"Set aside for the test: {len(test)} of {len(painted)} slices ({names})."
+    if seen:
+        note += f" {len(seen)} others are none, as the start model knows them."
+    return usable, test, note
+
+
+def _units(painted: Sequence[Painted]) -> list[list[Painted]]:
+    """What is set aside as a whole: groups, else images, else slices where there are too few of those."""
+    for key in (_image, _slice):
+        units: dict[object, list[Painted]] = {}
+        for i, one in enumerate(painted):
+            units.setdefault(one.group or key(one, i), []).append(one)
+        if len(units) >= FEWEST:
+            break
+    return [*units.values()]
+
+
+def _image(one: Painted, i: int) -> object:
+    return id(one.image) if _is_volume(one.image) else i
+
+
+def _slice(one: Painted, i: int) -> object:
+    return i
+
+
+def _is_volume(image: Image) -> bool:
+    """Whether the slices of a stack are of one thing; files of one size may be of many."""
+    return image.is_stack and (image.geometry.known or not image.names)

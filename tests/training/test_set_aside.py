@@ -1,0 +1,169 @@
+"""What is set aside for a test: which images, that nothing else uses them, and where they are listed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image as Picture
+
+from napari_medseg.core import InputError, OutputError
+from napari_medseg.io.pairs.listing import read_split
+from napari_medseg.training import TrainOptions, train, work
+from napari_medseg.training.set_aside import set_aside
+from napari_medseg.training.split import Past
+from napari_medseg.training.step import Job
+from napari_medseg.training.truth import Painted
+
+from .conftest import Folders, Listener
+
+SMALL: dict[str, Any] = {"model": "unet:tu-resnet10t", "device": "cpu", "batch": 2, "augmentation": "none"}
+
+Paint = Callable[..., list[Painted]]
+WriteSeries = Callable[..., Folders]
+
+
+def box(*values: int) -> np.ndarray:
+    mask = np.zeros((8, 8), np.uint8)
+    for i, value in enumerate(values):
+        mask[2 * i, :3] = value
+    return mask
+
+
+def apart(painted: list[Painted], images: int) -> list[Painted]:
+    """The same slices as those of several volumes."""
+    each = len(painted) // images
+    volumes = [replace(painted[0].image) for _ in range(images)]
+    return [replace(one, image=volumes[min(i // each, images - 1)], z=i % each) for i, one in enumerate(painted)]
+
+
+def test_a_tenth_is_set_aside_evenly_and_always_the_same(paint_slices: Paint) -> None:
+    painted = paint_slices(*[box(1)] * 32)
+    usable, test, note = set_aside(painted, 0.1)
+    assert [one.z for one in test] == [6, 16, 26]
+    assert sorted(one.z for one in (*usable, *test)) == [*range(32)]
+    assert "3 of 32 slices" in note
+    assert set_aside(painted, 0.1)[1] == test
+    assert set_aside(painted, 0) == (painted, [], "")
+
+
+def test_a_patient_is_set_aside_as_a_whole(paint_slices: Paint) -> None:
+    painted = paint_slices(*[box(1)] * 12, groups=tuple("aaabbbcccddd"))
+    usable, test, _ = set_aside(painted, 0.25)
+    assert len({one.group for one in test}) == 1
+    assert not {one.group for one in test} & {one.group for one in usable}
+
+
+def test_a_volume_is_set_aside_as_a_whole(paint_slices: Paint) -> None:
+    usable, test, _ = set_aside(apart(paint_slices(*[box(1)] * 12), 4), 0.25)
+    assert len({id(one.image) for one in test}) == 1
+    assert not {id(one.image) for one in test} & {id(one.image) for one in usable}
+
+
+def test_the_only_place_of_a_class_is_learnt_from(paint_slices: Paint) -> None:
+    _, test, _ = set_aside(paint_slices(box(1), box(1), box(1, 2), box(1), box(1)), 0.5)
+    assert 2 not in {one.z for one in test}
+
+
+def test_what_the_start_knows_is_no_test(paint_slices: Paint) -> None:
+    """Those that it does not know go on being the test."""
+    painted = [*paint_slices(*[box(i % 3 + 1) for i in range(32)])]
+    painted = [replace(one) for one in painted]
+    for i, one in enumerate(painted):
+        one.__dict__["identity"] = str(i)
+    test = {one.identity for one in set_aside(painted, 0.1)[1]}
+    others = frozenset(one.identity for one in painted) - test
+    assert {one.identity for one in set_aside(painted, 0.1, Past(others))[1]} == test
+    one = min(test)
+    usable, left, note = set_aside(painted, 0.1, Past(frozenset({one})))
+    assert {other.identity for other in left} == test - {one}
+    assert one in {other.identity for other in usable}
+    assert "knows them" in note
+    with pytest.raises(InputError, match="the start model knows them"):
+        set_aside(painted, 0.1, Past(frozenset(test)))
+
+
+def test_of_two_images_none_can_be_set_aside(paint_slices: Paint) -> None:
+    with pytest.raises(InputError, match="Of 2 images"):
+        set_aside(paint_slices(box(1), box(1)), 0.1)
+
+
+def test_too_much_held_out_is_refused() -> None:
+    with pytest.raises(ValueError, match="too little is left"):
+        TrainOptions(validation=0.45, test=0.4)
+
+
+def test_the_test_measures_once_at_the_end_and_is_listed(
+    write_series: WriteSeries, tmp_path: Path, listener: Listener, monkeypatch: pytest.MonkeyPatch, own_library: Path
+) -> None:
+    jobs: list[Job] = []
+    make = work.make_job
+
+    def remember(*arguments: Any) -> Job:
+        jobs.append(make(*arguments))
+        return jobs[-1]
+
+    monkeypatch.setattr(work, "make_job", remember)
+    images, masks = write_series(10)
+    card = train(
+        [(images, masks)], name="n", max_steps=2, validation=0.1, test=0.1, panels=tmp_path / "panels",
+        report=listener, **SMALL,
+    )  # fmt: skip
+    (folder,) = (own_library / "runs").iterdir()
+    parts: dict[str, list[Path]] = {}
+    for row in read_split(folder):
+        parts.setdefault(row.part, []).append(row.image)
+    assert {part: len(files) for part, files in parts.items()} == {"training": 8, "validation": 1, "test": 1}
+    assert sorted(path for files in parts.values() for path in files) == sorted(images.iterdir())
+    (job,) = jobs
+    (test,) = job.test
+    assert test.name == parts["test"][0].name
+    used = {one.identity for one in (*job.samples.slices, *job.held_out, *job.spare)}
+    assert test.identity not in used
+    assert len(used) == 9
+    (score,) = [one for one in card.scores if one.metric == "dice, test"]
+    assert score.on == "1 slice set aside"
+    assert f"Test: Dice {score.value:.3f} on 1 slice set aside." in card.description
+    assert {path.relative_to(tmp_path / "panels").as_posix() for path in (tmp_path / "panels").rglob("*.png")} == {
+        parts["validation"][0].name,
+        f"test/{test.name}",
+    }
+    panel = np.asarray(Picture.open(tmp_path / "panels" / "test" / test.name))
+    assert panel.shape == (64, 200, 3)
+    assert (panel[:, :64] != panel[:, 68:132]).any(), "the truth is drawn"
+    with pytest.raises(OutputError, match="no empty folder"):
+        train([(images, masks)], max_steps=1, panels=tmp_path / "panels", **SMALL)
+
+
+def test_what_is_not_labelled_is_striped_in_the_truth(
+    write_series: WriteSeries, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def hide(mask: np.ndarray, i: int) -> np.ndarray:
+        mask[:, :32] = np.where(mask[:, :32], mask[:, :32], 255)
+        return mask
+
+    train(
+        [write_series(5, hide)], max_steps=1, unlabelled=255, panels=tmp_path / "panels", name="n", **SMALL
+    )  # fmt: skip
+    (file,) = (tmp_path / "panels").iterdir()
+    panel = np.asarray(Picture.open(file))
+    assert (panel[:6, 68:74, 0] == 128).sum() == 18
+    assert not (panel[:6, 136:142] == panel[:6, 68:74]).all(), "the prediction has a result everywhere"
+
+
+def test_a_full_disk_leaves_the_model(
+    write_series: WriteSeries, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, listener: Listener
+) -> None:
+    def fail(*arguments: object) -> int:
+        raise OutputError("The disk is full.")
+
+    monkeypatch.setattr("napari_medseg.training.drawn.write_panels", fail)
+    card = train(
+        [write_series(5)], max_steps=1, panels=tmp_path / "panels", name="n", report=listener, **SMALL
+    )  # fmt: skip
+    assert card.reference == "n@1"
+    assert "The disk is full." in listener.said
