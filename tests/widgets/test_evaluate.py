@@ -180,3 +180,54 @@ def test_one_layer_asks_for_a_second(qtbot: QtBot) -> None:
     dock = EvaluateWidget(alone)
     qtbot.addWidget(dock)
     assert "second labels layer" in dock.panel.status.text()
+
+
+def add_image(viewer: ViewerModel, dock: EvaluateWidget) -> np.ndarray:
+    pixels = np.tile(np.arange(30, dtype=np.uint8) * 4, (5, 20, 1))
+    viewer.add_image(np.zeros((7, 9, 9), np.uint8), name="another")
+    viewer.add_image(pixels, name="ct")
+    viewer.layers.move(len(viewer.layers) - 1, 0)
+    return pixels
+
+
+def test_the_chosen_slice_is_drawn_beside_its_truth(viewer: ViewerModel, dock: EvaluateWidget, qtbot: QtBot) -> None:
+    add_image(viewer, dock)
+    run(dock, qtbot)
+    assert dock.panels.image.value().name == "ct", "the image of that size"
+    assert dock.panels.view.isHidden()
+    dock.worst.setCurrentCell(0, 0)
+    assert not dock.panels.view.isHidden()
+    assert dock.panels.view.text.text().startswith("3.png")
+    picture = dock.panels.view.small.pixmap().toImage()
+    assert picture.width() > 2.5 * picture.height()
+    dock.panels.image.set_value(viewer.layers["another"])
+    assert "No slice of the image" in dock.panels.view.text.text()
+
+
+def test_panels_are_saved_into_an_empty_folder(
+    viewer: ViewerModel, dock: EvaluateWidget, qtbot: QtBot, tmp_path: Path
+) -> None:
+    run(dock, qtbot)
+    assert not dock.panels.save.isEnabled(), "there is no image yet"
+    add_image(viewer, dock)
+    dock.panels.choose_image(viewer.layers["truth"])
+    for place, says in ((tmp_path / "new", "5 panels saved"), (tmp_path, "no empty folder")):
+        dock.panels.write(place)
+        qtbot.waitUntil(lambda: not dock.panels.drawing)
+        assert says in dock.panel.status.text()
+    assert len([*(tmp_path / "new").iterdir()]) == 5
+
+
+def test_found_and_missed_slices_are_told_as_evaluate_does(
+    viewer: ViewerModel, dock: EvaluateWidget, qtbot: QtBot
+) -> None:
+    run(dock, qtbot)
+    assert dock.detection.isHidden(), "every slice holds something"
+    for name, slices in (("truth", (0, 1)), ("labels", (1, 2))):
+        viewer.layers[name].data[list(slices)] = 0
+    run(dock, qtbot)
+    assert not dock.detection.isHidden()
+    assert [row(dock.detection.matrix, y) for y in range(2)] == [["something (3)", "2", "1"], ["nothing (2)", "1", "1"]]
+    assert row(dock.detection.figures, 0)[:4] == ["0.667", "0.667", "0.500", "0.667"]
+    assert row(dock.detection.volumes, 0)[-1] == "1", "falsely found slices"
+    assert "Slices that hold" not in dock.notes.text()

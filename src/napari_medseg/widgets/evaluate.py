@@ -2,46 +2,50 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from qtpy.QtCore import QSize, Qt
 from qtpy.QtGui import QColor, QIcon, QPixmap
-from qtpy.QtWidgets import (
-    QAbstractItemView,
-    QCheckBox,
-    QFileDialog,
-    QHeaderView,
-    QLabel,
-    QTableWidget,
-    QTableWidgetItem,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QCheckBox, QFileDialog, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from napari_medseg._layers import classes_of, labels_from_layer
 from napari_medseg.core import ClassInfo, Labels, MedsegError, Progress, Reporter
 
+from .detection_view import DetectionView
 from .findings_note import FindingsNote
 from .job import describe_failure
 from .layer_picker import LayerPicker
 from .look import Dock, Rows, button, count, note, tighten
 from .run_panel import RunPanel
+from .score_tables import figure_words, fill_table, make_table, report_csv, worst_rows
+from .slice_panels import SlicePanels
 
 if TYPE_CHECKING:
     import napari.viewer
 
-    from napari_medseg.evaluation.report import Report, Row
+    from napari_medseg.evaluation.report import Report
 
 _COLUMNS = ("dice", "iou", "precision", "recall", "hd95")
 _SHORT = {"precision": "Prec."}
-_WORST = 12
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What an evaluation found, and the masks it compared.
+
+    Attributes
+    ----------
+    places
+        Index of each slice in the prediction and in the truth, by its name.
+    """
+
+    report: Report
+    prediction: Labels
+    truth: Labels
+    places: dict[str, tuple[int, int]]
 
 
 class EvaluateWidget(Dock):
@@ -50,24 +54,27 @@ class EvaluateWidget(Dock):
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         super().__init__(napari_viewer)
         self.report: Report | None = None
-        self._compared: tuple[Any, dict[str, int]] = (None, {})
+        self._layer: Any = None
+        self._compared: Compared | None = None
         self.prediction = LayerPicker(napari_viewer, "labels")
         self.truth = LayerPicker(napari_viewer, "labels")
         self.truth.box.setObjectName("truth")
+        self.panels = SlicePanels(napari_viewer)
         self.merge = QCheckBox("All classes as one")
         self.merge.setObjectName("merge")
         self.merge.setToolTip("Score everything that is not background together, whatever its class")
         self.panel = RunPanel("Evaluate", tip="Compare the two labels layers slice by slice")
         self.findings = FindingsNote(most=3)
-        self.scores = _table("scores", ())
-        self.worst = _table("worst", ("Slice", "Class", "Dice"))
+        self.scores = make_table("scores", ())
+        self.worst = make_table("worst", ("Slice", "Class", "Dice"))
         self.worst.setToolTip("Click a slice to see it")
+        self.detection = DetectionView()
         self.notes = note(name="notes")
         self.save = button("Save report…", "Save all figures, per slice and class, as JSON or CSV", "save_report")
         self._results = self._make_results()
         self.prediction.box.setToolTip("The labels layer to score")
         self.truth.box.setToolTip("The labels layer that is right")
-        rows = Rows({"Prediction": self.prediction, "Truth": self.truth, "": self.merge})
+        rows = Rows({"Prediction": self.prediction, "Truth": self.truth, "Image": self.panels.image, "": self.merge})
         for part in (rows, self.panel, self.findings, self._results):
             self.column.addWidget(part)
         self.column.addStretch(1)
@@ -78,6 +85,7 @@ class EvaluateWidget(Dock):
 
     def close_down(self) -> None:
         self.panel.job.abandon()
+        self.panels.close_down()
         self.viewer.layers.events.inserted.disconnect(self._choose_truth)
         self.prediction.close_down()
         self.truth.close_down()
@@ -88,8 +96,12 @@ class EvaluateWidget(Dock):
         tighten(layout)
         heading = QLabel("Worst slices")
         heading.setProperty("heading", True)
-        for part in (self.scores, self.notes, heading, self.worst, self.save):
+        for part in (self.scores, self.detection, heading, self.worst, self.panels, self.notes):
             layout.addWidget(part)
+        row = QHBoxLayout()
+        for saves in (self.panels.save, self.save):
+            row.addWidget(saves)
+        layout.addLayout(row)
         return results
 
     def _connect(self) -> None:
@@ -102,6 +114,8 @@ class EvaluateWidget(Dock):
         self.worst.cellClicked.connect(self._jump)
         self.worst.currentCellChanged.connect(self._jump)
         self.save.clicked.connect(self._on_save)
+        self.panels.told.connect(self.panel.tell)
+        self.panels.failed.connect(self.panel.refuse)
 
     def _choose_truth(self, event: object = None) -> None:
         """Two pickers that show the same layer say nothing: take another one, best one called truth."""
@@ -139,16 +153,16 @@ class EvaluateWidget(Dock):
         except MedsegError as error:
             self.panel.refuse(describe_failure(error))
             return
-        self._compared = (layers[0], {})
+        self._layer, self._compared = layers[0], None
+        self.panels.choose_image(layers[1])
         self._results.hide()
         work = partial(_evaluate, prediction, truth, self.merge.isChecked())
         self.panel.start(work, f"Evaluate {layers[0].name}", "Comparing…")
 
-    def _show_report(self, result: tuple[Report, dict[str, int]]) -> None:
+    def _show_report(self, result: Compared) -> None:
         from napari_medseg.evaluation.metrics import METRICS
 
-        report, places = result
-        self.report, self._compared = report, (self._compared[0], places)
+        self._compared, self.report = result, (report := result.report)
         titles = [f"{_SHORT.get(m, METRICS[m].title)}{f' {report.unit}' * METRICS[m].physical}" for m in _COLUMNS]
         figures = {(s.value, s.metric): s.mean for s in report.summary}
         classes = dict.fromkeys((s.value, s.class_name) for s in report.summary)
@@ -156,19 +170,21 @@ class EvaluateWidget(Dock):
         rows = [
             row
             for value, name in classes
-            for row in ([name], [_words(figures[value, metric], metric) for metric in _COLUMNS])
+            for row in ([name], [figure_words(figures[value, metric], metric) for metric in _COLUMNS])
         ]
-        _fill(self.scores, rows, titles, wide=-1)
+        fill_table(self.scores, rows, titles, wide=-1)
         self.scores.clearSpans()
         for y in range(0, len(rows), 2):
             self.scores.setSpan(y, 0, 1, len(_COLUMNS))
-        worst = _worst_rows(report)
+        worst = worst_rows(report)
         self._show_colors()
         self.worst.blockSignals(True)
-        _fill(self.worst, [[r.slice, r.class_name, _words(r.values["dice"], "dice")] for r in worst], wide=1)
+        fill_table(self.worst, [[r.slice, r.class_name, figure_words(r.values["dice"], "dice")] for r in worst], wide=1)
         self.worst.setCurrentCell(-1, -1)
         self.worst.blockSignals(False)
-        notes = report.table().splitlines()[1 + len(report.summary) :]
+        self.detection.show_detection(report.detection)
+        self.panels.set_masks(result.prediction, result.truth)
+        notes = report.notes()
         self.notes.setText("\n".join(notes))
         self.notes.setVisible(bool(notes))
         self._results.show()
@@ -186,14 +202,14 @@ class EvaluateWidget(Dock):
                 item.setIcon(QIcon(swatch))
 
     def _jump(self, row: int, *_: int) -> None:
-        layer, places = self._compared
-        item = self.worst.item(row, 0)
-        if item is None or layer not in self.viewer.layers or layer.ndim < 3:
+        item, compared = self.worst.item(row, 0), self._compared
+        name = item.text() if item is not None else ""
+        layer, place = self._layer, compared.places.get(name) if compared is not None else None
+        self.panels.show_slice(place, name)
+        if place is None or layer not in self.viewer.layers or layer.ndim < 3:
             return
-        z = places.get(item.text())
-        if z is not None:
-            axis = self.viewer.dims.ndim - layer.ndim
-            self.viewer.dims.set_point(axis, layer.data_to_world((z, *(0,) * (layer.ndim - 1)))[0])
+        axis = self.viewer.dims.ndim - layer.ndim
+        self.viewer.dims.set_point(axis, layer.data_to_world((place[0], *(0,) * (layer.ndim - 1)))[0])
 
     def _on_save(self) -> None:
         kinds = "JSON (*.json);;CSV (*.csv)"
@@ -214,18 +230,6 @@ class EvaluateWidget(Dock):
             self.panel.tell(f"Report saved in {path}.")
 
 
-def report_csv(report: Report) -> str:
-    """One line per slice and class with every metric; empty cells are figures that do not exist."""
-    metrics = list(dict.fromkeys(s.metric for s in report.summary))
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["slice", "value", "class", "true_positive", "false_positive", "false_negative", *metrics])
-    for r in report.rows:
-        counts = (r.true_positive, r.false_positive, r.false_negative)
-        writer.writerow([r.slice, r.value, r.class_name, *counts, *(r.values.get(m) for m in metrics)])
-    return text.getvalue()
-
-
 def _classes(layer: Any) -> tuple[ClassInfo, ...]:
     return classes_of(layer) if layer is not None else ()
 
@@ -235,59 +239,12 @@ def _snapshot(layer: Any) -> Labels:
     return replace(found, data=np.array(found.data))
 
 
-def _evaluate(prediction: Labels, truth: Labels, merge: bool, report: Reporter) -> tuple[Report, dict[str, int]]:
-    from napari_medseg.evaluation.compare import evaluate, match_slices
+def _evaluate(prediction: Labels, truth: Labels, merge: bool, report: Reporter) -> Compared:
+    from napari_medseg.evaluation.compare import evaluate, laid_like, match_slices
 
     report(Progress("Comparing"))
+    prediction = laid_like(prediction, truth)
     result = evaluate(prediction, truth, merge=merge)
     report(Progress("Comparing"))
-    return result, {name: z for z, _, name in match_slices(prediction, truth)[0]}
-
-
-def _worst_rows(report: Report) -> list[Row]:
-    scored = [row for row in report.rows if row.values.get("dice") is not None]
-    return sorted(scored, key=lambda row: row.values["dice"] or 0.0)[:_WORST]
-
-
-def _words(figure: float | None, metric: str) -> str:
-    return "–" if figure is None else f"{figure:.1f}" if metric == "hd95" else f"{figure:.3f}"
-
-
-def _table(name: str, titles: tuple[str, ...]) -> QTableWidget:
-    table = QTableWidget(0, len(titles))
-    table.setObjectName(name)
-    table.setTextElideMode(Qt.TextElideMode.ElideMiddle)  # classes often differ in their last word
-    table.setIconSize(QSize(10, 10))
-    table.setHorizontalHeaderLabels(list(titles))
-    table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-    table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-    table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-    table.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
-    rows = table.verticalHeader()
-    if rows is not None:
-        rows.hide()
-        rows.setDefaultSectionSize(24)
-    return table
-
-
-def _fill(table: QTableWidget, rows: list[list[str]], titles: Sequence[str] = (), *, wide: int) -> None:
-    """Show rows of text; figures stand right, the column ``wide`` takes what room is left, -1: all the same."""
-    if titles:
-        table.setColumnCount(len(titles))
-        table.setHorizontalHeaderLabels(titles)
-    table.setRowCount(len(rows))
-    for y, row in enumerate(rows):
-        for x, text in enumerate(row):
-            item = QTableWidgetItem(text)
-            item.setToolTip(text)
-            if x > wide and len(row) > 1:
-                item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-            table.setItem(y, x, item)
-    header = table.horizontalHeader()
-    if header is not None:
-        if wide < 0:
-            header.setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
-        else:
-            header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-            header.setSectionResizeMode(wide, QHeaderView.ResizeMode.Stretch)
-        table.setFixedHeight(header.sizeHint().height() + 24 * min(len(rows), 8) + 6)
+    places = {name: (p, t) for p, t, name in match_slices(prediction, truth)[0]}
+    return Compared(result, prediction, truth, places)
