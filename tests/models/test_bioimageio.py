@@ -112,6 +112,18 @@ def test_a_memory_goes_along_only_when_asked(model: Path, tmp_path: Path) -> Non
     assert (find_model(import_model(whole).reference) / "memory.zip").read_bytes() == b"slices"
 
 
+def test_licence_is_asked_for_where_the_card_has_none(model: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"has the licence MIT, not CC0-1\.0"):
+        export_model(model, tmp_path / "p.zip", "bioimageio", licence="CC0-1.0")
+    with pytest.raises(OutputError, match=r"Only bioimage\.io packages name a licence"):
+        export_model(model, tmp_path / "p.zip", licence="MIT")
+    card = json.loads((model / "card.json").read_text())
+    (model / "card.json").write_text(json.dumps({**card, "licence": ""}))
+    out = export_model(model, tmp_path / "p.zip", "bioimageio", licence="CC0-1.0")
+    assert describe(out)["license"] == "CC0-1.0"
+    assert import_model(out).licence == "CC0-1.0", "the card inside says it, too"
+
+
 def test_without_our_card_the_description_tells_what_it_can(package: Path, model: Path, tmp_path: Path) -> None:
     own = ("card.json", "config.json")
     card = import_model(repack(package, tmp_path / "theirs.zip", lambda d: d.pop("attachments"), own))

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from napari.components import ViewerModel
 from pytestqt.qtbot import QtBot
 
+from napari_medseg import models
 from napari_medseg.core import ClassInfo, ModelCard, Score
-from napari_medseg.models import library
+from napari_medseg.models import hub, library
 from napari_medseg.models.build import build_network
 from napari_medseg.models.weights import read_card
 from napari_medseg.training.memory import Memory, write_memory
 from napari_medseg.training.truth import LabelledSlice
+from napari_medseg.widgets.export_form import ExportOrder, Kind
 from napari_medseg.widgets.models import ModelsWidget
 from napari_medseg.widgets.thumbnail import paint_model
 
@@ -164,31 +168,121 @@ def test_built_in_model_cannot_be_removed(
     assert dock.acts.export.isEnabled()
 
 
-@pytest.mark.parametrize("name", ["model.zip", "model"])
-def test_exported_model_can_be_imported_again(dock: ModelsWidget, qtbot: QtBot, name: str, tmp_path: Path) -> None:
-    dock.export_to(tmp_path / name)
+def export(dock: ModelsWidget, qtbot: QtBot, kind: Kind, out: Path) -> Path:
+    """Export as a click on Save as would, once ``out`` is chosen."""
+    dock.acts.export.click()
+    assert not dock.export.isHidden()
+    dock.export.set_value(kind)
+    dock.export_to(out, dock.export.value())
     finish(dock, qtbot)
-    assert (tmp_path / name).exists()
-    dock.source.setText(str(tmp_path / name))
+    assert dock.export.isHidden()
+    assert not dock.acts.isHidden()
+    return Path(dock.panel.status.text().removeprefix("Exported to ").removesuffix("."))
+
+
+def add(dock: ModelsWidget, qtbot: QtBot, source: str | Path, name: str = "", network: str = "") -> ModelCard:
+    for line, text in ((dock.add.source, str(source)), (dock.add.name, name), (dock.add.network, network)):
+        line.setText(text)
     dock.panel.run.click()
     finish(dock, qtbot)
-    assert "my-femur  v3" in titles(dock)
     card = dock.value()
-    assert card is not None
-    assert card.reference == "my-femur@3"
+    assert card is not None, dock.panel.status.text()
+    assert f"{card.name} v{card.version} is in the library" in dock.panel.status.text()
+    assert not dock.add.source.text()
+    return card
 
 
-def test_bare_weights_ask_for_their_network(dock: ModelsWidget) -> None:
-    dock.source.setText("/data/weights.pt")
-    assert not dock.network.isHidden()
+@pytest.mark.parametrize("kind", ["zip", "folder"])
+def test_exported_model_can_be_imported_again(dock: ModelsWidget, qtbot: QtBot, kind: Kind, tmp_path: Path) -> None:
+    out = export(dock, qtbot, kind, tmp_path / "model")
+    assert out == tmp_path / ("model.zip" if kind == "zip" else "model")
+    assert out.exists()
+    assert add(dock, qtbot, out).reference == "my-femur@3"
+    assert "my-femur  v3" in titles(dock)
+    assert add(dock, qtbot, out, "theirs").reference == "theirs@1"
+
+
+def test_each_format_is_asked_only_what_it_has_room_for(
+    dock: ModelsWidget, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, network: object
+) -> None:
+    asked: list[Any] = []
+
+    def write(reference: str, out: Path, kind: str, **about: Any) -> Path:
+        asked.append((reference, out.name, kind, about))
+        return out
+
+    monkeypatch.setattr(models, "export_model", write)
+    dock.acts.export.click()
+    form = dock.export
+    assert form.authors.isHidden()
+    form.set_value("bioimageio")
+    form.authors.setText("A. Name; B. Name;")
+    form.licence.setText("MIT")
+    about = {"with_memory": False, "authors": ("A. Name", "B. Name"), "licence": "MIT"}
+    export(dock, qtbot, "bioimageio", tmp_path / "package")
+    assert asked.pop() == ("my-femur@2", "package.zip", "bioimageio", about)
+    dock.acts.export.click()
+    form.set_value("onnx")
+    assert form.authors.isHidden()
+    nothing = {"with_memory": False, "authors": (), "licence": ""}
+    export(dock, qtbot, "onnx", tmp_path / "v2.5")
+    assert asked.pop() == ("my-femur@2", "v2.5.onnx", "onnx", nothing)
+    library.add_model(network, CARD.model_copy(update={"name": "free", "licence": "CC0-1.0"}))
+    dock.refresh()
+    dock.set_value("free@1")
+    dock.acts.export.click()
+    form.set_value("bioimageio")
+    assert form.licence.isHidden(), "its card says it"
+    assert form.value().licence == ""
+
+
+def test_what_is_there_is_never_replaced_by_an_export(dock: ModelsWidget, qtbot: QtBot, tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").touch()
+    dock.export_to(tmp_path / "model.onnx", ExportOrder("onnx", ".onnx"))
+    finish(dock, qtbot)
+    assert "exists already" in dock.panel.status.text()
+    assert dock.panel.status.property("bad")
+
+
+def test_question_of_an_export_goes_when_another_model_is_chosen(dock: ModelsWidget) -> None:
+    dock.acts.export.click()
+    dock.set_value("my-femur@1")
+    assert dock.export.isHidden()
+    assert not dock.acts.isHidden()
+
+
+def test_bare_weights_ask_for_their_network(dock: ModelsWidget, network: Any, qtbot: QtBot, tmp_path: Path) -> None:
+    assert dock.add.network.isHidden()
+    torch.save(network.state_dict(), tmp_path / "weights.pt")
+    dock.add.source.setText(str(tmp_path / "weights.pt"))
+    assert not dock.add.network.isHidden()
     assert not dock.panel.run.isEnabled()
-    dock.network.setText("unet:resnet18")
-    assert dock.panel.run.isEnabled()
+    card = add(dock, qtbot, tmp_path / "weights.pt", network="unet:tu-mobilenetv3_small_050")
+    assert (card.reference, len(card.classes), card.channels) == ("weights@1", 1, 1)
+
+
+def test_folder_of_segmentation_models_pytorch_is_imported(
+    dock: ModelsWidget, network: Any, qtbot: QtBot, tmp_path: Path
+) -> None:
+    network.save_pretrained(tmp_path / "Their Net")
+    assert add(dock, qtbot, tmp_path / "Their Net").reference == "their-net@1"
+
+
+def test_hub_that_does_not_answer_is_said_in_one_sentence(
+    dock: ModelsWidget, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub, "hub_answers", lambda: False)
+    dock.add.source.setText("hf:somebody/weights.pt")
+    assert dock.add.network.isHidden(), "a repository says what its network is"
+    dock.panel.run.click()
+    finish(dock, qtbot)
+    assert dock.panel.status.property("bad")
+    assert "huggingface.co does not answer" in dock.panel.status.text()
 
 
 def test_what_is_no_model_is_refused_in_one_sentence(dock: ModelsWidget, qtbot: QtBot, tmp_path: Path) -> None:
     """G8."""
-    dock.source.setText(str(tmp_path / "gone"))
+    dock.add.source.setText(str(tmp_path / "gone"))
     dock.panel.run.click()
     finish(dock, qtbot)
     assert dock.panel.status.property("bad")

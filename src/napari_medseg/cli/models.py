@@ -75,6 +75,7 @@ def show(
         "description": card.description,
         "network": f"{card.architecture} with {card.encoder}",
         "input": _input(card),
+        "beside it": f"{card.neighbours} slices on either side" if card.neighbours else "",
         "classes": ", ".join(f"{c.value} {c.name}" for c in card.classes),
         "pixel size": f"{card.pixel_size} mm" if card.pixel_size else "any",
         "images taken": f"{card.reduction:.3g} times smaller" if card.reduction > 1 else "as they are",
@@ -136,6 +137,9 @@ def export_to(
     author: Annotated[
         tuple[str, ...], Parameter(help="Who made it, for bioimage.io; may be repeated.", negative=())
     ] = (),
+    licence: Annotated[
+        str, Parameter(help="Its licence, for bioimage.io, where its card does not say: an SPDX identifier.")
+    ] = "",
 ) -> int:
     """Write a model out of the library, as a folder that other tools open too.
 
@@ -144,11 +148,12 @@ def export_to(
     ```
     napari-medseg models export femur-ct femur-model/
     napari-medseg models export my-femur my-femur.zip --with-memory
-    napari-medseg models export my-femur package.zip --format bioimageio --author "A. Name"
+    napari-medseg models export my-femur package.zip --format bioimageio --author "A. Name" --licence MIT
     ```
     """
     check_target(output)
-    print(f"Wrote {library.export_model(name, output, format, with_memory=with_memory, authors=author)}")
+    wrote = library.export_model(name, output, format, with_memory=with_memory, authors=author, licence=licence)
+    print(f"Wrote {wrote}")
     return 0
 
 

@@ -47,6 +47,7 @@ def export_model(
     *,
     with_memory: bool = False,
     authors: Sequence[str] = (),
+    licence: str = "",
 ) -> Path:
     """Write a model for other people or programs.
 
@@ -63,5 +64,8 @@ def export_model(
         Whether the labelled slices that it remembers go along; they are pictures of those it was trained on.
     authors
         Who made the model, for bioimage.io.
+    licence
+        What others may do with it, for bioimage.io, where its card does not say: an identifier of SPDX, or its words.
     """
-    return export_to(find_model(name), Path(out).expanduser(), format, with_memory=with_memory, authors=authors)
+    folder, out = find_model(name), Path(out).expanduser()
+    return export_to(folder, out, format, with_memory=with_memory, authors=authors, licence=licence)

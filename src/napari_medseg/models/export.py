@@ -33,7 +33,9 @@ TOLERANCE = 1e-3
 FORMATS = ("folder", "zip", "onnx", "bioimageio")
 
 
-def export_to(folder: Path, out: Path, kind: str, *, with_memory: bool = False, authors: Sequence[str] = ()) -> Path:
+def export_to(
+    folder: Path, out: Path, kind: str, *, with_memory: bool = False, authors: Sequence[str] = (), licence: str = ""
+) -> Path:
     """Write the model in ``folder`` to ``out``, see `napari_medseg.models.exchange.export_model`."""
     if kind == "folder" and out.suffix.lower() == ".zip":
         kind = "zip"
@@ -42,14 +44,17 @@ def export_to(folder: Path, out: Path, kind: str, *, with_memory: bool = False, 
         "folder": partial(_write_folder, files),
         "zip": partial(_write_zip, files),
         "onnx": partial(_write_onnx, folder),
-        "bioimageio": partial(_write_package, folder, [p for p in files if p.name != WEIGHTS], authors),
+        "bioimageio": partial(_write_package, folder, [p for p in files if p.name != WEIGHTS], authors, licence),
     }
     if kind not in writers:
         raise OutputError(f"There is no export format {kind!r}.", f"Formats: {', '.join(FORMATS)}.")
     if kind in _PACKAGES:
         _require(kind)
-    if authors and kind != "bioimageio":
-        raise OutputError("Only bioimage.io packages name authors.", "Leave them out, or export with bioimageio.")
+    if (authors or licence) and kind != "bioimageio":
+        raise OutputError(
+            f"Only bioimage.io packages name {'authors' if authors else 'a licence'}.",
+            "Leave that out, or export with bioimageio.",
+        )
     if with_memory and (kind == "onnx" or not files[-1].is_file()):
         why = "An ONNX file has no room for a memory" if kind == "onnx" else "This model remembers nothing"
         raise OutputError(f"{why}.", "Export it without memory.")
@@ -61,7 +66,7 @@ def export_to(folder: Path, out: Path, kind: str, *, with_memory: bool = False, 
             "Export it as a folder or zip, or train a network.",
         )
     if kind == "bioimageio":
-        check_card(read_card(folder))
+        check_card(read_card(folder), licence)
     card, _ = load_network(folder)  # a damaged model is not passed on
     part = out.with_name(f".{out.name}.{uuid.uuid4().hex[:8]}.part")
     try:
@@ -109,8 +114,8 @@ def _is_there(package: str) -> bool:
         return False
 
 
-def _write_package(folder: Path, attached: Sequence[Path], authors: Sequence[str], part: Path) -> None:
-    write_package(folder, part, attached, authors)
+def _write_package(folder: Path, attached: Sequence[Path], authors: Sequence[str], licence: str, part: Path) -> None:
+    write_package(folder, part, attached, authors, licence)
 
 
 def _write_onnx(folder: Path, part: Path) -> None:

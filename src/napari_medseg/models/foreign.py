@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 PICKLES = (".pt", ".pth", ".ckpt", ".bin")
+BARE = (".safetensors", *PICKLES)
+"""Names that files with weights alone may have."""
 
 _CONVERT = (
     "Where it was made, save the weights alone: safetensors.torch.save_file(model.state_dict(), 'model.safetensors'), "
@@ -41,8 +43,8 @@ def import_file(path: Path, name: str, network: str) -> ModelCard:
             return import_folder(folder, name)
     if lower.endswith(".onnx"):
         raise ModelError(f"{path.name} is an ONNX file, which cannot be trained further.", _CONVERT)
-    if not lower.endswith((".safetensors", *PICKLES)):
-        known = ", ".join((*ARCHIVES, ".safetensors", *PICKLES))
+    if not lower.endswith(BARE):
+        known = ", ".join((*ARCHIVES, *BARE))
         raise ModelError(f"{path.name} is not a model as far as its name tells.", f"A folder, or one of: {known}.")
     state = read_weights(path)
     card = card_of(state, name or model_name(path.name.partition(".")[0]), network, path.name)

@@ -26,17 +26,19 @@ _SIDE = 64
 """Pixels of the sample's side, or the least that the network takes."""
 
 
-def check_card(card: ModelCard) -> None:
-    """Raise a `ModelError` if a model's network is not one that other programs can build."""
+def check_card(card: ModelCard, licence: str = "") -> None:
+    """Raise a `ModelError` if a model's network is not one that other programs can build, or it has another licence."""
     if card.architecture in (QUICK, "fcn8s"):
         kind = "a Quick model" if card.architecture == QUICK else "an fcn8s"
         raise ModelError(
             f"{card.reference} is {kind}, which {LIBRARY} cannot build for a bioimage.io package.",
             "Export it as a folder or zip.",
         )
+    if licence and card.licence and licence != card.licence:
+        raise ModelError(f"{card.reference} has the licence {card.licence}, not {licence}.", "Leave the licence out.")
 
 
-def write_package(folder: Path, out: Path, attached: Sequence[Path], authors: Sequence[str]) -> None:
+def write_package(folder: Path, out: Path, attached: Sequence[Path], authors: Sequence[str], licence: str = "") -> None:
     """Write the model in ``folder`` as a package, checked by bioimage.io's own library.
 
     Parameters
@@ -45,6 +47,8 @@ def write_package(folder: Path, out: Path, attached: Sequence[Path], authors: Se
         Files that go along as they are.
     authors
         Their names; without any, the package has none.
+    licence
+        In place of the card's, and written into the card inside; empty leaves both.
 
     Raises
     ------
@@ -58,6 +62,9 @@ def write_package(folder: Path, out: Path, attached: Sequence[Path], authors: Se
         for path in attached:
             if path.is_file():
                 shutil.copyfile(path, place / path.name)
+        if licence:
+            card = card.model_copy(update={"licence": licence})
+            (place / CARD).write_text(card.model_dump_json(indent=2), encoding="utf-8")
         _write_weights(folder / WEIGHTS, place / "weights.pt")
         outputs = _write_sample(card, network, place)
         (place / "README.md").write_text(_document(card), encoding="utf-8")

@@ -11,7 +11,7 @@ from napari_medseg.core import ModelCard
 
 from .look import Rows, count, note, tighten
 
-_TITLES = ("About", "Classes", "Input", "Network", "Trained on", "Scores", "Made from", "Licence")
+_TITLES = ("About", "Classes", "Input", "Network", "Empty slices", "Trained on", "Scores", "Made from", "Licence")
 
 
 class CardView(QWidget):

@@ -11,6 +11,7 @@ from qtpy.QtWidgets import (
     QAbstractButton,
     QFrame,
     QGridLayout,
+    QHBoxLayout,
     QLabel,
     QLayout,
     QPushButton,
@@ -53,6 +54,26 @@ def tighten(layout: QLayout) -> None:
     """No margins of its own, the common gap between its items."""
     layout.setContentsMargins(0, 0, 0, 0)
     layout.setSpacing(GAP)
+
+
+def stacked(*parts: QWidget) -> QWidget:
+    """Parts in a column."""
+    box = QWidget()
+    column = QVBoxLayout(box)
+    tighten(column)
+    for part in parts:
+        column.addWidget(part)
+    return box
+
+
+def beside(*parts: QWidget) -> QWidget:
+    """Parts of equal width in a row."""
+    row = QWidget()
+    layout = QHBoxLayout(row)
+    tighten(layout)
+    for part in parts:
+        layout.addWidget(part, 1)
+    return row
 
 
 class Rows(QWidget):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from qtpy.QtWidgets import QHBoxLayout, QLineEdit, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QLineEdit, QVBoxLayout, QWidget
 
 from napari_medseg.core import ModelCard
 
-from .look import button, count, note, tighten
+from .look import beside, button, count, note, tighten
 from .signals import Signal
 
 _RENAME = "Give this model another name, all its versions"
@@ -26,9 +26,7 @@ class ModelActs(QWidget):
         super().__init__()
         self._card: ModelCard | None = None
         self._versions = 0
-        self.export = button(
-            "Export…", "Save this model as a folder or zip file for other people and programs", "export"
-        )
+        self.export = button("Export…", "Save this model for other people and programs", "export")
         self.rename = button("Rename…", _RENAME, "rename")
         self.remove = button("Remove…", _REMOVE, "remove")
         self.question = note(name="question")
@@ -89,13 +87,3 @@ class ModelActs(QWidget):
     def _on_name(self) -> None:
         if self.confirm_name.isEnabled():
             self.renaming.emit(self._card, self.new_name.text().strip())
-
-
-def beside(*parts: QWidget) -> QWidget:
-    """Parts of equal width in a row."""
-    row = QWidget()
-    layout = QHBoxLayout(row)
-    tighten(layout)
-    for part in parts:
-        layout.addWidget(part, 1)
-    return row

@@ -4,29 +4,20 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QSize, Qt
-from qtpy.QtWidgets import (
-    QAbstractItemView,
-    QCheckBox,
-    QFileDialog,
-    QFormLayout,
-    QLabel,
-    QLineEdit,
-    QListWidget,
-    QListWidgetItem,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QAbstractItemView, QFileDialog, QListWidget, QListWidgetItem
 
 from napari_medseg.core import MedsegError, ModelCard, Progress, Reporter
 
 from .card_view import CardView
 from .compare_versions import CompareVersions
+from .export_form import ExportForm, ExportOrder
+from .import_form import ImportForm
 from .job import describe_failure
-from .look import Dock, button, count, note, tighten
-from .model_acts import ModelActs, beside
+from .look import Dock, note
+from .model_acts import ModelActs
 from .model_picker import announce_models, library_events, read_cards
 from .run_panel import RunPanel
 from .thumbnail import SIDE, model_icon
@@ -36,8 +27,6 @@ if TYPE_CHECKING:
     import napari.viewer
 
 _ROW = SIDE + 4
-_BARE = (".safetensors", ".pt", ".pth", ".ckpt")
-_FILES = "Models (*.zip *.tar *.tar.gz *.tgz *.safetensors *.pt *.pth *.ckpt)"
 
 
 class ModelsWidget(Dock):
@@ -53,24 +42,11 @@ class ModelsWidget(Dock):
         self.compare = CompareVersions(self.viewer)
         self.problems = note(name="problems")
         self.acts = ModelActs()
-        self.source = QLineEdit()
-        self.source.setObjectName("source")
-        self.source.setPlaceholderText("folder, zip file, weights or hf:owner/repository")
-        self.source.setToolTip(
-            "A model's folder (ours or segmentation_models_pytorch's), a zip of it, a bioimage.io package, or weights"
-        )
-        self.network = QLineEdit()
-        self.network.setObjectName("network")
-        self.network.setPlaceholderText("unet:resnet18")
-        self.network.setToolTip("Bare weights do not say what network they belong to: architecture:encoder")
+        self.export = ExportForm()
+        self.add = ImportForm()
         self.panel = RunPanel("Import", tip="Check the model and add it to the library; nothing in it is ever run")
-        self.with_memory = QCheckBox()
-        self.with_memory.setObjectName("with_memory")
-        self.with_memory.setToolTip("They are pictures of your images: give them only to people who may see those")
-        for part in (self.models, self.problems, self.card, self.with_memory, self.acts, self.compare):
+        for part in (self.models, self.problems, self.card, self.acts, self.export, self.compare, self.add, self.panel):
             self.column.addWidget(part)
-        self.column.addWidget(self._make_import())
-        self.column.addWidget(self.panel)
         self.column.addStretch(1)
         self._connect()
         self._on_source()
@@ -120,33 +96,15 @@ class ModelsWidget(Dock):
         self.problems.setVisible(bool(broken))
         self._on_selected()
 
-    def _make_import(self) -> QWidget:
-        self._folder = button("Folder…", "Choose a model's folder", "choose_folder")
-        self._file = button("File…", "Choose a zip file or weights", "choose_file")
-        box = QWidget()
-        layout = QVBoxLayout(box)
-        tighten(layout)
-        heading = QLabel("Add a model")
-        heading.setProperty("heading", True)
-        heading.setContentsMargins(0, 8, 0, 0)
-        self._network_row = QWidget()
-        form = QFormLayout(self._network_row)
-        tighten(form)
-        form.addRow("Network", self.network)
-        for part in (heading, self.source, beside(self._folder, self._file), self._network_row):
-            layout.addWidget(part)
-        return box
-
     def _connect(self) -> None:
         self.models.currentRowChanged.connect(self._on_selected)
         self.acts.exporting.connect(self._on_export)
+        self.export.chosen.connect(self._on_export_chosen)
+        self.export.closed.connect(self._close_export)
         self.compare.asked.connect(self._on_compare)
         self.acts.removing.connect(self._on_remove)
         self.acts.renaming.connect(self._on_rename)
-        self.source.textChanged.connect(self._on_source)
-        self.network.textChanged.connect(self._on_source)
-        self._folder.clicked.connect(self._choose_folder)
-        self._file.clicked.connect(self._choose_file)
+        self.add.changed.connect(self._on_source)
         self.panel.clicked.connect(self._on_import)
         self.panel.job.finished.connect(self._on_finished)
         self.panel.job.cancelled.connect(lambda: self.panel.tell("Stopped."))
@@ -159,10 +117,7 @@ class ModelsWidget(Dock):
         versions = [c for c in self._cards if card is not None and c.name == card.name and not _is_shipped(c)]
         self.acts.show_for(card, len(versions), shipped=shipped)
         self.compare.show_for(card, self._cards)
-        remembered = _count_memory(card)
-        self.with_memory.setText(f"Export with {count(remembered, 'slice')} it learnt from")
-        self.with_memory.setVisible(bool(remembered))
-        self.with_memory.setChecked(False)
+        self._close_export()
 
     def _on_remove(self, card: ModelCard) -> None:
         from napari_medseg.models import remove_model
@@ -196,46 +151,46 @@ class ModelsWidget(Dock):
         self.panel.start(contest.run, "Compare models", "Segmenting the slice in view…")
 
     def _on_source(self, *_: object) -> None:
-        source = self.source.text().strip()
-        bare = source.lower().endswith(_BARE)
-        self._network_row.setVisible(bare)
-        if not source:
-            self.panel.set_blocked("Choose a folder or file to add a model.")
-        elif bare and not self.network.text().strip():
-            self.panel.set_blocked("Say what network these weights belong to.")
+        if problem := self.add.problem:
+            self.panel.set_blocked(problem)
         else:
             self.panel.set_ready("Ready to check and add it.")
 
-    def _choose_folder(self) -> None:
-        if chosen := QFileDialog.getExistingDirectory(self, "Folder of a model", self.source.text()):
-            self.source.setText(chosen)
-
-    def _choose_file(self) -> None:
-        chosen, _ = QFileDialog.getOpenFileName(self, "Model", self.source.text(), _FILES)
-        if chosen:
-            self.source.setText(chosen)
-
     def _on_import(self) -> None:
-        source = self.source.text().strip()
-        work = partial(_import, source, self.network.text().strip() if source.lower().endswith(_BARE) else "")
+        source, name, network = self.add.value()
+        work = partial(_import, source, name, network)
         self.panel.start(work, f"Import {Path(source).name}", "Checking the model…")
 
     def _on_export(self) -> None:
         card = self.value()
+        if card is not None:
+            self.acts.hide()
+            self.export.open_for(card, _count_memory(card))
+
+    def _close_export(self) -> None:
+        self.export.hide()
+        self.acts.show()
+
+    def _on_export_chosen(self, order: ExportOrder) -> None:
+        card = self.value()
         if card is None:
             return
-        start = f"{card.name}-v{card.version}.zip"
-        chosen, kind = QFileDialog.getSaveFileName(self, "Export model", start, "Zip file (*.zip);;Folder (*)")
+        start, kind = f"{card.name}-v{card.version}{order.suffix}", f"*{order.suffix}" if order.suffix else "Folder (*)"
+        # Nothing is ever replaced, so there is nothing to ask; the dock says when something is there.
+        option = QFileDialog.Option.DontConfirmOverwrite
+        chosen, _ = QFileDialog.getSaveFileName(self, "Export model", start, kind, options=option)
         if chosen:
-            zipped = kind.startswith("Zip") and not Path(chosen).suffix
-            self.export_to(Path(chosen + ".zip" if zipped else chosen))
+            self.export_to(Path(chosen), order)
 
-    def export_to(self, out: Path) -> None:
-        """Export the selected model into a new folder, or a zip file where the name ends so."""
+    def export_to(self, out: Path, order: ExportOrder) -> None:
+        """Export the selected model; a file gets the suffix of its format where it lacks that."""
         card = self.value()
-        if card is not None:
-            work = partial(_export, card.reference, out, self.with_memory.isChecked())
-            self.panel.start(work, f"Export {card.name}", "Writing the model…")
+        if card is None:
+            return
+        if order.suffix and out.suffix.lower() != order.suffix:
+            out = out.with_name(out.name + order.suffix)
+        self._close_export()
+        self.panel.start(partial(_export, card.reference, out, order), f"Export {card.name}", "Writing the model…")
 
     def _on_finished(self, result: Any) -> None:
         if isinstance(result, tuple):
@@ -246,7 +201,7 @@ class ModelsWidget(Dock):
             return
         announce_models()
         self.set_value(result.reference)
-        self.source.clear()
+        self.add.clear()
         self.panel.tell(f"{result.name} v{result.version} is in the library.")
 
 
@@ -259,26 +214,26 @@ def _is_shipped(card: ModelCard) -> bool:
         return False
 
 
-def _import(source: str, network: str, report: Reporter) -> ModelCard:
+def _import(source: str, name: str, network: str, report: Reporter) -> ModelCard:
     from napari_medseg.models import import_model
 
     report(Progress("Checking the model"))
-    return import_model(source, network=network)
+    return import_model(source, name, network=network)
 
 
-def _count_memory(card: ModelCard | None) -> int:
+def _count_memory(card: ModelCard) -> int:
     from napari_medseg.models.library import find_model
     from napari_medseg.training.memory import count_memory
 
     try:
-        return count_memory(find_model(card.reference)) if card is not None else 0
+        return count_memory(find_model(card.reference))
     except MedsegError:
         return 0
 
 
-def _export(reference: str, out: Path, with_memory: bool, report: Reporter) -> Path:
+def _export(reference: str, out: Path, order: ExportOrder, report: Reporter) -> Path:
     from napari_medseg.models import export_model
 
     report(Progress("Writing the model"))
-    kind: Literal["zip", "folder"] = "zip" if out.suffix.lower() == ".zip" else "folder"
-    return export_model(reference, out, kind, with_memory=with_memory)
+    about: dict[str, Any] = {"with_memory": order.with_memory, "authors": order.authors, "licence": order.licence}
+    return export_model(reference, out, order.kind, **about)
