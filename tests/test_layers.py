@@ -66,6 +66,13 @@ def test_labels_survive_the_way_through_a_layer() -> None:
     assert {**vars(back), "data": None} == {**vars(labels), "data": None}
 
 
+def test_what_a_model_said_of_slices_survives_without_its_card() -> None:
+    labels = Labels(np.zeros((2, 4, 5), np.uint8), (), Geometry.unknown(3), presence={0: 0.2, 1: 0.7}, threshold=0.6)
+    data, kwargs, _ = _layers.labels_layer_data(labels)
+    back = _layers.labels_from_layer(LabelsLayer(data, **kwargs))
+    assert (dict(back.presence), back.threshold) == ({0: 0.2, 1: 0.7}, 0.6)
+
+
 def test_slide_survives_the_way_through_a_layer() -> None:
     """Of each level, napari is given what reads it, not its pixels."""
     levels = tuple(np.full((400 // n, 600 // n, 3), n, np.uint8) for n in (1, 2, 5))

@@ -11,6 +11,8 @@ import pytest
 import torch
 from PIL import Image as Picture
 
+from napari_medseg.io.sidecar import read_sidecar
+
 from .conftest import Run, Threshold, threshold_model
 
 LOW = 2
@@ -53,14 +55,35 @@ def test_no_gate_keeps_the_mask(run: Run, doubter: Path, tmp_path: Path) -> None
     assert "taken as empty" not in result.err
 
 
+def make_truth(masks: Path, truth: Path) -> Path:
+    """The masks themselves, without what lies beside them."""
+    truth.mkdir()
+    for z in range(6):
+        Picture.open(masks / f"{z}.png").save(truth / f"{z}.png")
+    return truth
+
+
+def test_evaluate_takes_the_answers_kept_beside_the_masks(run: Run, doubter: Path, tmp_path: Path) -> None:
+    begun = ("segment", doubter, "--model", "any", "--output", tmp_path / "masks")
+    assert run(*begun, "--shard", "1/2").code == 0
+    (tmp_path / "masks" / "classes.json").unlink()  # as after a kill: what was said must not be lost
+    assert run(*begun, "--shard", "2/2").code == 0
+    assert run("segment", doubter, "--model", "any", "--output", tmp_path / "one.tif").code == 0
+    truth, figures = make_truth(tmp_path / "masks", tmp_path / "truth"), tmp_path / "figures.json"
+    for masks in ("masks", "one.tif"):
+        result = run("evaluate", "--prediction", tmp_path / masks, "--truth", truth, "--report", figures, "--overwrite")
+        assert "AUROC 1.0000" in result.out, result.err
+        assert json.loads(figures.read_text())["detection"]["true_negative"] == 1
+    kept = read_sidecar(tmp_path / "masks")
+    assert kept is not None
+    assert kept.threshold == 0.5
+    assert [p < 0.5 for p in kept.presence.values()] == [z == LOW for z in range(6)]
+
+
 def test_evaluate_takes_the_answers_from_that_report(run: Run, doubter: Path, tmp_path: Path) -> None:
     report, figures = tmp_path / "report.json", tmp_path / "figures.json"
     run("segment", doubter, "--model", "any", "--output", tmp_path / "masks", "--report", report)
-    truth = tmp_path / "truth"
-    truth.mkdir()
-    for z in range(6):
-        mask = np.asarray(Picture.open(tmp_path / "masks" / f"{z}.png"))
-        Picture.fromarray(np.asarray(mask, np.uint8)).save(truth / f"{z}.png")
+    truth = make_truth(tmp_path / "masks", tmp_path / "truth")
     both = ("evaluate", "--prediction", tmp_path / "masks", "--truth", truth)
     result = run(*both, "--segment-report", report, "--report", figures)
     assert result.code == 0, result.err

@@ -22,6 +22,7 @@ from napari_medseg.core import ClassInfo, Geometry, Labels, OutputError
 from napari_medseg.io import FORMATS, Format, read, read_labels, write
 from napari_medseg.io import writing as writing_module
 from napari_medseg.io.atomic import check_writable
+from napari_medseg.io.masks.onto import stored_like
 
 MakeLabels = Callable[..., Labels]
 
@@ -50,6 +51,20 @@ def test_folder_round_trip_keeps_everything(tmp_path: Path, make_labels: MakeLab
     assert again.names == names
     assert [p.name for p in tmp_path.iterdir()] == ["out"], "nothing temporary is left"
     np.testing.assert_array_equal(np.asarray(Pillow.open(tmp_path / "out" / "Düse 1-9.png")), labels.data[0])
+
+
+@pytest.mark.parametrize("name", ["masks", "m.tif", "m.seg.nrrd", "m.geojson"])
+def test_what_the_model_said_of_slices_is_kept_wherever_masks_go(
+    tmp_path: Path, make_labels: MakeLabels, name: str
+) -> None:
+    labels = make_labels(4, missing=frozenset({1}))
+    write(tmp_path / name, replace(labels, presence={0: 0.91, 1: 0.5, 3: 0.04}, threshold=0.3))
+    back = read_labels(tmp_path / name)
+    assert (dict(back.presence), back.threshold) == ({0: 0.91, 3: 0.04}, 0.3)
+    turned = stored_like(
+        replace(back, missing=frozenset()), Geometry(spacing=(1, 1, 1), direction=((-1, 0, 0), (0, 1, 0), (0, 0, 1)))
+    )
+    assert turned.presence == {3: 0.91, 0: 0.04}, "they go with their slices"
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from .labels import (
     labels_from_layer,
     labels_layer_data,
     labels_layer_kwargs,
+    threshold_of,
 )
 from .placing import lies_straight, part_of, place
 from .shapes import outlines_from_layer, outlines_layer_data
@@ -36,5 +37,6 @@ __all__ = [
     "part_of",
     "place",
     "set_window",
+    "threshold_of",
     "windows_for",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -47,7 +47,7 @@ def labels_from_layer(layer: Any) -> Labels:
         findings=findings_of(layer),
         missing=frozenset(info.get("missing", ())),
         presence={int(z): float(chance) for z, chance in info.get("presence", {}).items()},
-        threshold=float((info.get("card") or {}).get("presence") or 0.5),
+        threshold=threshold_of(info),
         levels=tuple(levels) if data.ndim == 2 else (),
         not_computed=None if empty is None else int(empty),
     )
@@ -60,7 +60,7 @@ def labels_layer_data(labels: Labels, *, in_patient: bool = False) -> LayerDataT
     """
     empty: dict[str, Any] = {} if labels.not_computed is None else {"not_computed": labels.not_computed}
     if labels.presence:
-        empty["presence"] = dict(labels.presence)
+        empty |= {"presence": dict(labels.presence), "threshold": labels.threshold}
     kwargs = {
         **place(labels.geometry, in_patient=in_patient),
         **_dressed(labels.classes, labels.not_computed),
@@ -126,6 +126,12 @@ def class_features(classes: Iterable[ClassInfo], not_computed: int | None = None
 def classes_of(layer: Any) -> tuple[ClassInfo, ...]:
     """The classes a labels layer was made with, without looking at its pixels; empty when it has none."""
     return tuple(ClassInfo.model_validate(c) for c in about_layer(layer).get("classes", ()))
+
+
+def threshold_of(info: Mapping[str, Any]) -> float:
+    """The probability from which on a slice is said to hold something: the model's, or that read with the masks."""
+    said = (info.get("card") or {}).get("presence")
+    return float(info.get("threshold", 0.5) if said is None else said)
 
 
 def card_of(layer: Any) -> ModelCard | None:

@@ -181,10 +181,21 @@ class MaskFolder:
                 if not known:
                     self._settle(progress.settled)
                     known = True
+                self._note(slice_of(progress), progress.metrics.get("presence"))
                 self._write(slice_of(progress), progress.result)
             report(progress)
 
         return write
+
+    def _note(self, z: int, chance: float | None) -> None:
+        """Write down what the model said of a slice, before its mask: other parts of the run and later ones tell it."""
+        if chance is None:
+            return
+        ledger = self.folder / LEDGER
+        with one_at_a_time(self.folder):
+            found = self._read_ledger(ledger)
+            said = {**found.get("presence", {}), self.names[z]: round(chance, 4)}
+            write_text(ledger, json.dumps({**found, "presence": said}, indent=2))
 
     def _write(self, z: int, mask: npt.NDArray[Any]) -> None:
         target = self.folder / self.names[z]
@@ -197,7 +208,10 @@ class MaskFolder:
         target = sidecar_path(self.folder, folder=True)
         while True:
             done = self.done()
-            labels = _labels(self.image, self.card, {z: mask_values(self.folder / self.names[z]) for z in done})
+            said = self._read_ledger(self.folder / LEDGER).get("presence", {})
+            chances = {z: float(said[self.names[z]]) for z in sorted(done) if self.names[z] in said}
+            masks = {z: mask_values(self.folder / self.names[z]) for z in done}
+            labels = _labels(self.image, self.card, masks, chances)
             write_text(target, Sidecar.of(labels).model_dump_json(indent=1))
             # Another part of the run may have finished slices since they were listed, and its list be older or newer.
             if self.done() == done:
@@ -226,6 +240,7 @@ class MaskFile:
     watch: Watch
     overwrite: bool = False
     masks: dict[int, npt.NDArray[Any]] = field(default_factory=dict)
+    chances: dict[int, float] = field(default_factory=dict)
 
     def done(self) -> set[int]:
         """Slices that have a mask."""
@@ -242,19 +257,23 @@ class MaskFile:
             if progress.result is not None:
                 self.watch.check(slice_of(progress))
                 self.masks[slice_of(progress)] = progress.result.copy()
+                if "presence" in progress.metrics:
+                    self.chances[slice_of(progress)] = progress.metrics["presence"]
             report(progress)
 
         return keep
 
     def finish(self) -> Labels:
         """Write the file; slices that have no mask are missing, and findings say what it cannot hold."""
-        labels = _labels(self.image, self.card, self.masks)
+        labels = _labels(self.image, self.card, self.masks, self.chances)
         told = io.write(self.path, labels, overwrite=self.overwrite)
         return replace(labels, findings=(*labels.findings, *told))
 
 
-def _labels(image: Image, card: ModelCard, masks: dict[int, npt.NDArray[Any]]) -> Labels:
-    """Labels of an image of which only some slices have a mask."""
+def _labels(
+    image: Image, card: ModelCard, masks: Mapping[int, npt.NDArray[Any]], chances: Mapping[int, float]
+) -> Labels:
+    """Labels of an image of which only some slices have a mask, with what the model said of slices."""
     data = np.zeros(image.shape, np.min_scalar_type(max(info.value for info in card.classes)))
     for z, mask in masks.items():
         data[z if image.is_stack else ...] = mask
@@ -266,4 +285,6 @@ def _labels(image: Image, card: ModelCard, masks: dict[int, npt.NDArray[Any]]) -
         source=image.source,
         findings=image.findings,
         missing=frozenset(range(len(image))) - masks.keys(),
+        presence=chances,
+        threshold=card.presence or 0.0,
     )

@@ -1,11 +1,13 @@
-"""The small JSON file beside masks that keeps what pixels cannot: class names, colours, geometry, missing slices."""
+"""The small JSON file beside masks that keeps what pixels cannot: classes, geometry, missing slices, answers."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from napari_medseg.core import ClassInfo, Geometry, InputError, Labels
 
@@ -19,7 +21,8 @@ class Sidecar(BaseModel):
     """What is kept; ``names`` are those of the source slices, ``missing`` the slices that hold no result.
 
     ``classes`` and ``geometry`` are left out where the file of masks holds them itself. ``size`` is (Y, X) of a slice,
-    for outlines: their files need not tell it.
+    for outlines: their files need not tell it. ``presence`` is what the model that made the masks said of slices: the
+    probability that one holds anything, which from ``threshold`` on it is taken to do.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -31,6 +34,8 @@ class Sidecar(BaseModel):
     missing: tuple[int, ...] = ()
     slices: int
     size: tuple[int, int] | None = None
+    presence: dict[int, Annotated[float, Field(ge=0, le=1)]] = {}
+    threshold: float | None = Field(default=None, ge=0, le=1)
 
     @classmethod
     def of(cls, labels: Labels, keeps: Collection[Kept] = ()) -> Sidecar:
@@ -40,6 +45,8 @@ class Sidecar(BaseModel):
         return cls(
             classes=() if named else labels.classes, geometry=None if placed else labels.geometry,
             names=labels.names, missing=tuple(sorted(labels.missing)), slices=len(labels),
+            presence={z: round(labels.presence[z], 4) for z in sorted({*labels.presence} - labels.missing)},
+            threshold=labels.threshold if labels.presence else None,
         )  # fmt: skip
 
     def save(self, path: Path) -> None:
@@ -49,7 +56,11 @@ class Sidecar(BaseModel):
     @property
     def is_needed(self) -> bool:
         """Whether it holds anything that the file of masks does not; one slice is called as its file."""
-        return bool(self.classes or self.geometry or self.missing or (self.names and self.slices > 1))
+        return bool(self.classes or self.geometry or self.missing or self.presence or (self.names and self.slices > 1))
+
+    def answered(self, labels: Labels) -> Labels:
+        """The same labels with what the model said of their slices."""
+        return replace(labels, presence=self.presence, threshold=self.threshold or 0.0) if self.presence else labels
 
 
 def _holds(keeps: Collection[Kept], geometry: Geometry) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from napari_medseg._layers import METADATA
+from napari_medseg._layers import METADATA, threshold_of
 from napari_medseg.editing.corrections import corrections_of
 
 
@@ -98,5 +98,5 @@ def read_states(layer: Any) -> SliceStates:
         by_hand=not info.get("card"),
         filled="missing" in info,
         presence={int(z): float(chance) for z, chance in info.get("presence", {}).items()},
-        threshold=float((info.get("card") or {}).get("presence") or 0),
+        threshold=threshold_of(info),
     )

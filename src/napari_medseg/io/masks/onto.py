@@ -51,7 +51,7 @@ def lay_onto(labels: Labels, image: Image) -> Labels:
     starts = _origins(theirs, len(image))
     step = _closest(starts, plane)
     data = np.zeros(image.shape, labels.data.dtype)
-    lost, taken = 0, set()
+    lost, taken = 0, {}
     for z in sorted(frozenset(range(len(labels))) - labels.missing):
         mask = labels.slice(z)
         index, distance, corner = _find_slice(ours.slice_origin(z), starts, plane)
@@ -61,17 +61,19 @@ def lay_onto(labels: Labels, image: Image) -> Labels:
             if mask.any():
                 raise _misfit(labels, image, f"slice {z} lies on none of the image's")
             continue
-        taken.add(index)
+        taken[index] = z
         lost += _paste(mask, data[index], np.rint(corner).astype(int))
     findings = labels.findings
     if lost:
         text = f"{counted(lost, 'pixel')} of the masks lie outside {_called(image)} and were left out."
         findings = (*findings, Finding("OUTSIDE", text))
     findings = tuple(f for f in findings if f.code not in _SETTLED)
-    missing = frozenset(range(len(image))) - taken if labels.missing else frozenset()
+    missing = frozenset(range(len(image))) - taken.keys() if labels.missing else frozenset()
+    presence = {index: labels.presence[z] for index, z in sorted(taken.items()) if z in labels.presence}
     return replace(
-        labels, data=data, geometry=theirs, names=image.names, source=image.source, findings=findings, missing=missing
-    )
+        labels, data=data, geometry=theirs, names=image.names, source=image.source, findings=findings,
+        missing=missing, presence=presence,
+    )  # fmt: skip
 
 
 def stored_like(labels: Labels, wanted: Geometry) -> Labels:
@@ -91,10 +93,15 @@ def stored_like(labels: Labels, wanted: Geometry) -> Labels:
     for k in np.flatnonzero(flips):
         start += columns[:, k] * (data.shape[k] - 1)
         columns[:, k] *= -1
-    missing = frozenset(len(data) - 1 - z for z in labels.missing) if flips[0] else labels.missing
+    last = len(data) - 1
+    missing = frozenset(last - z for z in labels.missing) if flips[0] else labels.missing
+    presence = {last - z: chance for z, chance in labels.presence.items()} if flips[0] else labels.presence
     data = data[tuple(slice(None, None, -1) if flip else slice(None) for flip in flips)]
     moved = np.vstack([np.column_stack([columns, start]), [0, 0, 0, 1]])
-    return replace(labels, data=data, geometry=Geometry.from_affine(moved), names=(), missing=missing)
+    return replace(
+        labels, data=data, geometry=Geometry.from_affine(moved), names=(), missing=missing,
+        presence=presence if axes[0] == 0 else {},
+    )  # fmt: skip
 
 
 def _origins(geometry: Geometry, slices: int) -> Places:

@@ -111,6 +111,8 @@ def read_labels(
         source=found.source, findings=findings, missing=missing,
     )  # fmt: skip
     labels = known_absent(labels, absent)
+    if sidecar and restored:
+        labels = sidecar.answered(labels)
     return lay_onto(labels, image) if image is not None and lies_elsewhere(labels, image) else labels
 
 

@@ -94,7 +94,9 @@ def read_outline_labels(
     if unit != "pixel":
         found = replace(found, regions=scaled(found.regions, _pixels_per(unit, image, source)))
     fits = sidecar is not None and sidecar.slices == (len(image) if image else len(found))
-    return filled(found, image, missing=frozenset(sidecar.missing) if sidecar and fits else frozenset())
+    if sidecar is None or not fits:
+        return filled(found, image)
+    return sidecar.answered(filled(found, image, missing=frozenset(sidecar.missing)))
 
 
 def fill_slices(files: Mapping[int, Path], image: Image, folder: Path) -> Labels:
