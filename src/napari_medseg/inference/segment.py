@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from napari_medseg.core import Finding, Image, InputError, Labels, ModelCard, Progress, Reporter, one_sentence, silent
+from napari_medseg.io.budget import half_free, in_gib
 from napari_medseg.models import Model, load_model
 from napari_medseg.models.build import outlines
 
@@ -20,8 +22,16 @@ if TYPE_CHECKING:
     from .stack import ProbabilityTaker, StackRun
 
 
+NO_ROOM = "Probabilities cannot be kept of slides.", "Segment a part of it as an image of its own."
+
+
 class ProbabilityStack:
     """Collects the probabilities of a run: give it to `segment` as ``probabilities``.
+
+    Raises
+    ------
+    InputError
+        The image is a slide, or they would take more than half of the free memory.
 
     Attributes
     ----------
@@ -31,6 +41,15 @@ class ProbabilityStack:
     """
 
     def __init__(self, image: Image, card: ModelCard) -> None:
+        if image.levels:
+            raise InputError(*NO_ROOM)
+        need, room = 2 * len(card.classes) * math.prod(image.shape), half_free()
+        if need > room:
+            raise InputError(
+                f"The probabilities of {_count(len(card.classes), 'class')} in {_count(len(image), 'slice')} take "
+                f"{in_gib(need)} of memory; {in_gib(room)} are allowed here.",
+                "Leave them out, or open fewer slices.",
+            )
         self._is_stack = image.is_stack
         self.data = np.full((len(card.classes), *image.shape), np.nan, dtype=np.float16)
 
@@ -141,7 +160,7 @@ def _segment_slide(
     from .slides.segment import segment_slide
 
     if probabilities is not None:
-        raise InputError("Probabilities cannot be kept of slides.", "Segment a part of it as an image of its own.")
+        raise InputError(*NO_ROOM)
     job = {name: value for name, value in settings.items() if name in SlideJob.__annotations__}
     chosen = _merge(options, {k: v for k, v in settings.items() if k not in job})
     return segment_slide(image, model, chosen, report=report, **job)
@@ -162,6 +181,10 @@ def _merge(options: SegmentOptions | None, settings: dict[str, Any]) -> SegmentO
         return SegmentOptions(**{**(options or SegmentOptions()).model_dump(), **settings})
     except ValidationError as error:
         raise one_sentence(error) from error
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 'es' if noun.endswith('s') else 's'}"
 
 
 def _constant(image: Image) -> Finding:

@@ -18,13 +18,18 @@ DEFLATE_LIMIT = 1032
 """Deflate packs at most 1032 bytes into one (zlib technical notes), so a file that claims more cannot hold it."""
 
 
-def memory_budget() -> int:
-    """Bytes one decoded slice may take on this machine now."""
+def half_free() -> int:
+    """Half of the free memory of this machine, in bytes; where that is not known, what a whole stack may take."""
     try:
         free = next(line for line in Path("/proc/meminfo").read_text().splitlines() if line.startswith("MemAvailable"))
-        return min(SLICE_LIMIT, int(free.split()[1]) * 1024 // 2)
+        return int(free.split()[1]) * 1024 // 2
     except (OSError, StopIteration, ValueError):
-        return SLICE_LIMIT
+        return STACK_FACTOR * SLICE_LIMIT
+
+
+def memory_budget() -> int:
+    """Bytes one decoded slice may take on this machine now."""
+    return min(SLICE_LIMIT, half_free())
 
 
 def stack_budget() -> int:

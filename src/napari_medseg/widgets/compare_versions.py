@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from qtpy.QtWidgets import QComboBox, QVBoxLayout, QWidget
 
-from napari_medseg._layers import METADATA, class_colormap, class_features, image_from_layer, is_preview
+from napari_medseg._layers import METADATA, class_colormap, class_features, image_from_layer
 from napari_medseg.core import ClassInfo, Image, InputError, ModelCard, Reporter
 
 from .look import button, count, tighten
 from .placing import place_part
-from .result_layer import find_result, shown_slice
+from .result_layer import find_result, is_image, shown_slice
 from .signals import Signal
 from .truth import copy_truth, find_truth
 
@@ -139,7 +139,7 @@ class CompareVersions(QWidget):
         self._layers.append(layer)
 
     def _find_image(self) -> Any:
-        images = [layer for layer in self._viewer.layers if layer._type_string == "image" and not is_preview(layer)]
+        images = [layer for layer in self._viewer.layers if is_image(layer)]
         shown = [layer for layer in images if layer.visible]
         active = self._viewer.layers.selection.active
         if active in images:

@@ -24,7 +24,7 @@ from .look import Dock, count, theme_colors
 from .model_picker import announce_models, name_start, start_of
 from .options_form import OptionsForm
 from .pairs_list import ChosenPair
-from .result_layer import channels_of
+from .result_layer import channels_of, is_image
 from .run_panel import RunPanel
 from .snapshot import Order, save_run, take_snapshots
 from .start_form import StartForm
@@ -114,7 +114,7 @@ class FineTuneWidget(Dock):
 
     def _show_state(self, *_: object) -> None:
         rows = self.pairs.rows
-        self.empty.setVisible(not any(layer._type_string == "image" for layer in self.viewer.layers))
+        self.empty.setVisible(not any(is_image(layer) for layer in self.viewer.layers))
         self._chosen = tuple(pair for row in rows if (pair := row.value()) is not None)
         self.findings.set_layers(layer for pair in self._chosen for layer in (pair.image, pair.labels))
         self._suggest()

@@ -16,6 +16,7 @@ from .learnt import Effort
 from .look import button, note, tighten, unwrap
 from .new_labels import add_strokes, add_work_area, is_large
 from .pairs_list import PairsList
+from .result_layer import is_image
 from .signals import Signal
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ class LearnFrom(QWidget):
 
     def find_image(self) -> Any:
         """The image to paint on: the active one, that of a ticked row, or the newest; None without any."""
-        images = [layer for layer in self._viewer.layers if layer._type_string == "image"]
+        images = [layer for layer in self._viewer.layers if is_image(layer)]
         active = self._viewer.layers.selection.active
         if active in images:
             return active

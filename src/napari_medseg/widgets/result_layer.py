@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary, ref
 import numpy as np
 from qtpy.QtCore import QTimer
 
-from napari_medseg._layers import METADATA, card_of, classes_of, image_from_layer, labels_layer_kwargs
+from napari_medseg._layers import METADATA, card_of, classes_of, image_from_layer, is_preview, labels_layer_kwargs
 from napari_medseg.core import ClassInfo, Image, ModelCard, Options
 from napari_medseg.editing.corrections import corrections_of
 from napari_medseg.inference.normalise import count_channels
@@ -31,12 +31,17 @@ def image_of(viewer: napari.viewer.Viewer, labels_layer: Any) -> Any:
     link = _images.get(labels_layer)
     if link is not None and (linked := link()) in viewer.layers:
         return linked
-    images = [layer for layer in viewer.layers if layer._type_string == "image" and fits(layer, labels_layer)]
+    images = [layer for layer in viewer.layers if is_image(layer) and fits(layer, labels_layer)]
     info = labels_layer.metadata.get(METADATA, {})
     for layer in images:
         if layer.name == info.get("image"):
             return layer
     return images[-1] if len(images) == 1 else None
+
+
+def is_image(layer: Any) -> bool:
+    """Whether a layer is an image to segment or learn from, and not one that only shows what a model says."""
+    return layer._type_string == "image" and not is_preview(layer)
 
 
 def link_image(labels_layer: Any, image_layer: Any) -> None:

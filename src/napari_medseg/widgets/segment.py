@@ -6,7 +6,7 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtWidgets import QHBoxLayout, QWidget
+from qtpy.QtWidgets import QWidget
 
 from napari_medseg._layers import image_from_layer
 from napari_medseg.core import Image, Labels, MedsegError, ModelCard, Progress, Reporter
@@ -17,10 +17,11 @@ from .findings_note import FindingsNote
 from .fold import Fold
 from .job import Failure, Work, describe_failure
 from .layer_picker import LayerPicker
-from .look import Dock, Rows, button, count, tighten, words_for_seconds
+from .look import Dock, Rows, beside, button, count, stacked, words_for_seconds
 from .model_picker import ModelPicker
 from .options_form import OptionsForm
 from .positive_slices import PositiveSlices
+from .probabilities import Probabilities
 from .result_layer import channels_of, find_result, result_layer
 from .result_writer import ResultWriter
 from .run_panel import RunPanel
@@ -49,6 +50,7 @@ class SegmentWidget(Dock):
         self.model = ModelPicker(more=self._show_models)
         self.options = OptionsForm(SegmentOptions, exclude=("slices", "tissue"))
         self.options.set_value(SegmentOptions(suggest=SUGGESTED))
+        self.probabilities = Probabilities(self.viewer)
         self.panel = RunPanel("Segment", tip="Fill a labels layer with the model's classes, slice by slice")
         self.slide = SlidePart(self.viewer, self.panel)
         self.scope_row = ScopeRow(self.viewer, self.slide.scope)
@@ -64,7 +66,8 @@ class SegmentWidget(Dock):
         })  # fmt: skip
         self.image.box.setToolTip("The image layer to segment")
         self.model.box.setToolTip("The model that does it; those that do not fit the image say why")
-        fold = Fold("Options: device, tiles, clean-up", self.options, "Settings that rarely need a change")
+        more = stacked(self.options, self.probabilities)
+        fold = Fold("Options: device, tiles, clean-up, probabilities", more, "Settings that rarely need a change")
         above, below = (
             (self._rows, fold, self.slide.offer, self.panel),
             (self.findings, self.empty, self.positive, self.after),
@@ -97,14 +100,9 @@ class SegmentWidget(Dock):
             event.disconnect(self._show_after)
 
     def _make_after(self) -> QWidget:
-        after = QWidget()
-        row = QHBoxLayout(after)
-        tighten(row)
         self.save = button("Save masks…", "Save the labels as masks: a folder of PNG files or one file", "save_masks")
         self.fine_tune = button("Fine-tune…", "Teach a model your corrections", "fine_tune")
-        row.addWidget(self.save, 1)
-        row.addWidget(self.fine_tune, 1)
-        return after
+        return beside(self.save, self.fine_tune)
 
     def _connect(self) -> None:
         self.image.changed.connect(self._on_image)
@@ -182,8 +180,9 @@ class SegmentWidget(Dock):
             return
         try:
             image = image_from_layer(layer)
-            work = self.slide.begin(card, self.options.value()) if image.levels else self._begin(layer, image, card)
+            work = self._begin(layer, image, card)
         except Exception as error:
+            self.probabilities.finish()
             self.panel.refuse(describe_failure(error))
             return
         self._started = time.monotonic()
@@ -193,11 +192,14 @@ class SegmentWidget(Dock):
         self.panel.start(work, f"Segment {layer.name}", "Loading the model…")
 
     def _begin(self, layer: Any, image: Image, card: ModelCard) -> Work:
-        """Have a layer for the slices, and the work that fills it."""
+        """Have a layer for the slices, and the work that fills it; or the work over a slide."""
+        more = self.probabilities.begin(layer, image, card)
+        if image.levels:
+            return self.slide.begin(card, self.options.value())
         options = self.options.value(slices=self.scope_row.chosen_slices())
         self._writer = ResultWriter(self.viewer, result_layer(self.viewer, layer, card, options))
         self._suggestions = Suggestions(options.suggest)
-        return partial(_segment, image, card, options)
+        return partial(_segment, image, card, options, **more)
 
     def _on_progress(self, progress: Progress) -> None:
         if self.slide.running:
@@ -205,6 +207,7 @@ class SegmentWidget(Dock):
         elif self._writer is not None:
             self._writer.put(progress)
             self._suggestions.put(progress)
+            self.probabilities.put(progress)
             if self._writer.lost:
                 self.panel.job.stop()
 
@@ -253,6 +256,7 @@ class SegmentWidget(Dock):
         if self._writer is None:
             return 0, "", ""
         done = self._writer.finish()
+        self.probabilities.finish()
         self._show_after()
         layer = self._writer.layer
         told = "" if self._writer.lost else self._suggestions.mark(self.viewer, layer)
@@ -283,10 +287,10 @@ class SegmentWidget(Dock):
         open_dock(self.viewer, "Fine-tune")
 
 
-def _segment(image: Image, card: ModelCard, options: SegmentOptions, report: Reporter) -> Labels:
+def _segment(image: Image, card: ModelCard, options: SegmentOptions, report: Reporter, **more: Any) -> Labels:
     # Here and not above: torch takes seconds to load, and this runs in the worker.
     from napari_medseg.inference import segment
     from napari_medseg.models.loading import load_torch
 
     load_torch()
-    return segment(image, card.reference, options, report=report)
+    return segment(image, card.reference, options, report=report, **more)
