@@ -308,3 +308,19 @@ def test_empty_library_offers_to_add_a_model(
     assert dock.value() is None
     assert not dock.acts.export.isEnabled()
     assert "add a model" in dock.panel.status.text()
+
+
+def test_what_is_told_is_scrolled_into_view(
+    network: object, own_library: Path, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub, "hub_answers", lambda: False)
+    library.add_model(network, CARD)
+    dock = ModelsWidget(ViewerModel())
+    qtbot.addWidget(dock)
+    dock.resize(340, 300)
+    dock.show()
+    dock.add.source.setText("hf:somebody/model")
+    assert dock.panel.status.visibleRegion().isEmpty(), "it is below what is in view"
+    dock.panel.run.click()
+    finish(dock, qtbot)
+    qtbot.waitUntil(lambda: dock.panel.status.visibleRegion().boundingRect().height() >= dock.panel.status.height() > 0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QEvent, QSize, Qt
+from qtpy.QtCore import QEvent, QSize, Qt, QTimer
 from qtpy.QtGui import QCloseEvent
 from qtpy.QtWidgets import (
     QAbstractButton,
@@ -191,6 +191,7 @@ class Dock(QWidget):
         super().__init__()
         self.viewer = unwrap(napari_viewer)
         self._closed = False
+        self._sought: QWidget | None = None
         self.setMinimumWidth(300)
         inner = QWidget()
         whole = QVBoxLayout(inner)
@@ -234,6 +235,16 @@ class Dock(QWidget):
             self.viewer.events.theme.disconnect(self._restyle)
             self._unsaved.close_down()
             self.close_down()
+
+    def bring_into_view(self, part: QWidget) -> None:
+        """Scroll to a part, once it has its size."""
+        self._sought = part
+        QTimer.singleShot(0, self._scroll_to)
+
+    def _scroll_to(self) -> None:
+        if not self._closed and self._sought is not None:
+            self._scroll.ensureWidgetVisible(self._sought, 0, GAP)
+            self._sought = None
 
     def close_down(self) -> None:
         """Stop work and stop listening to the viewer."""

@@ -106,6 +106,7 @@ class ModelsWidget(Dock):
         self.acts.renaming.connect(self._on_rename)
         self.add.changed.connect(self._on_source)
         self.panel.clicked.connect(self._on_import)
+        self.panel.told.connect(lambda: self.bring_into_view(self.panel))
         self.panel.job.finished.connect(self._on_finished)
         self.panel.job.cancelled.connect(lambda: self.panel.tell("Stopped."))
         library_events.changed.connect(self.refresh)

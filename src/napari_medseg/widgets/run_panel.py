@@ -26,6 +26,8 @@ class RunPanel(QWidget):
     """
 
     clicked = Signal()
+    told = Signal()
+    """Something was said that is not only a state or a figure: how work ended, or why it cannot be done."""
 
     def __init__(
         self, title: str, *, cancel: str = "✕", tip: str = "", cancel_tip: str = "", counted: bool = True
@@ -99,7 +101,11 @@ class RunPanel(QWidget):
         self._allow(False, reason)
 
     def tell(self, text: str, *, bad: bool = False) -> None:
-        """Write the status line."""
+        """Write the status line, and see that it is noticed."""
+        self._write(text, bad=bad)
+        self.told.emit()
+
+    def _write(self, text: str, *, bad: bool = False) -> None:
         if self.status.property("bad") != bad:
             self.status.setProperty("bad", bad)
             style = self.status.style()
@@ -118,7 +124,7 @@ class RunPanel(QWidget):
             return
         self.run.setEnabled(allowed)
         self.details.hide()
-        self.tell(text)
+        self._write(text)
 
     def _on_clicked(self) -> None:
         if not self.job.running:
@@ -139,7 +145,7 @@ class RunPanel(QWidget):
         # A message stands until the next one: most reports carry only figures.
         self._message = progress.message or self._message
         if not self.job.stopping:
-            self.tell(f"{progress.stage} · {self._message}" if self._message else f"{progress.stage}…")
+            self._write(f"{progress.stage} · {self._message}" if self._message else f"{progress.stage}…")
 
     def _show_failure(self, failure: Failure) -> None:
         self.tell(failure.sentence, bad=True)
