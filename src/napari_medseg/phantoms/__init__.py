@@ -1,4 +1,7 @@
-"""Procedural medical images whose truth is known exactly."""
+"""Procedural medical images whose truth is known exactly.
+
+What needs torch is not imported here: `body` (CT slices), `histology` (HE patches) and `xray` (chests).
+"""
 
 from .femur import femur_ct, femur_slices
 from .sample import FEMURS, built_in_sample, femur_sample
