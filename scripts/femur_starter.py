@@ -1,15 +1,11 @@
-"""Train the built-in model ``femur-ct`` on synthetic CT only, and put it where the package ships it.
-
-    python scripts/train_femur_ct.py [--people 320] [--minutes 40] [--seed 0] [--output FOLDER]
-    python scripts/train_femur_ct.py --memory [--output FOLDER]     # renews only what the model remembers
+"""How the built-in model ``femur-ct`` is made; see train_starter.py.
 
 Draws made-up people with exact outlines of both femora (`napari_medseg.phantoms`), trains from random weights with the
-same `train` that users call, scores the result on people it has not seen, and writes the model with its card.
+same `train` that users call, and scores the result on people it has not seen.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import tempfile
 from concurrent.futures import ProcessPoolExecutor
@@ -38,7 +34,8 @@ UNSEEN = 900_000
 LEGS = (*np.linspace(-0.1, 0.2, 14), *np.linspace(0.22, 0.83, 18), *np.linspace(0.85, 1.12, 16))
 """Levels of the slices that are remembered, most at hip and knee; 0 and 1 are the ends of the femur."""
 
-SHIPPED = Path(__file__).parents[1] / "src" / "napari_medseg" / "models" / "starters" / "femur-ct"
+PEOPLE = 320
+"""Made-up people that it learns from."""
 
 
 def draw_person(folder: Path, seed: int, slices: int = 8) -> Pair:
@@ -99,23 +96,14 @@ def measure(model: str | Path, people: int) -> tuple[Score, ...]:
     )
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--people", type=int, default=320)
-    parser.add_argument("--minutes", type=float, default=40)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--output", type=Path, default=SHIPPED)
-    parser.add_argument("--memory", action="store_true", help="renew only what the model remembers")
-    arguments = parser.parse_args()
-    if arguments.memory:
-        print(remember(arguments.output), "slices remembered")
-        return
+def make_femur_ct(output: Path, minutes: float, seed: int) -> None:
+    """Train the model, write it with its card, and what it remembers."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         with ProcessPoolExecutor() as pool:
-            pairs = tuple(pool.map(partial(draw_person, folder), range(arguments.people)))
+            pairs = tuple(pool.map(partial(draw_person, folder), range(PEOPLE)))
             held_out = tuple(pool.map(partial(draw_person, folder), range(UNSEEN, UNSEEN + 10)))
-        options = TrainOptions(max_minutes=arguments.minutes, seed=arguments.seed, augmentation="medium")
+        options = TrainOptions(max_minutes=minutes, seed=seed, augmentation="medium")
         run = TrainingRun(
             pairs=pairs, validation_pairs=held_out, start="unet:tu-resnet10t", name="femur-ct", classes=FEMURS,
             options=options, folder=folder / "run",
@@ -132,16 +120,12 @@ def main() -> None:
         ),
         "modality": "CT",
         "licence": "BSD-3-Clause",
-        "trained_on": f"{8 * arguments.people} slices of {arguments.people} synthetic people",
+        "trained_on": f"{8 * PEOPLE} slices of {PEOPLE} synthetic people",
         "scores": measure(find_model(card.reference), 20),
         "parent": "unet:tu-resnet10t",
         "parent_sha256": "",
         "pixel_size": None,
     })  # fmt: skip
-    card = save_network(arguments.output, card, trained.network, half=True)
-    remember(arguments.output)
+    card = save_network(output, card, trained.network, half=True)
+    remember(output)
     print(card.model_dump_json(indent=2))
-
-
-if __name__ == "__main__":
-    main()

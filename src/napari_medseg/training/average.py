@@ -12,12 +12,13 @@ from torch import Tensor, nn
 class Average:
     """Moving average of a network's weights: steadier than the weights of any one step.
 
-    It remembers about 100 steps, at the start about as many as there have been.
+    It remembers about ``memory`` steps, at the start about as many as there have been.
     """
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: nn.Module, memory: int = 100) -> None:
         self.network = copy.deepcopy(network).eval()
         self._own = [*self.network.state_dict().values()]
+        self._most = 1 - 1 / memory
 
     def load(self, state: Mapping[str, Tensor]) -> None:
         self.network.load_state_dict(state)
@@ -28,7 +29,7 @@ class Average:
 
     @torch.no_grad()
     def update(self, network: nn.Module, step: int) -> None:
-        weight = 1 - min(0.99, (step + 1) / (step + 10))
+        weight = 1 - min(self._most, (step + 1) / (step + 10))
         values = [*network.state_dict().values()]
         if values[0].device != self._own[0].device:  # memory did not suffice there
             self.network.to(values[0].device)

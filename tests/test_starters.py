@@ -1,0 +1,67 @@
+"""How built-in models are made and judged: what their scripts draw, write and decide."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+from pathlib import Path
+
+import pytest
+import torch
+
+from napari_medseg.models.weights import load_network
+from napari_medseg.phantoms.draw import Draw
+
+PROJECT = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def script(monkeypatch):
+    monkeypatch.syspath_prepend(str(PROJECT / "scripts"))
+    return importlib.import_module("train_starter")
+
+
+@pytest.fixture
+def benchmark_script(monkeypatch):
+    monkeypatch.syspath_prepend(str(PROJECT / "benchmarks"))
+    return importlib.import_module("starters")
+
+
+@pytest.mark.parametrize("name", ["nuclei-he", "tissue-he", "lungs-xray", "bone-ct"])
+def test_what_is_drawn_fits_the_card(script, name):
+    starter = script.STARTERS[name]
+    images, labels = starter.generate(Draw(0), 2)
+    assert images.shape == (2, starter.card.in_channels, *labels.shape[1:])
+    assert 0 <= images.min() < images.max() <= 1
+    assert set(labels.unique().tolist()) <= set(range(starter.card.out_channels))
+
+
+def test_made_model_opens_with_its_card(script, tmp_path, monkeypatch):
+    monkeypatch.setattr(script, "MEASURED", 8)
+    limits = argparse.Namespace(device="cpu", seed=0, batch=2, start=None, steps=2, minutes=1)
+    script.make("lungs-xray", tmp_path / "model", limits)
+    card, network = load_network(tmp_path / "model")
+    assert card.scores[0].on == "8 unseen synthetic images"
+    assert "2 steps" in card.trained_on
+    assert torch.isfinite(network(torch.rand(1, 1, 64, 64))).all()
+
+
+def test_rate_rises_soon_and_falls_to_nothing(script):
+    rates = [script.one_cycle(p) for p in (0, 0.1, 0.5, 1)]
+    assert rates[0] < 0.1 * rates[1]
+    assert rates[1] == script.RATE > rates[2] > rates[3] == pytest.approx(0, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("zero", "starter", "random", "ships"),
+    [
+        (0.5, [(50, 0.91), (100, 0.93)], [(50, 0.6), (100, 0.91)], True),
+        (0.92, [(50, 0.93)], [(50, 0.93)], True),
+        (0.5, [(50, 0.8), (100, 0.93)], [(50, 0.6), (100, 0.91)], False),  # as slow
+        (0.5, [(50, 0.91), (100, 0.90)], [(50, 0.6), (100, 0.95)], False),  # ends worse
+        (0.5, [(50, 0.7), (100, 0.7)], [(50, 0.6), (100, 0.8)], False),  # never reaches the level
+        (0.3, [(20, 0.75), (100, 0.8)], [(50, 0.6), (100, 0.7)], True),  # neither reaches 0.9
+    ],
+)
+def test_rule_asks_for_half_the_steps_and_no_worse_an_end(benchmark_script, zero, starter, random, ships):
+    assert benchmark_script.judge([benchmark_script.compare(zero, starter, random)]) is ships
