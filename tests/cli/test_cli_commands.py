@@ -91,6 +91,19 @@ def test_evaluate_scores_the_part_that_a_training_listed(run: Run, masks: Path, 
     assert run(*command, tmp_path / "none.json", "--part", "validation").code == 2
 
 
+def test_what_is_given_can_be_saved_as_a_recipe(run: Run, series: Path, truth: Path, tmp_path: Path) -> None:
+    path = tmp_path / "mine.json"
+    command = ("train", "--data", series, truth, "--dry-run", "--recipe")
+    result = run(*command, "lungs-xray", "--loss", "focal", "--save-recipe", path)
+    assert result.code == 0, result.err
+    assert json.loads(path.read_text()) == {
+        "title": "mine", "start": "unet:resnet18", "classes": ["1=lungs"], "merge": True,
+        "options": {"max_minutes": 10.0, "loss": "focal"},
+    }  # fmt: skip
+    assert run(*command, path).code == 0
+    assert run(*command, "lungs-xray", "--save-recipe", path).code == 2
+
+
 def test_evaluate_takes_sets_of_different_sizes(run: Run, images: Path, tmp_path: Path) -> None:
     for side in ("prediction", "truth"):
         (tmp_path / side).mkdir()

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from napari_medseg.core import InputError
+from napari_medseg.core import InputError, OutputError
 from napari_medseg.models import is_start, list_models
-from napari_medseg.training import Recipe, TrainOptions, list_recipes
+from napari_medseg.training import Recipe, TrainOptions, list_recipes, plan_run
 
 
 @pytest.mark.parametrize("name", list_recipes())
@@ -56,3 +56,26 @@ def test_a_file_that_is_no_recipe_is_one_sentence(tmp_path: Path, content: str |
 def test_unknown_names_get_the_nearest() -> None:
     with pytest.raises(InputError, match=r"There is no recipe lung-xray\. Did you mean lungs-xray\? There are .*femur"):
         Recipe.read("lung-xray")
+
+
+def test_what_a_run_takes_besides_its_images_is_a_recipe(tmp_path: Path) -> None:
+    """Neither where it lies nor which computer it runs on goes along."""
+    run = plan_run([("images", "masks")], "unet:resnet18", "mine", ["1=liver", "2=kidney"])
+    options = TrainOptions(loss="focal", test=0.1, device="cpu", log_dir=Path("logs"), panels=Path("p"))
+    run = run.model_copy(update={"options": options, "merge": True})
+    path = tmp_path / "organs.json"
+    Recipe.of(run, "Organs").save(path)
+    assert "device" not in path.read_text()
+    again = Recipe.read(path).plan([("others", "masks")])
+    assert (again.start, again.classes, again.merge) == (run.start, run.classes, True)
+    assert again.options == TrainOptions(loss="focal", test=0.1)
+    with pytest.raises(OutputError, match="exists already"):
+        Recipe.of(run, "Organs").save(path)
+    with pytest.raises(OutputError, match=r"ends in \.json"):
+        Recipe.of(run, "Organs").save(tmp_path / "organs")
+
+
+def test_classes_by_colour_stay_so_in_a_recipe(tmp_path: Path) -> None:
+    run = plan_run([("images", "masks")], classes=["#00ff00=gland", "#0000ff=vessel", "#ffffff=background"])
+    again = Recipe.of(run, "t").plan([("images", "masks")])
+    assert (again.classes, again.background_colors) == (run.classes, run.background_colors)

@@ -59,8 +59,8 @@ def test_chosen_files_are_previewed_and_can_be_learnt_from(
     assert "carl.png: No mask is called carl" in text
     assert dock.panel.run.isEnabled()
     assert dock.panel.status.text() == "Ready to learn from 1 slice, starting from grey-bone v1."
-    form.merge.setChecked(True)
-    assert form.value() == ChosenFiles(*folders, merge=True)
+    assert not dock.start.masks.isHidden()
+    assert form.value() == ChosenFiles(*folders)
 
 
 def test_files_that_do_not_fit_say_why_and_nothing_can_start(
@@ -82,10 +82,12 @@ def test_the_last_chosen_files_count(qtbot: Any, dock: FineTuneWidget, folders: 
 
 
 def test_a_run_from_files_is_saved_with_their_paths(cards: list[ModelCard], folders: tuple[Path, Path]) -> None:
-    order = Order((), cards[0], cards[0].reference, "mine", TrainOptions(), files=ChosenFiles(*folders, merge=True))
+    about = {"files": ChosenFiles(*folders), "classes": ("1=lungs",), "merge": True}
+    order = Order((), cards[0], cards[0].reference, "mine", TrainOptions(), **about)
     run = save_run(order, silent)
     assert [(pair.image, pair.labels) for pair in run.pairs] == [folders]
     assert run.merge
+    assert [c.name for c in run.classes] == ["lungs"]
 
 
 def test_files_that_fit_nothing_say_so_in_the_status_line(

@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from napari_medseg.core import ClassInfo, ModelCard
+from napari_medseg.training.options import TrainOptions
 from napari_medseg.widgets import model_picker
 from napari_medseg.widgets.model_picker import ModelPicker, name_start, start_of
+from napari_medseg.widgets.options_form import OptionsForm
 from napari_medseg.widgets.start_form import StartForm
 
 pytest.importorskip("catboost")
@@ -27,7 +29,7 @@ def titles(picker: ModelPicker) -> list[str]:
 
 
 def test_quick_can_be_started_from(qtbot: Any, cards: list[ModelCard]) -> None:
-    form = StartForm(lambda card: None)
+    form = StartForm(lambda card: None, OptionsForm(TrainOptions))
     qtbot.addWidget(form)
     assert titles(form.model)[2:] == ["Quick (in seconds)", "Quick with grey-bone"]
     form.model.box.setCurrentIndex(2)

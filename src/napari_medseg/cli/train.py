@@ -107,6 +107,14 @@ def train(
             show_default=False,
         ),
     ] = False,
+    save_recipe: Annotated[
+        Path | None,
+        Parameter(
+            help="Also write start, classes and options to this JSON file, for --recipe; not where and on what is "
+            "trained.",
+            show_default=False,
+        ),
+    ] = None,
     plan: Annotated[Plan, Parameter(name="*")] = Plan(),
     options: TrainOptions,
 ) -> int:
@@ -135,6 +143,7 @@ def train(
                     "Leave out --data, --model, --recipe, --name, --recall and --classes.",
                 )
             saved = TrainingRun.load(run)
+            _write_recipe(saved, settings, save_recipe)
             if dry_run:
                 return show_pairs(saved, report)
             if not resume:
@@ -153,6 +162,7 @@ def train(
             }  # fmt: skip
             new = Recipe.read(plan.recipe).plan(plan.data, **given) if plan.recipe else plan_run(plan.data, **given)
             new = _of_series(new.model_copy(update={"merge": plan.merge or new.merge}), plan.series)
+            _write_recipe(new, settings, save_recipe)
             if dry_run:
                 return show_pairs(new, report)
             if plan.recall:
@@ -163,6 +173,13 @@ def train(
     if first_here():
         print(f"{card.reference}: {card.description}".rstrip(": "))
     return 0
+
+
+def _write_recipe(run: TrainingRun, settings: dict[str, Any], path: Path | None) -> None:
+    """Write what the run takes besides its images, with the options given here, into a file if one is named."""
+    if path is not None:
+        options = TrainOptions.model_validate({**dict(run.options), **settings})
+        Recipe.of(run.model_copy(update={"options": options}), path.stem).save(path)
 
 
 def _of_series(run: TrainingRun, series: str) -> TrainingRun:

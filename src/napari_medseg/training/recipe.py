@@ -9,10 +9,13 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from napari_medseg.core import InputError, one_sentence
+from napari_medseg.core import InputError, OutputError, one_sentence
 
 from .options import TrainOptions
-from .run import Classes, Data, TrainingRun, plan_run
+from .run import Classes, Data, TrainingRun, plan_run, write_text
+
+OWN = {"device", "devices", "nodes", "checkpoint_minutes", "log_dir", "panels"}
+"""Options that belong to a computer or to one run, which no recipe takes over."""
 
 
 class Recipe(BaseModel):
@@ -69,12 +72,41 @@ class Recipe(BaseModel):
             ) from error
         return recipe
 
+    @classmethod
+    def of(cls, run: TrainingRun, title: str) -> Self:
+        """What another run would take from this one."""
+        ground = [f"{color}=background" for color in run.background_colors]
+        named = [f"{c.color if run.background_colors else c.value}={c.name}" for c in run.classes]
+        return cls(
+            title=title, start=run.start, classes=(*named, *ground), merge=run.merge, options=differing(run.options)
+        )
+
+    def save(self, path: Path, *, overwrite: bool = False) -> None:
+        """Write the recipe into a file, for `read`.
+
+        Raises
+        ------
+        OutputError
+            The file exists and may not be replaced, is not called ``.json``, or cannot be written.
+        """
+        if path.suffix.lower() != ".json":
+            raise OutputError(f"{path.name} is no name for a recipe.", "Choose a name that ends in .json.")
+        if path.exists() and not overwrite:
+            raise OutputError(f"{path} exists already.", "Choose another name for the recipe.")
+        write_text(path, self.model_dump_json(indent=2, exclude_defaults=True))
+
     def plan(
         self, data: Data, *, model: str = "", name: str = "", classes: Classes = (), validation_data: Data = ()
     ) -> TrainingRun:
         """A run by this recipe, as `plan_run` makes it; what is given stands in the place of the recipe's own."""
         run = plan_run(data, model or self.start, name, classes or self.classes, validation_data)
         return run.model_copy(update={"merge": self.merge, "options": TrainOptions.model_validate(self.options)})
+
+
+def differing(options: TrainOptions) -> dict[str, Any]:
+    """The options that differ from their defaults and belong into a recipe."""
+    changed: dict[str, Any] = options.model_dump(mode="json", exclude_defaults=True, exclude=OWN)
+    return changed
 
 
 def list_recipes() -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qtpy.QtWidgets import QCheckBox, QFileDialog, QHBoxLayout, QLineEdit, QMenu, QPlainTextEdit, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLineEdit, QMenu, QPlainTextEdit, QVBoxLayout, QWidget
 
 from napari_medseg.core import Reporter
 
@@ -25,11 +25,10 @@ _HINT = "Choose images and their masks: two folders, twice the same one, or a ta
 
 @dataclass(frozen=True)
 class ChosenFiles:
-    """Images and masks in files that a run learns from; ``merge`` takes all their classes as one."""
+    """Images and masks in files that a run learns from."""
 
     images: Path
     masks: Path
-    merge: bool = False
 
 
 class _Place(QWidget):
@@ -87,9 +86,6 @@ class FilesForm(Fold):
         content = QWidget()
         self.images = _Place("images", "Folder or file of images, or a table (CSV) of image and mask paths")
         self.masks = _Place("masks", "Folder or file of masks, a folder with one folder for each class, or the table's")
-        self.merge = QCheckBox("All classes as one")
-        self.merge.setObjectName("merge")
-        self.merge.setToolTip("Left and right lung become lung; the ticked layers are taken so too")
         self.summary = note(_HINT, name="summary")
         self.text = QPlainTextEdit()
         self.text.setObjectName("preview")
@@ -100,7 +96,6 @@ class FilesForm(Fold):
         tighten(layout)
         for part in (
             Rows({"Images": self.images, "Masks": self.masks}),
-            self.merge,
             self.summary,
             self.text,
             self.clear,
@@ -115,7 +110,6 @@ class FilesForm(Fold):
         self._job.cancelled.connect(self._look)
         for place in (self.images, self.masks):
             place.changed.connect(self._look)
-        self.merge.toggled.connect(lambda _: self.changed.emit())
         self.clear.clicked.connect(self._on_clear)
         self._show(None)
 
@@ -124,7 +118,7 @@ class FilesForm(Fold):
         paths = self._paths()
         if paths is None or self.preview is None or not self.preview.usable:
             return None
-        return ChosenFiles(*paths, self.merge.isChecked())
+        return ChosenFiles(*paths)
 
     @property
     def slices(self) -> int:
@@ -189,13 +183,11 @@ class FilesForm(Fold):
         self.summary.setText(f"{found.headline}." if found is not None else _HINT)
         self.text.setPlainText("\n".join([*found.lines(shown=200)][1:]) if found is not None else "")
         self.text.setVisible(found is not None)
-        self.merge.setVisible(found is not None and len(found.classes) > 1)
         self.clear.setVisible(some)
         self.set_title(f"{_TITLE}: {count(self.slices, 'slice')}" if self.slices else _TITLE)
         self.changed.emit()
 
     def _on_clear(self) -> None:
-        self.merge.setChecked(False)
         for place in (self.images, self.masks):
             place.path.clear()
         self._look()

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from napari_medseg._layers import card_of, classes_of, image_from_layer
-from napari_medseg.core import MedsegError, ModelCard, Progress, Reporter
+from napari_medseg.core import MedsegError, ModelCard, Progress
 from napari_medseg.editing.corrections import corrections_of
 from napari_medseg.training.options import TrainOptions
 
@@ -26,7 +25,7 @@ from .options_form import OptionsForm
 from .pairs_list import ChosenPair
 from .result_layer import channels_of, is_image
 from .run_panel import RunPanel
-from .snapshot import Order, save_run, take_snapshots
+from .snapshot import Order, take_snapshots, train_order
 from .start_form import StartForm
 from .verdict import Outcome, describe_result, is_aside
 from .versions import find_start
@@ -34,7 +33,6 @@ from .versions import find_start
 if TYPE_CHECKING:
     import napari.viewer
 
-    from napari_medseg.training.preview import Preview
     from napari_medseg.training.verdict import TrainingResult
 
 _ELSEWHERE = ("max_minutes", "unlabelled", "group", "devices", "nodes", "checkpoint_minutes")
@@ -53,12 +51,12 @@ class FineTuneWidget(Dock):
         self._learning: list[tuple[ChosenPair, list[str]]] = []
         self.result: ModelCard | None = None
         self.empty = EmptyState(self.viewer, "Open an image, segment it, then paint over its mistakes.")
-        self.start = StartForm(self.go_back)
+        self.options = OptionsForm(TrainOptions, exclude=_ELSEWHERE)
+        self.start = StartForm(self.go_back, self.options)
         self.model, self.name, self.time = self.start.model, self.start.name, self.start.time
         self.learn = LearnFrom(self.viewer, self.model.value)
         self.pairs, self.accept = self.learn.pairs, self.learn.accept
         self.files = FilesForm()
-        self.options = OptionsForm(TrainOptions, exclude=_ELSEWHERE)
         self.panel = RunPanel(
             "Fine-tune",
             cancel="Stop",
@@ -93,6 +91,7 @@ class FineTuneWidget(Dock):
     def _connect(self) -> None:
         for part in (self.learn, self.files, self.start, self.options):
             part.changed.connect(self._show_state)
+        self.start.told.connect(lambda text, bad: self.panel.tell(text, bad=bad))
         self.empty.follow(self.panel, self._show_anew)
         self.panel.clicked.connect(self._on_run)
         job = self.panel.job
@@ -117,6 +116,7 @@ class FineTuneWidget(Dock):
         self.empty.setVisible(not any(is_image(layer) for layer in self.viewer.layers))
         self._chosen = tuple(pair for row in rows if (pair := row.value()) is not None)
         self.findings.set_layers(layer for pair in self._chosen for layer in (pair.image, pair.labels))
+        self.start.show_classes(self.files.value() is not None)
         self._suggest()
         self.after.setVisible(self.result is not None and not self.panel.job.running)
         if self.result is not None:
@@ -205,7 +205,8 @@ class FineTuneWidget(Dock):
         except Exception as error:
             self.panel.refuse(describe_failure(error))
             return
-        self._order = Order(tuple(snapshots), card, start, name, options, recall, self.files.value())
+        given = self.files.value(), *self.start.masks.value()
+        self._order = Order(tuple(snapshots), card, start, name, options, recall, *given)
         self._learning = [(pair, hash_slices(pair.labels, pair.truth.slices)) for pair in pairs]
         self.result = None
         self.after.hide()
@@ -214,7 +215,7 @@ class FineTuneWidget(Dock):
         classes = {c.value: c for c in card.classes} | {c.value: c for pair in pairs for c in classes_of(pair.labels)}
         if pairs:
             self.preview.start(pairs[0].image, tuple(classes.values()), name)
-        work = partial(_train, self._order, self.preview.ask)
+        work = partial(train_order, self._order, self.preview.ask)
         self.panel.start(work, f"Fine-tune {card.name}", "Preparing the labelled slices…")
 
     def _on_progress(self, progress: Progress) -> None:
@@ -289,11 +290,3 @@ class FineTuneWidget(Dock):
         self.result = None
         self.after.hide()
         self._show_state()
-
-
-def _train(order: Order, preview: Preview, report: Reporter) -> TrainingResult:
-    started = time.monotonic()
-    run = save_run(order, report)
-    from napari_medseg.training.apart import train_apart
-
-    return train_apart(run, report, preview, started)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from typing import Any
@@ -63,16 +64,38 @@ def quick_starts(cards: Sequence[ModelCard], channels: int | None) -> tuple[Mode
 
 def start_of(card: ModelCard) -> str:
     """What `TrainingRun.start` is for a chosen card."""
-    return card.parent if _is_quick_start(card) else card.reference
+    return card.parent if is_fresh(card) else card.reference
 
 
 def name_start(card: ModelCard) -> str:
     """A chosen card in a sentence: ``femur-ct v1``."""
-    return card.title if _is_quick_start(card) else f"{card.name} v{card.version}"
+    return card.title if is_fresh(card) else f"{card.name} v{card.version}"
 
 
-def _is_quick_start(card: ModelCard) -> bool:
-    return card.architecture == "quick" and not card.sha256
+def is_fresh(card: ModelCard) -> bool:
+    """Whether a card is of a model that is not there yet, and its parent what it would start from."""
+    from napari_medseg.models.build import is_start
+
+    return not card.sha256 and is_start(card.parent)
+
+
+def fresh_start(start: str, channels: int | None) -> ModelCard:
+    """``architecture:encoder`` as a card of a model that is not there yet.
+
+    Raises
+    ------
+    ModelError
+        There is no such architecture or encoder.
+    """
+    from napari_medseg.models import start_card
+
+    base, _, weights = start.partition("+")
+    name = re.sub(r"[^a-z0-9._-]+", "-", start.lower())
+    card = start_card(start, name=name, classes=(ClassInfo.numbered(1),), channels=channels or 1)
+    how = "with downloaded encoder weights" if weights else "from random weights"
+    about = {"title": f"{base} ({weights or 'new'})", "parent": start,
+             "description": f"A new network, {how}"}  # fmt: skip
+    return card.model_copy(update=about)
 
 
 def why_not(channels: int, card: ModelCard, alike: int = 1) -> str:
@@ -84,7 +107,7 @@ def why_not(channels: int, card: ModelCard, alike: int = 1) -> str:
 
 def describe_card(card: ModelCard) -> str:
     """Modality, classes and pixel size in one line."""
-    if _is_quick_start(card):
+    if is_fresh(card):
         return card.description
     names = "; ".join(c.name for c in card.classes)
     parts = [card.modality, count(len(card.classes), "class") + (f" ({names})" if len(names) <= 40 else "")]
@@ -121,6 +144,7 @@ class ModelPicker(QWidget):
         self._starts = starts
         self._channels: int | None = None
         self._alike = 1
+        self._offered: list[str] = []
         self._cards: tuple[ModelCard, ...] = ()
         self._reasons: dict[str, str] = {}
         self.box = _Box()
@@ -154,9 +178,22 @@ class ModelPicker(QWidget):
         """Choose a model by card, ``name@version`` or name (its newest version)."""
         wanted = start_of(reference) if isinstance(reference, ModelCard) else reference
         for i, card in enumerate(self._cards):
-            if wanted == start_of(card) or (wanted == card.name and not _is_quick_start(card)):
+            if wanted == start_of(card) or (wanted == card.name and not is_fresh(card)):
                 self.box.setCurrentIndex(i)
                 return
+
+    def offer(self, start: str) -> None:
+        """Choose what a recipe starts from; a new network is in the list from now on.
+
+        A start that is neither such nor in the library leaves the choice.
+        """
+        from napari_medseg.models.build import is_quick_start, is_start
+
+        base = start.partition("+")[0]
+        if is_start(base) and not is_quick_start(base) and start not in self._offered:
+            self._offered.append(start)
+            self.refresh()
+        self.set_value(start)
 
     def set_channels(self, channels: int | None, alike: int = 1) -> None:
         """Tell the picker what the image is like, as `Image` has it; None when there is no image."""
@@ -178,6 +215,7 @@ class ModelPicker(QWidget):
         self._cards = tuple(sorted(read_cards(), key=lambda card: (card.name, -card.version)))
         if self._starts:
             self._cards += quick_starts(self._cards, self._channels)
+        self._cards += tuple(fresh_start(start, self._channels) for start in self._offered)
         self._reasons = {}
         for card in self._cards:
             self._reasons[start_of(card)] = why_not(self._channels, card, self._alike) if self._channels else ""
@@ -186,7 +224,7 @@ class ModelPicker(QWidget):
         items = self.box.model()
         for i, card in enumerate(self._cards):
             reason = self._reasons[start_of(card)]
-            title = card.title if _is_quick_start(card) else f"{card.name}  v{card.version}"
+            title = card.title if is_fresh(card) else f"{card.name}  v{card.version}"
             self.box.addItem(f"{title} – {reason}" if reason else title, card)
             self.box.setItemData(i, reason or card.description, Qt.ItemDataRole.ToolTipRole)
             if reason and isinstance(items, QStandardItemModel):

@@ -25,7 +25,9 @@ from .placing import Box, Start
 from .truth import copy_truth
 
 if TYPE_CHECKING:
+    from napari_medseg.training.preview import Preview
     from napari_medseg.training.run import TrainingRun
+    from napari_medseg.training.verdict import TrainingResult
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,8 @@ class Order:
         A model whose remembered slices all train too; empty for none.
     files
         Images and masks on disk that train too.
+    classes, merge
+        Names of mask values, ``VALUE=NAME``, and whether all are one class.
     """
 
     snapshots: tuple[Snapshot, ...]
@@ -115,6 +119,16 @@ class Order:
     options: TrainOptions
     recall: str = ""
     files: ChosenFiles | None = None
+    classes: tuple[str, ...] = ()
+    merge: bool = False
+
+
+def train_order(order: Order, preview: Preview, report: Reporter) -> TrainingResult:
+    """Save the run and carry it out in a process of its own; called in a worker thread."""
+    from napari_medseg.training.apart import train_apart
+
+    started = time.monotonic()
+    return train_apart(save_run(order, report), report, preview, started)
 
 
 def save_run(order: Order, report: Reporter) -> TrainingRun:
@@ -126,7 +140,7 @@ def save_run(order: Order, report: Reporter) -> TrainingRun:
     """
     from napari_medseg.io import write
     from napari_medseg.models.library import library_home
-    from napari_medseg.training.run import Pair, TrainingRun
+    from napari_medseg.training.run import Pair, TrainingRun, name_colors
 
     card = order.card
     folder = library_home() / "runs" / f"{order.name}-{time.strftime('%Y%m%d-%H%M%S')}"
@@ -158,9 +172,10 @@ def save_run(order: Order, report: Reporter) -> TrainingRun:
     options = order.options
     if options.panels is not None:  # the form keeps its folder from run to run
         options = options.model_copy(update={"panels": options.panels / folder.name})
+    classes, ground = name_colors(order.classes)
     return TrainingRun(
         pairs=tuple(pairs), start=order.start, name=order.name, options=options, folder=folder,
-        recall=order.recall, merge=order.files is not None and order.files.merge,
+        recall=order.recall, merge=order.merge, classes=classes, background_colors=ground,
     )  # fmt: skip
 
 
