@@ -8,11 +8,22 @@ from typing import Any
 
 import pytest
 
-from napari_medseg.core import Cancelled, ClassInfo, InputError, ModelCard, Progress
+from napari_medseg.core import (
+    Cancelled,
+    ClassInfo,
+    ComputeError,
+    InputError,
+    MedsegError,
+    ModelCard,
+    ModelError,
+    Progress,
+)
 from napari_medseg.inference.cost import Cost, measure_cost
 from napari_medseg.models import find_model, list_models, read_card
 from napari_medseg.training import TrainingRun, comparison, plan_run
-from napari_medseg.training.comparison import CompareOptions, compare, lay_out
+from napari_medseg.training.candidates import CompareOptions, lay_out
+from napari_medseg.training.comparison import adopt_candidate, compare
+from napari_medseg.training.standings import Comparison
 from napari_medseg.training.verdict import TrainingResult, Verdict
 
 SMALL = "unet:tu-resnet10t"
@@ -25,13 +36,16 @@ class Trainings:
     def __init__(self) -> None:
         self.runs: list[TrainingRun] = []
         self.stop_after = math.inf
+        self.errors: dict[str, MedsegError] = {}
 
     def __call__(self, run: TrainingRun, report: Callable[[Progress], None], *, library: Path) -> TrainingResult:
         self.runs.append(run)
         if len(self.runs) > self.stop_after:
             report(Progress("Training", metrics={"step": 1.0}))
         if run.start not in DICE:
-            raise InputError(f"{run.start} does not fit.")
+            raise self.errors.get(run.start, InputError(f"{run.start} does not fit."))
+        for dice in (0.1, 0.1, 0.2):
+            report(Progress("Training", metrics={"step": 1.0, "dice": dice}))
         folder = library / "models" / "candidate" / "1"
         folder.mkdir(parents=True)
         card = ModelCard(name="candidate", version=1, classes=(ClassInfo.numbered(1),))
@@ -84,14 +98,81 @@ def test_every_candidate_logs_into_a_folder_of_its_own(trainings: Trainings, tmp
     assert logs == [(f"{start}-resnet18-dice-ce-medium", name) for start in ("unet", "fpn") for name in seeds]
 
 
-def test_what_cannot_be_trained_is_told_and_left_out(trainings: Trainings) -> None:
+def test_what_cannot_be_trained_is_told_and_goes_last(trainings: Trainings, tmp_path: Path) -> None:
+    """Whatever kind of error it is, and also where a library model does not exist."""
     told: list[str] = []
-    options = CompareOptions(starts=("unet:resnet18", "dpt:resnet18"), seeds=1)
-    found = compare(plan_run([("a", "b")]), options, report=lambda p: told.append(p.message))
-    assert [row.start for row in found.rows] == ["unet:resnet18"]
+    trainings.errors["dpt:no-such"] = ModelError("There is no encoder 'no-such'.")
+    starts = ("gone", "dpt:no-such", "dpt:resnet18", "unet:resnet18")
+    options = CompareOptions(starts=starts, seeds=1)
+    found = compare(plan_run([("a", "b")]), options, folder=tmp_path, report=lambda p: told.append(p.message))
+    assert [row.start for row in found.rows] == ["unet:resnet18", *starts[:3]]
+    assert [row.state for row in found.rows] == ["in", *["failed"] * 3]
+    assert found.failures[1:] == (
+        "dpt:no-such cannot be trained: There is no encoder 'no-such'.",
+        "dpt:resnet18 cannot be trained: dpt:resnet18 does not fit.",
+    )
     assert any("dpt:resnet18" in line and "does not fit" in line for line in told)
+    assert all(sentence in str(found) for sentence in found.failures)
+    lines = (tmp_path / "comparison.csv").read_text().splitlines()
+    assert lines[1].startswith("unet:resnet18,dice-ce,medium,in,0.6000,0.0000,1,2,5,3,1.0,2.0,")
+    assert lines[4].endswith("dpt:resnet18 does not fit.")
     with pytest.raises(InputError, match="does not fit"):
         compare(plan_run([("a", "b")]), CompareOptions(starts=("dpt:resnet18", "pan:resnet18"), seeds=1))
+
+
+def test_standings_and_curves_are_told_while_it_runs(trainings: Trainings) -> None:
+    standings: list[Comparison] = []
+    amounts: list[tuple[int, int]] = []
+
+    def report(progress: Progress) -> None:
+        amounts.append((progress.done, progress.total))
+        if progress.so_far is not None:
+            standings.append(progress.so_far)
+
+    starts = ("unet:resnet18", "fpn:resnet18", "unet:resnet34")
+    found = compare(plan_run([("a", "b")]), CompareOptions(starts=starts, max_minutes=8, seeds=2), report=report)
+    assert [row.state for row in standings[0].rows] == ["training", "waiting", "waiting"]
+    assert [row.curves[0].dice for row in standings[2].rows[:1]] == [(0.1, 0.2)]
+    at_work = [row.candidate for one in standings for row in one.rows if row.state == "training"]
+    assert list(dict.fromkeys(at_work)) == [f"{start}, dice-ce, medium" for start in starts]
+    trained = next(one for one in standings if sum(row.round == 2 for row in one.rows) == 1)
+    assert [row.state for row in trained.rows] == ["in", "in", "out"]
+    assert trained.rows[-1].start == "unet:resnet18"
+    assert [curve.dice for curve in found.rows[0].curves] == [(0.1, 0.2, 0.8), (0.1, 0.2, 0.79)]
+    assert found.names == ("unet:resnet34", "fpn:resnet18", "unet:resnet18")
+    assert [done for done, _ in amounts] == sorted(done for done, _ in amounts)
+    assert amounts[-1] == (480, 480)
+
+
+def test_models_stay_on_the_shelf_until_one_is_kept(trainings: Trainings, tmp_path: Path) -> None:
+    options = CompareOptions(starts=("unet:resnet18", "fpn:resnet18", "unet:resnet34"), seeds=2)
+    found = compare(plan_run([("a", "b")]), options, shelf=tmp_path / "shelf")
+    kept = [folder.read_text() for folder in (tmp_path / "shelf").rglob("start")]
+    assert sorted(kept) == ["fpn:resnet18 0", "unet:resnet18 0", "unet:resnet34 0"], "the best of each, and no other"
+    assert found.rows[0].model is not None
+    assert "model" not in json.loads(found.model_dump_json())["rows"][0]
+    with pytest.raises(InputError, match="cannot be a model's name"):
+        adopt_candidate(found.rows[0], "My Best!")
+    with pytest.raises(InputError, match="cannot be a model's name"):
+        compare(plan_run([("a", "b")]), options, name="My Best!")
+
+
+def test_costs_that_cannot_be_measured_stay_empty(trainings: Trainings, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> Cost:
+        raise ComputeError("No memory.")
+
+    monkeypatch.setattr(comparison, "measure_cost", fail)
+    found = compare(plan_run([("a", "b")]), CompareOptions(starts=("unet:resnet18", "fpn:resnet18"), seeds=1))
+    assert [row.cost for row in found.rows] == [None, None]
+    assert found.rows[0].start == "fpn:resnet18"
+
+
+def test_measuring_costs_can_be_stopped() -> None:
+    def stop(progress: Progress) -> None:
+        raise Cancelled
+
+    with pytest.raises(Cancelled):
+        measure_cost("femur-ct", (64, 64), "cpu", stop)
 
 
 def test_one_candidate_is_no_comparison() -> None:
@@ -103,11 +184,14 @@ def test_when_it_is_stopped_what_is_known_stays(trainings: Trainings) -> None:
     trainings.stop_after = 2
 
     def report(progress: Progress) -> None:
-        if progress.metrics:
+        if len(trainings.runs) > trainings.stop_after:
             raise Cancelled("stopped")
 
     found = compare(plan_run([("a", "b")]), CompareOptions(starts=(*DICE,)), report=report)
-    assert [row.start for row in found.rows] == ["unet:resnet34", "unet:resnet18"]
+    assert [row.start for row in found.rows if row.round] == ["unet:resnet34", "unet:resnet18"]
+    assert {row.state for row in found.rows[2:]} == {"waiting"}
+    assert found.stopped
+    assert "fpn" not in str(found)
 
 
 def test_the_winner_comes_into_the_library_and_nothing_else(

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from napari_medseg.core import InputError, one_sentence
 from napari_medseg.training import Recipe, TrainingRun, TrainOptions, plan_run
-from napari_medseg.training.comparison import CompareOptions
+from napari_medseg.training.candidates import CompareOptions
 from napari_medseg.training.comparison import compare as compare_candidates
 
 from .flags import help_text, with_options
@@ -64,7 +64,7 @@ def compare(
     name: Annotated[str, Parameter(help="Keep the winner under this name in the library.", show_default=False)] = "",
     output: Annotated[
         Path | None,
-        Parameter(help="Folder for comparison.json, written anew after every training.", show_default=False),
+        Parameter(help="Folder for comparison.json and .csv, written anew after every training.", show_default=False),
     ] = None,
     options: CompareOptions,
 ) -> int:

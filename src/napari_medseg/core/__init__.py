@@ -1,6 +1,6 @@
 """The words of the project: images, labels, geometry, model cards, options, progress and errors."""
 
-from .card import PALETTE, ClassInfo, ModelCard, Normalisation, Score
+from .card import PALETTE, ClassInfo, ModelCard, Normalisation, Score, check_name
 from .errors import ComputeError, InputError, MedsegError, ModelError, OutputError
 from .geometry import Geometry
 from .image import Axes, Finding, Image, Labels, Window
@@ -29,6 +29,7 @@ __all__ = [
     "Reporter",
     "Score",
     "Window",
+    "check_name",
     "one_sentence",
     "silent",
 ]

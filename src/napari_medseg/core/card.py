@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from .errors import InputError
+
 # Colours that people with any colour vision tell apart: Okabe & Ito, "Color Universal Design" (2008), black left out.
 PALETTE = ("#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7")
 
@@ -132,3 +134,19 @@ class ModelCard(_Frozen):
     def out_channels(self) -> int:
         """Channels of the network's output: background first."""
         return len(self.classes) + 1
+
+
+def check_name(name: str) -> None:
+    """Refuse what cannot be a model's name, before slow work begins.
+
+    Raises
+    ------
+    InputError
+        It is not made of what names are made of.
+    """
+    try:
+        ModelCard(name=name, classes=(ClassInfo.numbered(1),))
+    except ValueError:
+        raise InputError(
+            f"'{name}' cannot be a model's name.", "Use small letters, digits, '.', '_' and '-', a letter first."
+        ) from None

@@ -34,6 +34,8 @@ class Progress:
     settled
         What was chosen for the work on the way, such as the number format: who goes on with it later needs it to get
         the same numbers. Empty where nothing was.
+    so_far
+        The work's result as it stands, for work whose result grows on the way; None where nothing is new.
     """
 
     stage: str
@@ -44,6 +46,7 @@ class Progress:
     region: tuple[int | slice, ...] | None = None
     result: npt.NDArray[Any] | None = None
     settled: Mapping[str, Any] = field(default_factory=dict)
+    so_far: Any = None
 
 
 Reporter = Callable[[Progress], None]

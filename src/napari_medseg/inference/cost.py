@@ -9,9 +9,11 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from napari_medseg.core import ComputeError
+from napari_medseg.core import ComputeError, Progress, Reporter, silent
 
 TURNS = 3
+BEAT = 0.2
+"""Seconds between two questions whether to stop."""
 
 
 @dataclass(frozen=True)
@@ -34,20 +36,32 @@ class Cost:
     parameters: int
 
 
-def measure_cost(model: str | Path, shape: tuple[int, int], device: str = "auto") -> Cost:
+def measure_cost(model: str | Path, shape: tuple[int, int], device: str = "auto", report: Reporter = silent) -> Cost:
     """Segment an image of noise, (Y, X) pixels, in a process of its own.
 
     Raises
     ------
     ComputeError
         It ended without an answer.
+    Cancelled
+        What ``report``, asked every 0.2 s, raised: the process is ended.
     """
     command = [sys.executable, "-P", "-m", __name__, str(model), *map(str, shape), device]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    lines = done.stdout.splitlines()
-    if done.returncode or not lines:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        while True:
+            try:
+                said, complaints = process.communicate(timeout=BEAT)
+                break
+            except subprocess.TimeoutExpired:
+                try:
+                    report(Progress("Measuring"))
+                except BaseException:
+                    process.kill()
+                    raise
+    lines = said.splitlines()
+    if process.returncode or not lines:
         error = ComputeError(f"What {model} costs cannot be measured.", "Segment an image with it to see why.")
-        error.add_note(done.stderr[-4000:])
+        error.add_note(complaints[-4000:])
         raise error
     return Cost(**json.loads(lines[-1]))
 

@@ -2,13 +2,35 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import math
 import statistics
+from pathlib import Path
+from typing import Literal, Self
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from napari_medseg.core import ModelCard
 from napari_medseg.inference.cost import Cost
+
+from .run import write_text
+
+FILE = "comparison.json"
+
+COLUMNS = ("held-out Dice", "round", "minutes", "million weights", "ms an image", "MiB")
+"""What `Row.figures` says."""
+
+
+class Curve(BaseModel):
+    """Held-out Dice of one training: after so many minutes, from its start, it was so high."""
+
+    minutes: tuple[float, ...] = ()
+    dice: tuple[float, ...] = ()
+
+    def to(self, minutes: float, dice: float) -> Self:
+        """The curve with one point more."""
+        return self.model_copy(update={"minutes": (*self.minutes, minutes), "dice": (*self.dice, dice)})
 
 
 class Row(BaseModel):
@@ -18,52 +40,120 @@ class Row(BaseModel):
     ----------
     candidate, start, loss, augmentation
         Which.
+    state
+        Whether it waits for its first training, is trained now, is still in, is out, or failed.
+    reason
+        Why it failed.
     round
-        The last one it was trained in, from 1.
+        The last one it was trained in, from 1; 0 where none is done.
     minutes
         Of each training in that round.
     dice
         Held-out Dice of each of its seeds; NaN where nothing could be measured.
+    curves
+        One for each seed of that round, or of the one that goes on.
     cost
         None where it was not measured: only of those in the last round.
+    model
+        Folder of its best model while that is there; not written to files.
     """
 
     candidate: str
     start: str
     loss: str
     augmentation: str
-    round: int
-    minutes: float
-    dice: tuple[float, ...]
+    state: Literal["waiting", "training", "in", "out", "failed"] = "waiting"
+    reason: str = ""
+    round: int = 0
+    minutes: float = 0.0
+    dice: tuple[float, ...] = ()
+    curves: tuple[Curve, ...] = ()
     cost: Cost | None = None
+    model: Path | None = Field(None, exclude=True)
+
+    @property
+    def measured(self) -> list[float]:
+        """Dice of the seeds that could be measured."""
+        return [dice for dice in self.dice if not math.isnan(dice)]
 
     @property
     def mean(self) -> float:
         """Mean Dice, 0 where it could not be measured."""
-        found = [d for d in self.dice if not math.isnan(d)]
-        return statistics.fmean(found) if found else 0.0
+        return statistics.fmean(self.measured) if self.measured else 0.0
 
     @property
     def spread(self) -> float:
         """Half the distance between the best and the worst seed."""
-        return (max(self.dice) - min(self.dice)) / 2
+        return (max(self.measured) - min(self.measured)) / 2 if self.measured else 0.0
+
+    @property
+    def dice_in_words(self) -> str:
+        """Mean and, with several seeds, spread: ``0.795 ± 0.005``."""
+        return "" if not self.measured else f"{self.mean:.3f}" + f" ± {self.spread:.3f}" * (len(self.dice) > 1)
+
+    @property
+    def figures(self) -> tuple[str, ...]:
+        """Words for the `COLUMNS`, empty where nothing is known."""
+        trained = (f"{self.round}", f"{self.minutes:.2g}") if self.round else ("", "")
+        cost = self.cost
+        weights, time = (f"{cost.parameters / 1e6:.1f}", f"{cost.milliseconds:.0f}") if cost else ("", "")
+        memory = f"{cost.mebibytes:.0f}" if cost and cost.mebibytes else ""
+        return self.dice_in_words, *trained, weights, time, memory
 
 
 class Comparison(BaseModel):
-    """All candidates, the best first, and the model of the winner."""
+    """All candidates, the best first, and the model of the winner; ``stopped`` before its time was over or not."""
 
     rows: tuple[Row, ...]
     winner: ModelCard | None = None
+    stopped: bool = False
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What tells the candidates apart: their parts that are not the same for all."""
+        parts = [(row.start, row.loss, row.augmentation) for row in self.rows]
+        differing = [i for i in range(3) if len({one[i] for one in parts}) > 1] or [0]
+        return tuple(", ".join(one[i] for i in differing) for one in parts)
+
+    @property
+    def failures(self) -> tuple[str, ...]:
+        """One sentence for each candidate that could not be trained."""
+        named = zip(self.names, self.rows, strict=True)
+        return tuple(f"{name} cannot be trained: {row.reason}" for name, row in named if row.state == "failed")
 
     def __str__(self) -> str:
-        """A table for a terminal."""
-        width = max(len(row.candidate) for row in self.rows)
-        lines = [f"{'':{width}}  held-out Dice    round  minutes  million weights  ms an image    MiB"]
+        """A table for a terminal; one sentence each for what could not be trained."""
+        names = [row.candidate for row in self.rows]
+        lines = [(name, *row.figures) for name, row in zip(names, self.rows, strict=True) if row.round]
+        widths = [max(len(line[i]) for line in [("", *COLUMNS), *lines]) for i in range(1 + len(COLUMNS))]
+        table = [
+            "  ".join([line[0].ljust(widths[0]), *(one.rjust(w) for one, w in zip(line[1:], widths[1:], strict=True))])
+            for line in [("", *COLUMNS), *lines]
+        ]
+        return "\n".join([line.rstrip() for line in table] + [*self.failures])
+
+    def to_csv(self) -> str:
+        """One line for each candidate; empty cells are figures that do not exist."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(["start", "loss", "augmentation", "state", "dice", "spread", "seeds", "round", "minutes",
+                         "parameters", "milliseconds", "mebibytes", "reason"])  # fmt: skip
         for row in self.rows:
-            dice = f"{row.mean:.3f}" + (f" ± {row.spread:.3f}" if len(row.dice) > 1 else " " * 8)
-            line = f"{row.candidate:{width}}  {dice:>13}  {row.round:7d}  {row.minutes:7.2g}"
-            if row.cost:
-                line += f"  {row.cost.parameters / 1e6:15.1f}  {row.cost.milliseconds:11.0f}"
-                line += f"  {row.cost.mebibytes:5.0f}" if row.cost.mebibytes else ""
-            lines.append(line)
-        return "\n".join(lines)
+            dice = (f"{row.mean:.4f}", f"{row.spread:.4f}") if row.measured else ("", "")
+            trained = (len(row.dice), row.round, f"{row.minutes:.4g}") if row.round else ("", "", "")
+            cost = row.cost
+            memory = f"{cost.mebibytes:.1f}" if cost and cost.mebibytes else ""
+            costs = (cost.parameters, f"{cost.milliseconds:.1f}", memory) if cost else ("", "", "")
+            writer.writerow([row.start, row.loss, row.augmentation, row.state, *dice, *trained, *costs, row.reason])
+        return text.getvalue()
+
+    def save(self, path: Path) -> None:
+        """Write everything as JSON, and the table as CSV beside it.
+
+        Raises
+        ------
+        OutputError
+            The folder cannot be written to.
+        """
+        write_text(path, self.model_dump_json(indent=2))
+        write_text(path.with_suffix(".csv"), self.to_csv().rstrip("\n"))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from napari_medseg.core import ClassInfo, InputError, ModelCard, Reporter, silent
+from napari_medseg.core import ModelCard, Reporter, check_name, silent
 from napari_medseg.evaluation.panels import check_folder
 from napari_medseg.inference.device import pick_device
 from napari_medseg.io.pairs.listing import SPLIT_FILE, split_text
@@ -201,12 +201,7 @@ def measure_start(start: Start, job: Job, watch: Watch) -> HeldOut | None:
 def settle(run: TrainingRun, parent: ModelCard | None) -> TrainingRun:
     """Give the run a valid name, the exact version of its start and a folder, and save it there."""
     name = run.name or (parent.name if parent else run.start.replace(":", "-").replace("+", "-").lower())
-    try:
-        ModelCard(name=name, classes=(ClassInfo.numbered(1),))
-    except ValueError:
-        raise InputError(
-            f"'{name}' cannot be a model's name.", "Use small letters, digits, '.', '_' and '-', a letter first."
-        ) from None
+    check_name(name)
     # A model in a folder of its own is named by the folder, one of the library by its version.
     start = parent.reference if parent and not Path(run.start).exists() and ":" not in run.start else run.start
     folder = run.folder

@@ -134,7 +134,7 @@ class Job(QObject):
 
     The function gets a reporter, which never waits for the window. Exactly one of ``finished``, ``cancelled`` and
     ``failed`` follows each ``started``; reports that arrive faster than the window draws are merged, except those that
-    carry a result or metrics.
+    carry a result, metrics or the work as it stands.
     """
 
     started = Signal()
@@ -193,7 +193,8 @@ class Job(QObject):
         reports = run.take()
         for i, progress in enumerate(reports):
             self._clock.note(progress)
-            if progress.result is not None or progress.metrics or i == len(reports) - 1:
+            news = progress.result is not None or progress.so_far is not None or progress.metrics
+            if news or i == len(reports) - 1:
                 self.progressed.emit(progress)
 
     def _end(self, run: _Run) -> None:

@@ -1,0 +1,105 @@
+"""What a comparison tries, and how it divides its time; loads no torch.
+
+Source: Jamieson and Talwalkar, "Non-stochastic best arm identification and hyperparameter optimization", AISTATS 2016
+(successive halving: all get little time, the better half of them more, and so on).
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from napari_medseg.core import Choice, Options
+from napari_medseg.models import find_model, is_start
+from napari_medseg.models.build import ARCHITECTURES
+
+from .losses import LOSSES
+from .presets import AUGMENTATIONS
+from .run import TrainingRun
+
+FINALISTS = 2
+"""So many are trained with every seed in the last round."""
+
+VARIED = ("loss", "augmentation", "max_minutes", "max_steps", "rival", "checkpoint_minutes", "panels")
+"""Options of a training that the comparison sets."""
+
+
+class CompareOptions(Options):
+    """What is compared, and in what time."""
+
+    starts: tuple[str, ...] = Field(
+        ("unet:resnet18", "unetplusplus:tu-regnety_004", "fpn:resnet18", "unet:tu-mobilenetv3_small_100"),
+        title="Starts",
+        description="Library models, or architecture:encoder for random weights",
+        min_length=1,
+        examples=[f"{architecture}:resnet18" for architecture in ARCHITECTURES],
+    )
+    losses: tuple[Annotated[str, Choice(LOSSES)], ...] = Field(
+        ("dice-ce",), title="Losses", description="What the trainings minimise", min_length=1
+    )
+    augmentations: tuple[Annotated[str, Choice(AUGMENTATIONS)], ...] = Field(
+        ("medium",), title="Augmentations", description="How strongly the images are varied", min_length=1
+    )
+    max_minutes: float = Field(20.0, title="Minutes", description="Time for all trainings together", gt=0, le=100_000)
+    seeds: int = Field(
+        2, title="Seeds", description="How often each of the last two is trained, for the spread", ge=1, le=20
+    )
+
+    @property
+    def candidates(self) -> tuple[Candidate, ...]:
+        """Every combination, each once."""
+        return tuple(
+            Candidate(*one) for one in dict.fromkeys(product(self.starts, self.losses, self.augmentations))
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One way to train."""
+
+    start: str
+    loss: str
+    augmentation: str
+
+    def __str__(self) -> str:
+        return f"{self.start}, {self.loss}, {self.augmentation}"
+
+    def over(self, run: TrainingRun, folder: Path, minutes: float, seed: int) -> TrainingRun:
+        """The run that trains this way, with a folder of its own, and one in the folder for TensorBoard."""
+        # In a library of its own, a model of the user's is known by its folder only.
+        start = self.start if is_start(self.start) else str(find_model(self.start))
+        log = run.options.log_dir and run.options.log_dir / re.sub(r"[^\w.+-]+", "-", str(self))
+        changed = {"loss": self.loss, "augmentation": self.augmentation, "max_minutes": minutes, "seed": seed,
+                   "max_steps": None, "rival": False, "checkpoint_minutes": 0.0, "log_dir": log,
+                   "panels": None}  # fmt: skip
+        options = run.options.model_copy(update=changed)
+        return run.model_copy(update={"start": start, "name": "candidate", "options": options, "folder": folder})
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One round of successive halving: how many are left, with how many seeds, and the minutes of each training."""
+
+    number: int
+    count: int
+    seeds: int
+    minutes: float
+
+
+def lay_out(count: int, options: CompareOptions) -> list[Rung]:
+    """The rounds: each has the same share of the time, and each but the last halves the candidates."""
+    counts = [count]
+    while counts[-1] > FINALISTS:
+        counts.append(max(FINALISTS, math.ceil(counts[-1] / 2)))
+    share = options.max_minutes / len(counts)
+    return [
+        Rung(n, many, seeds, share / (many * seeds))
+        for n, many in enumerate(counts, 1)
+        for seeds in (options.seeds if n == len(counts) else 1,)
+    ]
