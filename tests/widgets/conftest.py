@@ -15,9 +15,12 @@ import pytest
 from napari.components import ViewerModel
 from qtpy.QtCore import QThreadPool
 
-from napari_medseg.core import Cancelled, ClassInfo, Image, Labels, ModelCard, Progress, Reporter, Score
+from napari_medseg.core import Cancelled, ClassInfo, Image, InputError, Labels, ModelCard, Progress, Reporter, Score
 from napari_medseg.editing.corrections import corrections_of
+from napari_medseg.inference.cost import Cost
 from napari_medseg.inference.options import SegmentOptions
+from napari_medseg.training import TrainingRun, comparison
+from napari_medseg.training.verdict import TrainingResult, Verdict
 from napari_medseg.widgets import fine_tune, model_picker, segment
 from napari_medseg.widgets.result_layer import result_layer
 from napari_medseg.widgets.snapshot import Order
@@ -154,4 +157,39 @@ class Trainer:
 def trainer(cards: list[ModelCard], monkeypatch: pytest.MonkeyPatch) -> Trainer:
     made = Trainer(cards)
     monkeypatch.setattr(fine_tune, "_train", made)
+    return made
+
+
+class Trainings:
+    """In the place of a comparison's: each start has its Dice; the ``hold_at``-th training waits until it is freed."""
+
+    def __init__(self) -> None:
+        self.dice = {"unet:resnet18": 0.6, "fpn:resnet18": 0.9, "unet:resnet34": 0.8}
+        self.runs: list[TrainingRun] = []
+        self.hold_at = 0
+        self.free = threading.Event()
+
+    def __call__(self, run: TrainingRun, report: Reporter, *, library: Path) -> TrainingResult:
+        self.runs.append(run)
+        if run.start not in self.dice:
+            raise InputError(f"{run.start} does not fit.")
+        dice = self.dice[run.start]
+        for share in (0.5, 0.9):
+            report(Progress("Training", metrics={"step": 1.0, "dice": share * dice}))
+        while len(self.runs) == self.hold_at and not self.free.wait(0.01):
+            report(Progress("Training", metrics={"step": 2.0, "dice": 0.9 * dice}))
+        folder = library / "models" / "candidate" / "1"
+        folder.mkdir(parents=True)
+        card = ModelCard(name="candidate", version=1, classes=(ClassInfo.numbered(1),))
+        (folder / "card.json").write_text(card.model_dump_json())
+        for name in ("config.json", "model.safetensors"):
+            (folder / name).write_text(run.start)
+        return TrainingResult(card, Verdict(float("nan"), dice - run.options.seed / 100), "", ())
+
+
+@pytest.fixture
+def trainings(monkeypatch: pytest.MonkeyPatch) -> Trainings:
+    made = Trainings()
+    monkeypatch.setattr(comparison, "train_apart", made)
+    monkeypatch.setattr(comparison, "measure_cost", lambda *_: Cost(120.4, 560.2, 14_300_000))
     return made

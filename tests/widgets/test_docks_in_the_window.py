@@ -15,7 +15,10 @@ from qtpy.QtWidgets import QAbstractButton, QLabel, QWidget
 
 from napari_medseg.core import ModelCard
 from napari_medseg.editing.corrections import corrections_of
+from napari_medseg.inference.options import SegmentOptions
+from napari_medseg.models import list_models
 from napari_medseg.widgets.fine_tune import FineTuneWidget
+from napari_medseg.widgets.result_layer import result_layer
 from napari_medseg.widgets.segment import SegmentWidget
 
 
@@ -100,9 +103,7 @@ def test_fine_tune_dock_in_every_state(
     look: Callable[[QWidget, str], None],
 ) -> None:
     from napari_medseg.core import ComputeError, Progress, Score
-    from napari_medseg.inference.options import SegmentOptions
     from napari_medseg.widgets import fine_tune
-    from napari_medseg.widgets.result_layer import result_layer
 
     def train(order: Any, preview: Any, report: Any) -> Any:
         if order.name == "fails":
@@ -154,3 +155,36 @@ def test_fine_tune_dock_in_every_state(
     assert shown == ["preview of worse"]
     assert len(viewer.layers) == 3
     look(dock, "rejected-narrow")
+
+
+def test_compare_dock_in_every_state(
+    qtbot: Any, make_napari_viewer: Any, trainings: Any, look: Callable[[QWidget, str], None]
+) -> None:
+    viewer = make_napari_viewer(show=True)
+    viewer.window._qt_window.resize(1200, 900)
+    segment = viewer.window.add_plugin_dock_widget("napari-medseg", "Segment")[1]
+    place, dock = viewer.window.add_plugin_dock_widget("napari-medseg", "Compare", tabify=True)
+    place.raise_()
+    qtbot.waitUntil(lambda: dock.isVisible() and dock.width() <= 420)
+    look(dock, "no-image")
+    image = viewer.add_image(np.zeros((5, 32, 32), np.uint8), name="femur ct")
+    labels = result_layer(viewer, image, list_models()[0], SegmentOptions())
+    corrections_of(labels).accept(1)
+    qtbot.waitUntil(dock.panel.run.isEnabled)
+    look(dock, "ready")
+    dock.starts.set_value(("unetplusplus:tu-regnety_004", "unet:resnet18", "fpn:resnet18", "unet:resnet34"))
+    trainings.hold_at = 3
+    dock.panel.run.click()
+    qtbot.waitUntil(lambda: len(trainings.runs) == 3)
+    qtbot.waitUntil(lambda: len(dock.curves.plot.listDataItems()) == 2)
+    look(dock, "running")
+    with qtbot.waitSignal(dock.panel.job.finished):
+        trainings.free.set()
+    look(dock, "done")
+    viewer.theme = "light"
+    dock.setFixedWidth(300)
+    look(dock, "done-light-narrow")
+    with qtbot.waitSignal(dock.panel.job.finished):
+        dock.winner.keep.click()
+    assert segment.model.value().reference == "my-fpn-resnet18@1"
+    look(dock, "kept-light-narrow")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyqtgraph as pg
@@ -28,7 +28,7 @@ class Curves(QWidget):
 
     def __init__(self, unit: str = "") -> None:
         super().__init__()
-        self.loss, self.dice = self._make_plot("loss"), self._make_plot("held-out Dice")
+        self.loss, self.dice = make_plot("loss"), make_plot("held-out Dice")
         self.dice.setYRange(0, 1, padding=0.04)
         self._lines = {
             "loss": self.loss.plot(pen=pg.mkPen(_LOSS, width=2)),
@@ -70,10 +70,7 @@ class Curves(QWidget):
                 points[:] = [(0.0, float(value)), (max(x, 1e-6), float(value))]
             self._lines[name].setData([p[0] for p in points], [p[1] for p in points])
         self._stretch_old(x)
-        shown = [y for name in ("dice", "old_dice") for _, y in self._points[name]]
-        if shown:
-            # Down to the tenth below the lowest: the difference between 0.95 and 0.98 is what people wait for.
-            self.dice.setYRange(max(0.0, math.floor(10 * min(shown) - 0.5) / 10), 1, padding=0.04)
+        show_from_tenth(self.dice, [y for name in ("dice", "old_dice") for _, y in self._points[name]])
 
     def latest(self, name: str) -> float | None:
         """The last value drawn under this name."""
@@ -83,12 +80,7 @@ class Curves(QWidget):
     def set_colors(self, text: str, background: str) -> None:
         """Use the theme's colours."""
         for plot in (self.loss, self.dice):
-            plot.setBackground(background)
-            for side in ("left", "bottom"):
-                axis = plot.getAxis(side)
-                axis.setPen(pg.mkPen(text, width=1))
-                axis.setTextPen(text)
-            plot.setTitle(plot.name, color=text, size="9pt")
+            color_plot(plot, text, background)
 
     def close_down(self) -> None:
         """Let go of the plots' scenes, which otherwise live on."""
@@ -101,14 +93,32 @@ class Curves(QWidget):
             points[-1] = (max(x, 1e-6), points[-1][1])
             self._lines["old_dice"].setData([p[0] for p in points], [p[1] for p in points])
 
-    def _make_plot(self, title: str) -> Any:
-        plot = pg.PlotWidget()
-        plot.name = title
-        plot.setMenuEnabled(False)
-        plot.setMouseEnabled(False, False)
-        plot.hideButtons()
-        for side in ("left", "bottom"):
-            plot.getAxis(side).setStyle(maxTickLevel=0, tickLength=-4)
-        plot.getAxis("left").setWidth(None)  # as wide as its figures: those that do not fit are not drawn
-        plot.getAxis("bottom").setHeight(20)
-        return plot
+
+def make_plot(title: str) -> Any:
+    """A plot to look at only."""
+    plot = pg.PlotWidget()
+    plot.name = title
+    plot.setMenuEnabled(False)
+    plot.setMouseEnabled(False, False)
+    plot.hideButtons()
+    for side in ("left", "bottom"):
+        plot.getAxis(side).setStyle(maxTickLevel=0, tickLength=-4)
+    plot.getAxis("left").setWidth(None)  # as wide as its figures: those that do not fit are not drawn
+    plot.getAxis("bottom").setHeight(20)
+    return plot
+
+
+def color_plot(plot: Any, text: str, background: str) -> None:
+    """Give a plot of `make_plot` the theme's colours."""
+    plot.setBackground(background)
+    for side in ("left", "bottom"):
+        axis = plot.getAxis(side)
+        axis.setPen(pg.mkPen(text, width=1))
+        axis.setTextPen(text)
+    plot.setTitle(plot.name, color=text, size="9pt")
+
+
+def show_from_tenth(plot: Any, shown: Sequence[float]) -> None:
+    """Show Dice down to the tenth below the lowest: the difference between 0.95 and 0.98 is what people wait for."""
+    if shown:
+        plot.setYRange(max(0.0, math.floor(10 * min(shown) - 0.5) / 10), 1, padding=0.04)

@@ -7,16 +7,19 @@ import types
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
 import annotated_types
 from pydantic.fields import FieldInfo
-from qtpy.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QLineEdit, QSpinBox, QWidget
+from qtpy.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QGridLayout, QLineEdit, QSpinBox, QWidget
 
 from napari_medseg.core import Choice
 
 from .folder_field import FolderField
+from .look import tighten
+from .signals import Signal
 
 _INT_LIMIT = 2_000_000_000
 
@@ -33,7 +36,10 @@ class Editor:
 
 @dataclass(frozen=True)
 class Kind:
-    """What a field takes: its types, its choices, its bounds, and the word for "let the program choose"."""
+    """What a field takes: its types, its choices, its bounds, and the word for "let the program choose".
+
+    With ``several``, any number of them.
+    """
 
     types: tuple[Any, ...]
     choices: tuple[Any, ...]
@@ -42,6 +48,7 @@ class Kind:
     open_low: bool
     word: str | None
     optional: bool
+    several: bool = False
 
 
 def read_kind(info: FieldInfo) -> Kind:
@@ -49,7 +56,8 @@ def read_kind(info: FieldInfo) -> Kind:
     found: list[Any] = []
     choices: list[Any] = []
     marks: list[Any] = list(info.metadata)
-    _collect(info.annotation, found, choices, marks)
+    several = get_origin(info.annotation) is tuple
+    _collect(get_args(info.annotation)[0] if several else info.annotation, found, choices, marks)
     lows: list[tuple[Any, bool]] = [(m.ge, False) for m in marks if isinstance(m, annotated_types.Ge)]
     lows += [(m.gt, True) for m in marks if isinstance(m, annotated_types.Gt)]
     highs: list[Any] = [m.le for m in marks if isinstance(m, annotated_types.Le)]
@@ -66,6 +74,7 @@ def read_kind(info: FieldInfo) -> Kind:
         open_low=bool(lows and lows[0][1]),
         word=str(choices[0]) if numeric and choices else None,
         optional=type(None) in found,
+        several=several,
     )
 
 
@@ -88,6 +97,8 @@ def _collect(annotation: Any, found: list[Any], choices: list[Any], marks: list[
 def make_editor(info: FieldInfo) -> Editor | None:
     """The editor that fits a field, or None for a kind that has none (set such a field by file or command line)."""
     kind = read_kind(info)
+    if kind.several:
+        return _several(kind) if kind.choices else None
     if kind.choices:
         return _choice(kind)
     if bool in kind.types:
@@ -96,9 +107,7 @@ def make_editor(info: FieldInfo) -> Editor | None:
         return _number(kind, whole=float not in kind.types)
     if str in kind.types:
         return _suggestion(kind, info.examples) if info.examples else _text(kind)
-    if Path in kind.types:
-        return _folder()
-    return None
+    return _folder() if Path in kind.types else None
 
 
 def _folder() -> Editor:
@@ -109,6 +118,38 @@ def _folder() -> Editor:
 def _check() -> Editor:
     box = QCheckBox()
     return Editor(box, box.isChecked, lambda value: box.setChecked(bool(value)), box.toggled)
+
+
+class _Checks(QWidget):
+    """A box to tick for each of several choices; one at least stays ticked."""
+
+    changed = Signal()
+
+    def __init__(self, names: Sequence[str]) -> None:
+        super().__init__()
+        grid = QGridLayout(self)
+        tighten(grid)
+        self.boxes = {name: QCheckBox(name) for name in names}
+        for i, box in enumerate(self.boxes.values()):
+            grid.addWidget(box, i // 2, i % 2)
+            box.clicked.connect(partial(self._on_clicked, box))
+
+    def value(self) -> tuple[str, ...]:
+        return tuple(name for name, box in self.boxes.items() if box.isChecked())
+
+    def set_value(self, names: Sequence[str]) -> None:
+        for name, box in self.boxes.items():
+            box.setChecked(name in names)
+
+    def _on_clicked(self, box: QCheckBox, *_: object) -> None:
+        if not self.value():
+            box.setChecked(True)
+        self.changed.emit()
+
+
+def _several(kind: Kind) -> Editor:
+    checks = _Checks(kind.choices)
+    return Editor(checks, checks.value, checks.set_value, checks.changed)
 
 
 def _choice(kind: Kind) -> Editor:

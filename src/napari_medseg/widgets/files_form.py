@@ -126,6 +126,11 @@ class FilesForm(Fold):
         return sum(row.slices for row in self.preview.usable) if self.preview is not None else 0
 
     @property
+    def idle(self) -> bool:
+        """Whether nothing is chosen here."""
+        return self.images.value() is None and self.masks.value() is None
+
+    @property
     def looking(self) -> bool:
         """Whether the masks are being looked at."""
         return self._job.running
@@ -135,7 +140,7 @@ class FilesForm(Fold):
         """Why nothing can be learnt from what is chosen here yet; empty when it can, or when nothing is chosen."""
         if self.looking:
             return "Looking at the masks in the chosen files…"
-        if self.images.value() is None and self.masks.value() is None:
+        if self.idle:
             return ""
         if self._paths() is None:
             return "Choose both, images and masks, or clear the choice."
@@ -179,11 +184,10 @@ class FilesForm(Fold):
 
     def _show(self, found: Preview | None) -> None:
         self.preview = found
-        some = self.images.value() is not None or self.masks.value() is not None
         self.summary.setText(f"{found.headline}." if found is not None else _HINT)
         self.text.setPlainText("\n".join([*found.lines(shown=200)][1:]) if found is not None else "")
         self.text.setVisible(found is not None)
-        self.clear.setVisible(some)
+        self.clear.setVisible(not self.idle)
         self.set_title(f"{_TITLE}: {count(self.slices, 'slice')}" if self.slices else _TITLE)
         self.changed.emit()
 

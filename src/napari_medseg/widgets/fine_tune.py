@@ -16,11 +16,11 @@ from .files_form import FilesForm
 from .findings_note import FindingsNote
 from .fold import Fold
 from .job import Failure, describe_failure
-from .learn_from import LearnFrom
+from .learn_from import LearnFrom, why_nothing
 from .learning_preview import LearningPreview
 from .learnt import hash_slices, remember_learnt
 from .look import Dock, count, theme_colors
-from .model_picker import announce_models, name_start, start_of
+from .model_picker import announce_models, choose_model, name_start, start_of
 from .options_form import OptionsForm
 from .pairs_list import ChosenPair
 from .result_layer import channels_of, is_image
@@ -140,17 +140,9 @@ class FineTuneWidget(Dock):
         return f"Ready to learn from {count(slices, 'slice')}, starting from {start}."
 
     def _find_problem(self) -> str:
-        if self.files.problem:
-            return self.files.problem
-        if self.files.value() is not None:
-            return self.start.problem
-        if not self.pairs.rows:
-            return "" if self.empty.isVisibleTo(self) else "Segment an image first, or add a strokes layer and paint."
-        if not self._chosen:
-            if any(row.check.isEnabled() for row in self.pairs.rows):
-                return "Tick the labels to learn from, or paint over a mistake."
-            return "Paint over a mistake in a labels layer, or accept a slice that is right."
-        return self.start.problem
+        if not self.pairs.rows and self.files.idle and self.empty.isVisibleTo(self):
+            return ""
+        return why_nothing(self.pairs, self.files) or self.start.problem
 
     def _suggest(self) -> None:
         """The start model that suits the first ticked pair, as long as the user has not chosen another."""
@@ -167,14 +159,9 @@ class FineTuneWidget(Dock):
 
     def go_back(self, card: ModelCard) -> None:
         """Choose an earlier version here and, where it is open, in the Segment dock."""
-        from .segment import SegmentWidget
-
         self._forget_result()
         self.model.set_value(card)
-        window = getattr(self.viewer, "window", None)
-        for dock in (window.dock_widgets if window is not None else {}).values():
-            if isinstance(dock, SegmentWidget) and not dock.panel.job.running:
-                dock.model.set_value(card)
+        choose_model(self.viewer, card)
         self.panel.tell(f"{card.name} v{card.version} is chosen, to segment with and to start from.")
 
     # --- a run

@@ -11,6 +11,7 @@ from napari_medseg.core import ClassInfo, ModelCard
 
 from .accept import AcceptButton
 from .class_table import ClassTable
+from .files_form import FilesForm
 from .fold import Fold
 from .learnt import Effort
 from .look import button, note, tighten, unwrap
@@ -136,3 +137,16 @@ class LearnFrom(QWidget):
         if image is not None:
             make(self._viewer, image, classes)
             self.pairs.refresh()
+
+
+def why_nothing(pairs: PairsList, files: FilesForm) -> str:
+    """Why nothing can be learnt from what is painted and chosen yet; empty when it can."""
+    if files.problem or files.value() is not None:
+        return files.problem
+    if not pairs.rows:
+        return "Segment an image first, or add a strokes layer and paint."
+    if any(row.value() is not None for row in pairs.rows):
+        return ""
+    if any(row.check.isEnabled() for row in pairs.rows):
+        return "Tick the labels to learn from, or paint over a mistake."
+    return "Paint over a mistake in a labels layer, or accept a slice that is right."

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, Qt
 from qtpy.QtGui import QStandardItemModel
@@ -15,6 +15,9 @@ from napari_medseg.core import ClassInfo, ModelCard
 
 from .look import button, count, note, tighten
 from .signals import Signal
+
+if TYPE_CHECKING:
+    import napari.viewer
 
 
 class _Library(QObject):
@@ -29,6 +32,15 @@ library_events = _Library()
 def announce_models() -> None:
     """Tell every open picker to read the library again."""
     library_events.changed.emit()
+
+
+def choose_model(viewer: napari.viewer.Viewer, card: ModelCard) -> None:
+    """Choose a model in every dock of the window that has a picker and no work under way."""
+    window = getattr(viewer, "window", None)
+    for dock in (window.dock_widgets if window is not None else {}).values():
+        picker = getattr(dock, "model", None)
+        if isinstance(picker, ModelPicker) and not dock.panel.job.running:
+            picker.set_value(card)
 
 
 def read_cards() -> tuple[ModelCard, ...]:
@@ -116,7 +128,7 @@ def describe_card(card: ModelCard) -> str:
     return " · ".join(part for part in parts if part)
 
 
-class _Box(QComboBox):
+class LibraryBox(QComboBox):
     """Reads the library again when opened: a script may have trained a model meanwhile."""
 
     opened = Signal()
@@ -147,7 +159,7 @@ class ModelPicker(QWidget):
         self._offered: list[str] = []
         self._cards: tuple[ModelCard, ...] = ()
         self._reasons: dict[str, str] = {}
-        self.box = _Box()
+        self.box = LibraryBox()
         self.box.setObjectName("model")
         self.box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.box.setMinimumContentsLength(12)

@@ -27,18 +27,20 @@ class OptionsForm(QWidget, Generic[O]):
         The options class.
     exclude
         Fields that the dock shows elsewhere; they keep their defaults here.
+    indent
+        Pixels at the left: none for a form that is not in a fold.
     """
 
     changed = Signal()
 
-    def __init__(self, kind: type[O], exclude: Collection[str] = ()) -> None:
+    def __init__(self, kind: type[O], exclude: Collection[str] = (), indent: int = 12) -> None:
         super().__init__()
         self.kind = kind
         self._editors: dict[str, Editor] = {}
         self._problems: dict[str, QLabel] = {}
         self._hidden: dict[str, Any] = {}
         grid = QGridLayout(self)
-        grid.setContentsMargins(12, 0, 0, 0)
+        grid.setContentsMargins(indent, 0, 0, 0)
         grid.setHorizontalSpacing(10)
         grid.setVerticalSpacing(GAP - 2)
         grid.setColumnStretch(1, 1)

@@ -179,6 +179,13 @@ def save_run(order: Order, report: Reporter) -> TrainingRun:
     )  # fmt: skip
 
 
+def with_range(run: TrainingRun, snapshots: Sequence[Snapshot], card: ModelCard) -> TrainingRun:
+    """A run of `save_run` with the values that become 0 and 1 for another model."""
+    ranges = [_measure(snapshot.image, card) for snapshot in snapshots]
+    pairs = [pair.model_copy(update={"range": one}) for pair, one in zip(run.pairs, ranges, strict=False)]
+    return run.model_copy(update={"pairs": (*pairs, *run.pairs[len(pairs) :])})
+
+
 class _Planes:
     """A labels layer with some of its slices for its data."""
 

@@ -1,0 +1,269 @@
+"""The Compare dock: several networks and ways to train on the same images in one budget of time, the best is kept."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QTimer
+from qtpy.QtGui import QColor
+from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
+
+from napari_medseg.core import PALETTE, InputError, MedsegError, ModelCard, Progress, check_name
+from napari_medseg.training.candidates import VARIED, CompareOptions
+from napari_medseg.training.options import TrainOptions
+from napari_medseg.training.standings import FILE, Comparison
+
+from .contest import Common, Shelf, describe_end, describe_plan, keep_model, train_candidates
+from .contest_curves import ContestCurves
+from .empty_state import EmptyState
+from .files_form import FilesForm
+from .findings_note import FindingsNote
+from .fold import Fold
+from .job import Failure, describe_failure
+from .learn_from import LearnFrom, why_nothing
+from .learnt import hash_slices, remember_learnt
+from .look import Dock, note, theme_colors, tighten
+from .mask_classes import MaskClasses
+from .model_picker import announce_models, choose_model
+from .options_form import OptionsForm
+from .pairs_list import ChosenPair
+from .run_panel import RunPanel
+from .snapshot import take_snapshots
+from .standings_table import StandingsTable
+from .starts_list import StartsList
+from .winner import Winner
+
+if TYPE_CHECKING:
+    import napari.viewer
+
+_ELSEWHERE = (*VARIED, "unlabelled", "group", "devices", "nodes")
+"""Options of a training that the comparison sets, or that belong to long runs on other machines."""
+
+
+class CompareWidget(Dock):
+    """Trains candidates on what the user corrected, accepted, painted or chose in files, and keeps the best."""
+
+    def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
+        super().__init__(napari_viewer)
+        self._state: tuple[bool, str] | None = None
+        self._learning: list[tuple[ChosenPair, list[str]]] = []
+        self._colors: dict[str, str] = {}
+        self._shelf: Shelf | None = None
+        self.result: Comparison | None = None
+        # However often they change: drawing is slow where there is no graphics card.
+        self._latest: Comparison | None = None
+        self._soon = QTimer(self)
+        self._soon.setSingleShot(True)
+        self._soon.setInterval(200)
+        self._soon.timeout.connect(self._show_latest)
+        self.empty = EmptyState(self.viewer, "Open an image, segment it, then paint over its mistakes.")
+        self.starts = StartsList()
+        self.learn = LearnFrom(self.viewer, self.starts.find_card)
+        self.pairs, self.files, self.masks = self.learn.pairs, FilesForm(), MaskClasses()
+        fields = {*CompareOptions.model_fields}
+        self.time = OptionsForm(CompareOptions, exclude=fields - {"max_minutes"}, indent=0)
+        self.options = OptionsForm(CompareOptions, exclude=("starts", "max_minutes"))
+        self.common = OptionsForm(TrainOptions, exclude=_ELSEWHERE)
+        self.panel = RunPanel(
+            "Compare",
+            cancel="Stop",
+            tip="Train every candidate on the same slices, with the same ones held out",
+            cancel_tip="Stop and keep what there is",
+            counted=False,
+        )
+        self.findings = FindingsNote(most=3)
+        self.curves = ContestCurves()
+        self.table = StandingsTable()
+        self.failures = note(name="problem")
+        self.winner = Winner()
+        ways = Fold("Options: losses, augmentations, seeds", self.options, "Further ways to train that are compared")
+        common = Fold("For all trainings", self.common, "Settings that all candidates have in common")
+        # Folded away while it runs: curves and table then need no scrolling.
+        what = QWidget()
+        layout = QVBoxLayout(what)
+        tighten(layout)
+        for row in (self.learn, self.files, self.masks, self.starts, self.time, ways, common):
+            layout.addWidget(row)
+        self.what = Fold("What is compared", what, "The images and masks, and the ways to train on them")
+        self.what.set_open(True)
+        results = (self.curves, self.table, self.failures, self.winner)
+        for part in (self.what, self.empty, self.panel, self.findings, *results):
+            self.column.addWidget(part)
+        self._clear()
+        self._connect()
+        self._recolor()
+        self._show_state()
+
+    def close_down(self) -> None:
+        self.panel.job.abandon()
+        self._soon.stop()
+        self.empty.job.abandon()
+        self.learn.close_down()
+        self.files.close_down()
+        self.curves.close_down()
+        self.viewer.events.theme.disconnect(self._recolor)
+
+    def _connect(self) -> None:
+        for part in (self.learn, self.files, self.masks, self.starts, self.time, self.options, self.common):
+            part.changed.connect(self._show_state)
+        self.empty.follow(self.panel, self._show_anew)
+        self.panel.clicked.connect(self._on_run)
+        job = self.panel.job
+        job.progressed.connect(self._on_progress)
+        job.finished.connect(self._on_finished)
+        job.cancelled.connect(lambda: self.panel.tell("Stopped before a training was done; there is nothing to keep."))
+        job.failed.connect(self._on_failed)
+        self.table.chosen.connect(self._on_chosen)
+        self.winner.keep.clicked.connect(self._on_keep)
+        self.winner.save.clicked.connect(self._on_save)
+        self.viewer.events.theme.connect(self._recolor)
+
+    def _recolor(self, event: object = None) -> None:
+        text, background = theme_colors(self.viewer)
+        one, other = QColor(text), QColor(background)
+        grey = QColor(*((a + b) // 2 for a, b in zip(one.getRgb()[:3], other.getRgb()[:3], strict=True)))
+        self.curves.set_colors(text, background, grey.name())
+        self.table.set_grey(grey)
+        self._show_latest()
+
+    # --- before a run
+
+    def _show_state(self, *_: object) -> None:
+        self.empty.setVisible(not any(layer._type_string == "image" for layer in self.viewer.layers))
+        chosen = [pair for row in self.pairs.rows if (pair := row.value()) is not None]
+        self.findings.set_layers(layer for pair in chosen for layer in (pair.image, pair.labels))
+        nothing = not self.pairs.rows and self.files.idle and self.empty.isVisibleTo(self)
+        self.masks.setVisible(self.files.value() is not None)
+        problem = "" if nothing else why_nothing(self.pairs, self.files) or self.masks.problem
+        slices = sum(len(pair.truth.slices) for pair in chosen) + self.files.slices
+        blocked, text = nothing or bool(problem), problem
+        if not blocked:
+            try:
+                text = describe_plan(self._options(), slices)
+            except MedsegError as error:
+                blocked, text = True, str(error)
+        if (blocked, text) == self._state:
+            return  # what was told last, such as how a run ended, stays until something changes
+        self._state = (blocked, text)
+        (self.panel.set_blocked if blocked else self.panel.set_ready)(text)
+
+    def _show_anew(self, *_: object) -> None:
+        self._state = None
+        self._show_state()
+
+    def _options(self) -> CompareOptions:
+        starts = self.starts.value()
+        others = {"starts": starts, "max_minutes": self.time.value().max_minutes}
+        options = self.options.value(**others) if starts else None
+        if options is None or len(options.candidates) < 2:
+            raise InputError("Add another start, loss or augmentation: one alone cannot be compared.")
+        return options
+
+    # --- a run
+
+    def _on_run(self) -> None:
+        if self.panel.job.running:
+            return
+        pairs = self.pairs.value()
+        problem = why_nothing(self.pairs, self.files) or self.masks.problem
+        if problem:
+            self.panel.tell(problem)
+            return
+        try:
+            snapshots = take_snapshots(pairs)
+            options, common = self._options(), self.common.value()
+        except Exception as error:
+            self.panel.refuse(describe_failure(error))
+            return
+        self._learning = [(pair, hash_slices(pair.labels, pair.truth.slices)) for pair in pairs]
+        self._clear()
+        self._shelf = Shelf()
+        self.what.set_open(False)
+        order = Common(tuple(snapshots), common, self.files.value(), *self.masks.value())
+        work = partial(train_candidates, order, options, self._shelf)
+        self.panel.start(work, "Compare networks", "Preparing the labelled slices…")
+
+    def _clear(self) -> None:
+        self.result, self._latest, self._colors, self._shelf = None, None, {}, None
+        for part in (self.curves, self.table, self.failures, self.winner):
+            part.hide()
+
+    def _on_progress(self, progress: Progress) -> None:
+        if progress.so_far is not None:
+            self._latest = progress.so_far
+            if not self._soon.isActive():
+                self._soon.start()
+
+    def _show_latest(self) -> None:
+        self._soon.stop()
+        if self._latest is not None:
+            self._show(self._latest)
+
+    def _show(self, standings: Comparison) -> None:
+        for i, row in enumerate(standings.rows, len(self._colors)):
+            self._colors.setdefault(row.candidate, PALETTE[i % len(PALETTE)])
+        self.curves.show_standings(standings, self._colors)
+        self.table.show_standings(standings, self._colors)
+        self.table.show()
+        self.failures.setText("\n".join(standings.failures))
+        self.failures.setVisible(bool(standings.failures))
+
+    def _on_finished(self, result: Comparison | ModelCard) -> None:
+        if isinstance(result, ModelCard):
+            self._on_kept(result)
+            return
+        self.result = self._latest = result
+        self._show_latest()
+        self.winner.suggest(result.rows[0])
+        self.winner.show()
+        self._on_chosen()
+        self.panel.tell(describe_end(result))
+
+    def _on_failed(self, failure: Failure) -> None:
+        self._show_latest()
+        self.winner.setEnabled(True)
+
+    # --- afterwards
+
+    def _on_chosen(self) -> None:
+        if self.result is not None:
+            self.winner.show_for(self.table.value(), self.result)
+
+    def _on_keep(self) -> None:
+        row, name = self.table.value(), self.winner.name.text().strip()
+        if row is None or self.panel.job.running:
+            return
+        try:
+            check_name(name)
+        except MedsegError as error:
+            self.panel.tell(str(error), bad=True)
+            return
+        self.winner.setEnabled(False)
+        self.panel.start(partial(keep_model, row, name), f"Keep {name}", "Copying the model…")
+
+    def _on_kept(self, card: ModelCard) -> None:
+        self.winner.setEnabled(True)
+        for pair, hashes in self._learning:
+            remember_learnt(pair.labels, pair.truth.slices, hashes)
+        announce_models()
+        choose_model(self.viewer, card)
+        self.panel.tell(f"{card.name} v{card.version} is in the library, and chosen to segment with and to start from.")
+
+    def _on_save(self) -> None:
+        kinds = "Report: JSON, and the table as CSV beside it (*.json)"
+        path, _ = QFileDialog.getSaveFileName(self, "Save report", FILE, kinds)
+        if path:
+            self.save_report(Path(path).with_suffix(".json"))
+
+    def save_report(self, path: Path) -> None:
+        """Write the last comparison as JSON, and its table as CSV beside it."""
+        if self.result is None:
+            return
+        try:
+            self.result.save(path)
+        except MedsegError as error:
+            self.panel.tell(str(error), bad=True)
+        else:
+            self.panel.tell(f"Report saved in {path} and {path.with_suffix('.csv').name}.")

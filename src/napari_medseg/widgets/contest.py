@@ -1,0 +1,97 @@
+"""What a click on Compare asks for, the work it starts, and words for both."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import weakref
+from dataclasses import dataclass
+from pathlib import Path
+
+from napari_medseg.core import ClassInfo, MedsegError, ModelCard, Reporter
+from napari_medseg.models import find_model, is_start, read_card
+from napari_medseg.training.candidates import CompareOptions, lay_out
+from napari_medseg.training.options import TrainOptions
+from napari_medseg.training.standings import Comparison, Row
+
+from .files_form import ChosenFiles
+from .look import count, words_for_seconds
+from .snapshot import Order, Snapshot, save_run, with_range
+
+_LITTLE = 30.0
+"""Seconds: a training that is shorter hardly says how good a network is."""
+
+
+@dataclass(frozen=True)
+class Common:
+    """What all candidates learn from, and the options they do not differ in; see `Order`."""
+
+    snapshots: tuple[Snapshot, ...]
+    options: TrainOptions
+    files: ChosenFiles | None = None
+    classes: tuple[str, ...] = ()
+    merge: bool = False
+
+
+class Shelf:
+    """A folder for models that is removed with the last who knows of it: the dock, or the work of a closed one."""
+
+    def __init__(self) -> None:
+        self.path = Path(tempfile.mkdtemp(prefix="napari-medseg-"))
+        weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
+
+
+def describe_plan(options: CompareOptions, slices: int) -> str:
+    """What a click will do: how many candidates get how much time, round by round."""
+    rounds = lay_out(len(options.candidates), options)
+    parts = []
+    for rung in rounds:
+        who = count(rung.count, "candidate") if rung.number == 1 else f"the best {rung.count}"
+        seeds = f" with {rung.seeds} seeds" if rung.seeds > 1 else ""
+        parts.append(f"{who}{seeds}, {words_for_seconds(60 * rung.minutes)} each")
+    little = 60 * min(rung.minutes for rung in rounds) < _LITTLE
+    more = " That is too little to tell them apart: give more minutes." if little else ""
+    return f"Ready to learn from {count(slices, 'slice')}: {'; then '.join(parts)}.{more}"
+
+
+def describe_end(result: Comparison) -> str:
+    """Which was best, in one sentence, and what to do with it."""
+    best, name = result.rows[0], result.names[0]
+    stopped = "Stopped: of what was trained until then, " if result.stopped else ""
+    if not best.measured:
+        return "Nothing was held out, so nothing says which is best: label more slices."
+    return f"{stopped}{name} is best: held-out Dice {best.dice_in_words}. Keep it, or select another in the table."
+
+
+def train_candidates(common: Common, options: CompareOptions, shelf: Shelf, report: Reporter) -> Comparison:
+    """Save the slices, and compare on them."""
+    from napari_medseg.training.comparison import compare
+
+    cards: dict[str, ModelCard] = {}
+    for start in options.starts:
+        if not is_start(start):
+            try:
+                cards[start] = read_card(find_model(start))
+            except MedsegError:
+                continue  # the comparison says so
+    neighbours = max([0, *(card.neighbours for card in cards.values())])
+    fresh = ModelCard(name="comparison", classes=(ClassInfo.numbered(1),), neighbours=neighbours)
+    order = Order(
+        common.snapshots, fresh, options.starts[0], fresh.name, common.options,
+        files=common.files, classes=common.classes, merge=common.merge,
+    )  # fmt: skip
+    run = save_run(order, report)
+    runs = {
+        start: with_range(run, common.snapshots, cards[start])
+        if start in cards and cards[start].normalisation != fresh.normalisation
+        else run
+        for start in options.starts
+    }
+    return compare(runs, options, folder=run.folder, shelf=shelf.path, report=report)
+
+
+def keep_model(row: Row, name: str, report: Reporter) -> ModelCard:
+    """Take a candidate's model into the library."""
+    from napari_medseg.training.comparison import adopt_candidate
+
+    return adopt_candidate(row, name)

@@ -1,0 +1,220 @@
+"""The Compare dock, with a comparison that waits to be told to go on."""
+
+from __future__ import annotations
+
+import gc
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from napari.components import ViewerModel
+from qtpy.QtCore import QThreadPool
+from qtpy.QtWidgets import QCheckBox, QPushButton
+
+from napari_medseg.core import ClassInfo, ModelCard, Normalisation, silent
+from napari_medseg.models import library
+from napari_medseg.training import TrainOptions
+from napari_medseg.training.candidates import CompareOptions
+from napari_medseg.widgets import compare, contest, model_picker
+from napari_medseg.widgets.compare import CompareWidget
+from napari_medseg.widgets.look import theme_colors
+from napari_medseg.widgets.model_picker import ModelPicker
+from napari_medseg.widgets.pairs_list import ChosenPair
+from napari_medseg.widgets.snapshot import take_snapshots
+from napari_medseg.widgets.truth import find_truth
+
+STARTS = ("unet:resnet18", "dpt:none", "fpn:resnet18", "unet:resnet34")
+
+
+@pytest.fixture
+def dock(qtbot: Any, viewer: ViewerModel, trainings: Any) -> Iterator[CompareWidget]:
+    made = CompareWidget(viewer)
+    made.starts.set_value(STARTS)
+    qtbot.addWidget(made)
+    yield made
+    made.panel.job.stop()
+
+
+def shown(dock: CompareWidget) -> dict[str, list[str]]:
+    """What the table says of each candidate, from top to bottom."""
+    table = dock.table
+    texts = [
+        [item.text() if (item := table.item(y, x)) is not None else "" for x in range(table.columnCount())]
+        for y in range(table.rowCount())
+    ]
+    return {texts[y][0]: texts[y + 1] for y in range(0, len(texts), 2)}
+
+
+def test_table_fills_while_it_runs(qtbot: Any, corrected: Any, dock: CompareWidget, trainings: Any) -> None:
+    trainings.hold_at = 3
+    dock.findChild(QPushButton, "run").click()
+    qtbot.waitUntil(lambda: "fpn:resnet18  ·  training…" in shown(dock))
+    assert [*shown(dock).items()] == [
+        ("unet:resnet18", ["0.600", "1", "2.5", "–", "–", "–"]),
+        ("fpn:resnet18  ·  training…", [""] * 6),
+        ("unet:resnet34  ·  waiting", [""] * 6),
+        ("dpt:none  ·  failed, see below", [""] * 6),
+    ]
+    qtbot.waitUntil(lambda: len(dock.curves.plot.listDataItems()) == 2)
+    assert dock.failures.text() == "dpt:none cannot be trained: dpt:none does not fit."
+    assert dock.winner.isHidden()
+    with qtbot.waitSignal(dock.panel.job.finished):
+        trainings.free.set()
+    assert [*shown(dock).items()][:3] == [
+        ("fpn:resnet18", ["0.895 ± 0.005", "2", "2.5", "14.3", "120", "560"]),
+        ("unet:resnet34", ["0.795 ± 0.005", "2", "2.5", "14.3", "120", "560"]),
+        ("unet:resnet18  ·  out", ["0.600", "1", "2.5", "–", "–", "–"]),
+    ]
+    assert dock.panel.status.text().startswith("fpn:resnet18 is best: held-out Dice 0.895 ± 0.005.")
+
+
+def test_those_that_are_out_are_grey(qtbot: Any, corrected: Any, dock: CompareWidget) -> None:
+    with qtbot.waitSignal(dock.panel.job.finished):
+        dock.panel.run.click()
+    colors = [dock.table.item(y, 0).foreground().color().name() for y in (0, 2, 4, 6)]
+    assert colors[2] == colors[3] == dock.table._grey.name()
+    assert colors[2] not in (colors[0], *theme_colors(dock.viewer))
+    pens = {line.opts["pen"].color().name() for line in dock.curves.plot.listDataItems()}
+    assert dock.table._grey.name() in pens
+    assert len(pens) == 3
+
+
+def test_stop_keeps_what_there_is(qtbot: Any, corrected: Any, dock: CompareWidget, trainings: Any) -> None:
+    trainings.hold_at = 3
+    dock.panel.run.click()
+    qtbot.waitUntil(lambda: "fpn:resnet18  ·  training…" in shown(dock))
+    with qtbot.waitSignal(dock.panel.job.finished, timeout=1000):
+        dock.findChild(QPushButton, "cancel").click()
+    assert next(iter(shown(dock))) == "unet:resnet18"
+    assert dock.panel.status.text().startswith("Stopped: of what was trained until then, unet:resnet18 is best")
+    assert dock.winner.keep.isEnabled()
+    dock.table.selectRow(2)
+    assert not dock.winner.keep.isEnabled(), "of what was not trained there is no model"
+
+
+def test_stopped_at_once_there_is_nothing_to_keep(
+    qtbot: Any, corrected: Any, dock: CompareWidget, trainings: Any
+) -> None:
+    trainings.hold_at = 1
+    dock.panel.run.click()
+    qtbot.waitUntil(lambda: dock.table.rowCount() > 0)
+    with qtbot.waitSignal(dock.panel.job.cancelled, timeout=1000):
+        dock.panel.stop()
+    assert "nothing to keep" in dock.panel.status.text()
+    assert dock.winner.isHidden()
+    assert dock.panel.run.isEnabled()
+
+
+def test_winner_is_kept_and_chosen_elsewhere(
+    qtbot: Any, corrected: Any, dock: CompareWidget, cards: list[ModelCard], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(model_picker, "read_cards", lambda: (*cards, *library.list_models()))
+    picker = ModelPicker()
+    qtbot.addWidget(picker)
+    chosen: list[str] = []
+    monkeypatch.setattr(compare, "choose_model", lambda viewer, card: chosen.append(card.reference))
+    with qtbot.waitSignal(dock.panel.job.finished):
+        dock.panel.run.click()
+    assert dock.winner.name.text() == "my-fpn-resnet18"
+    dock.winner.name.setText("My best!")
+    dock.winner.keep.click()
+    assert "cannot be a model's name" in dock.panel.status.text()
+    dock.winner.name.setText("mine")
+    with qtbot.waitSignal(dock.panel.job.finished):
+        dock.winner.keep.click()
+    assert chosen == ["mine@1"]
+    assert "mine  v1" in [picker.box.itemText(i) for i in range(picker.box.count())]
+    assert (library.find_model("mine") / "config.json").read_text() == "fpn:resnet18"
+    dock.table.selectRow(2)
+    assert dock.winner.keep.text() == "Keep the selected"
+    with qtbot.waitSignal(dock.panel.job.finished):
+        dock.winner.keep.click()
+    assert (library.find_model("mine@2") / "config.json").read_text() == "unet:resnet34"
+
+
+def test_report_is_saved_as_json_and_csv(
+    qtbot: Any, corrected: Any, dock: CompareWidget, tmp_path: Path, own_library: Path
+) -> None:
+    with qtbot.waitSignal(dock.panel.job.finished):
+        dock.panel.run.click()
+    dock.save_report(tmp_path / "mine.json")
+    assert json.loads((tmp_path / "mine.json").read_text())["rows"][0]["start"] == "fpn:resnet18"
+    assert (tmp_path / "mine.csv").read_text().splitlines()[1].startswith("fpn:resnet18,dice-ce,medium,in,0.8950")
+    [kept] = own_library.glob("runs/comparison-*/comparison.json")
+    assert kept.read_text() == (tmp_path / "mine.json").read_text(), "also where nobody saves it"
+    (tmp_path / "file").touch()
+    dock.save_report(tmp_path / "file" / "mine.json")
+    assert "cannot be written" in dock.panel.status.text()
+
+
+def test_when_all_fail_why_is_told(qtbot: Any, corrected: Any, dock: CompareWidget) -> None:
+    dock.starts.set_value(("pan:none", "dpt:none"))
+    with qtbot.waitSignal(dock.panel.job.failed):
+        dock.panel.run.click()
+    assert dock.panel.status.text() == "dpt:none does not fit."
+    assert dock.failures.text().count("cannot be trained") == 2
+    assert dock.panel.run.isEnabled()
+
+
+def test_plan_is_told_before_the_start(corrected: Any, dock: CompareWidget) -> None:
+    assert dock.panel.status.text() == (
+        "Ready to learn from 3 slices: 4 candidates, 2 min each; then the best 2 with 2 seeds, 2 min each."
+    )
+    dock.time.set_value(CompareOptions(max_minutes=1))
+    dock._show_state()
+    assert "give more minutes" in dock.panel.status.text()
+    dock.starts.list.selectAll()
+    dock.starts.remove.click()
+    assert "one alone cannot be compared" in dock.panel.status.text()
+    assert not dock.panel.run.isEnabled()
+    dock.starts.entry.setEditText("unet")
+    dock.starts.add.click()
+    assert "write architecture:encoder" in dock.starts.problem.text()
+    dock.starts.entry.setEditText("unet:resnet18")
+    dock.starts.add.click()
+    assert dock.starts.value() == ("unet:resnet18",)
+    boxes = {box.text(): box for box in dock.options.findChildren(QCheckBox)}
+    boxes["dice-ce"].click()
+    assert boxes["dice-ce"].isChecked(), "one loss there must be"
+    boxes["dice"].click()
+    assert dock.panel.run.isEnabled()
+    assert "2 candidates with 2 seeds" in dock.panel.status.text()
+
+
+def test_each_model_gets_its_own_range_of_values(
+    viewer: ViewerModel, corrected: Any, trainings: Any, own_library: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A window of Hounsfield units is not the percentiles that a fresh network goes by."""
+    windowed = ModelCard(
+        name="windowed", classes=(ClassInfo.numbered(1),), normalisation=Normalisation(method="window", low=-5, high=70)
+    )
+    monkeypatch.setattr(contest, "find_model", lambda start: start)
+    monkeypatch.setattr(contest, "read_card", lambda folder: windowed)
+    monkeypatch.setattr("napari_medseg.training.candidates.find_model", lambda start: start)
+    trainings.dice["windowed"] = 0.5
+    snapshots = take_snapshots([ChosenPair(viewer.layers[0], corrected, find_truth(corrected))])
+    options = CompareOptions(starts=("windowed", "unet:resnet18"), seeds=1)
+    contest.train_candidates(contest.Common(tuple(snapshots), None, TrainOptions()), options, contest.Shelf(), silent)
+    ranges = {run.start: run.pairs[0].range for run in trainings.runs}
+    assert ranges == {"windowed": (-5, 70), "unet:resnet18": (0, 200)}
+
+
+def test_closing_while_it_runs_leaves_no_thread_and_no_models(
+    qtbot: Any, viewer: ViewerModel, corrected: Any, trainings: Any
+) -> None:
+    """G3."""
+    trainings.hold_at = 3
+    dock = CompareWidget(viewer)
+    dock.starts.set_value(STARTS)
+    dock.panel.run.click()
+    qtbot.waitUntil(lambda: len(trainings.runs) == 3)
+    assert dock._shelf is not None
+    folder = dock._shelf.path
+    assert folder.is_dir()
+    dock.close()
+    qtbot.waitUntil(lambda: QThreadPool.globalInstance().activeThreadCount() == 0, timeout=2000)
+    dock.deleteLater()
+    del dock
+    qtbot.waitUntil(lambda: gc.collect() >= 0 and not folder.exists(), timeout=5000)
