@@ -196,7 +196,7 @@ def test_each_model_gets_its_own_range_of_values(
     trainings.dice["windowed"] = 0.5
     snapshots = take_snapshots([ChosenPair(viewer.layers[0], corrected, find_truth(corrected))])
     options = CompareOptions(starts=("windowed", "unet:resnet18"), seeds=1)
-    contest.train_candidates(contest.Common(tuple(snapshots), None, TrainOptions()), options, contest.Shelf(), silent)
+    contest.train_candidates(contest.Common(tuple(snapshots), TrainOptions()), options, contest.Shelf(), silent)
     ranges = {run.start: run.pairs[0].range for run in trainings.runs}
     assert ranges == {"windowed": (-5, 70), "unet:resnet18": (0, 200)}
 
