@@ -27,9 +27,10 @@ from napari_medseg.models.weights import load_network, save_network
 from napari_medseg.phantoms.body import draw_ct_slices
 from napari_medseg.phantoms.draw import Draw
 from napari_medseg.phantoms.histology import draw_histology
+from napari_medseg.phantoms.tissue import GLANDULAR
 from napari_medseg.phantoms.xray import draw_chest_xrays
 from napari_medseg.training.average import Average
-from napari_medseg.training.losses import LOSSES
+from napari_medseg.training.losses import on_labelled, overlap
 
 SHIPPED = Path(__file__).parents[1] / "src" / "napari_medseg" / "models" / "starters"
 
@@ -55,7 +56,7 @@ def nuclei(draw: Draw, count: int) -> tuple[Tensor, Tensor]:
 
 def glands(draw: Draw, count: int) -> tuple[Tensor, Tensor]:
     """Tissue at 0.4-2 um a pixel: glands with their lumen, and nests of epithelium."""
-    made = draw_histology(draw, count, 256, (0.4, 2.0))
+    made = draw_histology(draw, count, 256, (0.4, 2.0), GLANDULAR)
     return made.image / 255, made.glands.long()
 
 
@@ -188,6 +189,11 @@ class Supply:
         return (images * gain + bias).clamp(0, 1), labels
 
 
+def cross_entropy(log_chance: Tensor, truth: Tensor) -> Tensor:
+    """All pixels alike: with rare classes counting more, everything that is a little like one would become one."""
+    return -(truth * log_chance).sum() / truth.sum().clamp(min=1)
+
+
 def one_cycle(progress: float) -> float:
     """Learning rate at a share of the run: up to the middle rate soon, then down to nothing.
 
@@ -202,7 +208,7 @@ def learn(starter: Starter, network: nn.Module, device: torch.device, limits: ar
     """Train until the time or the steps are over; the averaged network."""
     supply = Supply(starter, Draw(limits.seed, device))
     network = network.to(device).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
-    average, loss_of = Average(network, REMEMBERED), LOSSES["dice-ce"]
+    average, loss_of = Average(network, REMEMBERED), on_labelled((1.0, overlap), (1.0, cross_entropy))
     optimiser = torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=DECAY)
     kind = DTYPES[fast_precision(device)]
     begin, told, step = time.monotonic(), 0.0, 0

@@ -96,17 +96,17 @@ def draw_cells(draw: Draw, tissue: Tissue, empty: Tensor) -> Cells:
 
 
 def _draw_people(draw: Draw, count: int, tissue: Tissue) -> _People:
-    crowding = draw.uniform(0.72, 1.25, count)
-    roomy = draw.chance(0.35, count) & (tissue.kind != GLANDS)
+    crowding = draw.uniform(0.75, 1.5, count)
+    roomy = draw.chance(0.5, count) & (tissue.kind != GLANDS)
     return _People(
         radius=draw.scale(2.6, 6.2, count),
         aspect=draw.uniform(1.0, 1.9, count),
-        crowding=torch.where(roomy, draw.uniform(1.2, 2.4, count), crowding),
+        crowding=torch.where(roomy, draw.uniform(1.4, 3.0, count), crowding),
         zone=draw.uniform(0.3, 0.95, count),
         variety=draw.scale(0.05, 0.3, count),
         lymphocyte=draw.uniform(2.3, 3.5, count),
         spindle=draw.uniform(1.9, 3.4, count),
-        fibroblasts=draw.scale(0.008, 0.2, count),
+        fibroblasts=draw.scale(0.004, 0.08, count),
         stray=draw.scale(0.002, 0.06, count),
         red=draw.chance(0.4, count) * draw.uniform(0.2, 1.0, count),
         vessels=draw.noise(count, tissue.gland.shape[1], tissue.gland.shape[1] * tissue.pixel / 22),
@@ -128,7 +128,7 @@ def _choose_kind(
     in_zone = (depth > 1.5) & ((depth < base) | everywhere)
     epithelial = torch.where(in_zone, 0.85, 0.03 * (depth > 1.5))
     spindle, stray = (p[:, None, None].expand(shape) for p in (people.fibroblasts, people.stray))
-    immune = stray + 0.8 * inflamed * torch.where(tissue.kind == LYMPHOID, 1.0, 0.5)[:, None, None]
+    immune = stray + 0.5 * inflamed * torch.where(tissue.kind == LYMPHOID, 1.0, 0.5)[:, None, None]
     # Red cells lie packed in vessels and, few, elsewhere.
     vessel = people.red[:, None, None] * torch.where(vessels > 1.1, 0.7, 0.004)
     total = spindle + immune + vessel

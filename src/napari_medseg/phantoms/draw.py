@@ -58,7 +58,8 @@ class Draw:
         field = self.normal(count, 1, rows, columns)
         if (rows, columns) != (size, size):
             # Slow waves are as smooth after a linear last step, which costs a quarter of the cubic one.
-            between = size // 4 if rows < size / 12 and stretch == 1 else size
+            times = 4 if rows < size / 12 else 2 if rows < size / 5 else 1
+            between = size // times if stretch == 1 else size
             field = enlarge(field, between).mul_(1.25 if rows < size / 2 else 1.1)
             if between != size:
                 field = functional.interpolate(field, (size, size), mode="bilinear", align_corners=False)

@@ -10,7 +10,7 @@ from torch import Tensor
 from .cells import EPITHELIAL, RED_CELL, Cells, draw_cells, draw_vacuoles
 from .draw import Draw, Stars, column, enlarge, smooth_step, stamp
 from .stain import add_dirt, add_folds, draw_stains, take_picture
-from .tissue import Tissue, draw_tissue
+from .tissue import MIXED, Tissue, draw_tissue
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,13 @@ class Histology:
     pixel: float
 
 
-def draw_histology(draw: Draw, count: int, size: int = 256, pixel: tuple[float, float] = (0.23, 0.55)) -> Histology:
+def draw_histology(
+    draw: Draw,
+    count: int,
+    size: int = 256,
+    pixel: tuple[float, float] = (0.23, 0.55),
+    shares: tuple[float, ...] = MIXED,
+) -> Histology:
     """Draw patches of tissue.
 
     Parameters
@@ -52,9 +58,11 @@ def draw_histology(draw: Draw, count: int, size: int = 256, pixel: tuple[float, 
     pixel
         Between which um per pixel the one of these patches is drawn: below 0.6 nuclei show their chromatin, above 1
         glands show their shape.
+    shares
+        How often each of `tissue.KINDS` comes.
     """
     scale = float(draw.scale(*pixel, 1))
-    tissue = draw_tissue(draw, count, size, scale)
+    tissue = draw_tissue(draw, count, size, scale, shares)
     vacuoles = stamp(draw_vacuoles(draw, tissue), count, size)
     hole = smooth_step(-vacuoles.depth, -0.7, 1.2)
     cells = draw_cells(draw, tissue, hole)
@@ -83,20 +91,18 @@ def _paint_ground(draw: Draw, tissue: Tissue) -> tuple[Tensor, Tensor]:
 
     inside = smooth_step(-tissue.gland, -1, 1)
     strength = column(draw.scale(0.3, 1.25, count))
-    grain = draw.rough(count, size, extent / draw.one(0.7, 2.5), 2)
-    # Strands, where a noise field crosses zero: membranes, fine fibres, the walls of foam.
-    field = draw.noise(count, size, extent / draw.one(4, 14)) + 0.3 * grain
-    strands = (1 - field.abs() * column(draw.scale(1.5, 7, count))).clamp(min=0)
-    strands = strands * each(-0.7, 1.2).clamp(min=-0.25)
     slow = draw.rough(count, size, extent / draw.one(12, 40), 2)
-    contrast = each(0.08, 0.45)
-    stroma = strength * (
-        1 + contrast * tissue.fibres + each(0.05, 0.25) * slow + each(0.03, 0.25) * grain + 0.7 * strands
-    )
-    cytoplasm = strength * each(0.45, 1.35) * (1 + each(0.05, 0.3) * slow + each(0.03, 0.3) * grain + strands)
-    eosin = torch.lerp(stroma, cytoplasm, inside)
-    basophil = each(0.0, 0.45) * (1 + 0.3 * slow + 0.2 * grain)
-    haematoxylin = torch.lerp(each(0.0, 0.12) * (1 + slow), basophil, inside)
+    grain, foam = _draw_texture(draw, count, size, extent)
+    stroma = strength * (1 + each(0.08, 0.45) * tissue.fibres + each(0.05, 0.25) * slow)
+    cytoplasm = strength * each(0.35, 1.3) * (1 + each(0.05, 0.3) * slow)
+    # Coarse where the square is large: what is as fine as chromatin must not look like a nucleus by that alone.
+    coarse = torch.lerp(each(0.0, 0.6) ** 2, each(0.0, 0.75) ** 2, inside)
+    lines = torch.lerp(each(-0.8, 0.8), each(-0.5, 1.2), inside).clamp(min=-0.2) * foam
+    eosin = (torch.lerp(stroma, cytoplasm, inside) + strength * lines).clamp(min=0.02) * (coarse * grain).exp()
+    basophil = each(-0.15, 0.5).clamp(min=0) * (1 + 0.3 * slow)
+    smears = smooth_step(tissue.fibres, 1.2, 2.6) * each(-1.0, 0.9).clamp(min=0)
+    haematoxylin = torch.lerp(each(0.0, 0.12) * (1 + slow) + smears, basophil, inside)
+    haematoxylin = (haematoxylin + each(-0.5, 0.6).clamp(min=0) * lines.clamp(min=0)) * (1.4 * coarse * grain).exp()
     # Epithelium is often denser at its base than towards the lumen.
     share = (-tissue.gland / column(tissue.epithelium)).clamp(0, 1)
     paler = 1 - inside * share * each(-0.3, 0.7)
@@ -106,6 +112,15 @@ def _paint_ground(draw: Draw, tissue: Tissue) -> tuple[Tensor, Tensor]:
     eosin = eosin.clamp(min=0.02) * paler * left + secretion * tissue.lumen
     haematoxylin = haematoxylin.clamp(min=0) * paler * left + 0.1 * secretion * tissue.lumen
     return haematoxylin, eosin
+
+
+def _draw_texture(draw: Draw, count: int, size: int, extent: float) -> tuple[Tensor, Tensor]:
+    """Granules, of unit deviation, and a net of lines, 0 to 1: membranes, fine fibres, the walls of foam."""
+    grain = draw.rough(count, size, extent / draw.one(0.5, 2.0), 2)
+    field = draw.noise(count, size, extent / draw.one(2.0, 5.0))
+    wide = draw.noise(count, size, extent / draw.one(5, 15)) + 0.3 * grain
+    field = torch.where(column(draw.chance(0.5, count)), field, wide)
+    return grain, (1 - field.abs() * column(draw.scale(1.5, 7, count))).clamp(min=0)
 
 
 def _paint_bodies(

@@ -14,7 +14,12 @@ COARSE = 64
 """Side of the grid on which outlines of glands are computed."""
 
 KINDS = ("glands", "nests", "sheet", "stroma", "lymphoid")
-_SHARES = (0.38, 0.22, 0.2, 0.12, 0.08)
+MIXED = (0.38, 0.22, 0.2, 0.12, 0.08)
+"""Shares of the kinds where any tissue may come."""
+
+GLANDULAR = (0.6, 0.22, 0.03, 0.09, 0.06)
+"""The same where glands and nests are what is looked for."""
+
 GLANDS, NESTS, SHEET, STROMA, LYMPHOID = range(5)
 
 
@@ -63,11 +68,11 @@ class Tissue:
         return 1 - (1 - self.glass) * (1 - self.cleft) * (1 - self.lumen)
 
 
-def draw_tissue(draw: Draw, count: int, size: int, pixel: float) -> Tissue:
-    """Draw the plan of ``count`` patches of ``size`` pixels of ``pixel`` um."""
+def draw_tissue(draw: Draw, count: int, size: int, pixel: float, shares: tuple[float, ...] = MIXED) -> Tissue:
+    """Draw the plan of ``count`` patches of ``size`` pixels of ``pixel`` um, with these shares of `KINDS`."""
     extent = size * pixel
     kind = torch.multinomial(
-        torch.tensor(_SHARES, device=draw.device), count, replacement=True, generator=draw.generator
+        torch.tensor(shares, device=draw.device), count, replacement=True, generator=draw.generator
     )
     epithelium = draw.scale(9, 38, count)
     gland = _draw_glands(draw, count, extent, kind)
