@@ -36,7 +36,7 @@ class Stage:
         self.output, self.suffix = output, f"{theme}-{width}"
         self.go_on, self.stop_at = threading.Event(), 0
         self.ending: Any = None
-        fine_tune._train = self.train
+        fine_tune.train_order = self.train
         _, self.dock = self.viewer.window.add_plugin_dock_widget("napari-medseg", "Fine-tune")
         self.dock.setFixedWidth(width)
 

@@ -156,7 +156,7 @@ class Trainer:
 @pytest.fixture
 def trainer(cards: list[ModelCard], monkeypatch: pytest.MonkeyPatch) -> Trainer:
     made = Trainer(cards)
-    monkeypatch.setattr(fine_tune, "_train", made)
+    monkeypatch.setattr(fine_tune, "train_order", made)
     return made
 
 

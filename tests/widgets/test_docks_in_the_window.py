@@ -119,7 +119,7 @@ def test_fine_tune_dock_in_every_state(
         card = order.card.model_copy(update={"name": order.name + aside, "scores": tuple(scores if aside else ())})
         return SimpleNamespace(card=card, held_out=())
 
-    monkeypatch.setattr(fine_tune, "_train", train)
+    monkeypatch.setattr(fine_tune, "train_order", train)
     viewer = make_napari_viewer(show=True)
     viewer.window._qt_window.resize(1200, 800)
     dock = FineTuneWidget(viewer)

@@ -92,7 +92,7 @@ def test_use_it_after_the_image_is_gone_or_while_segment_is_busy_says_so(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """G1, G4."""
-    monkeypatch.setattr(fine_tune, "_train", train_at_once(cards))
+    monkeypatch.setattr(fine_tune, "train_order", train_at_once(cards))
     viewer = make_napari_viewer()
     image = viewer.add_image(np.full((4, 32, 32), 200, np.uint8), name="femur ct")
     labels = viewer.add_labels(np.ones((4, 32, 32), np.uint8))
@@ -122,7 +122,7 @@ def test_use_it_segments_again_and_leaves_what_it_learnt_from(
 ) -> None:
     """Whole slices were taken as right, so the new result is not written over them."""
 
-    monkeypatch.setattr(fine_tune, "_train", train_at_once(cards))
+    monkeypatch.setattr(fine_tune, "train_order", train_at_once(cards))
     viewer = make_napari_viewer()
     image = viewer.add_image(np.full((4, 32, 32), 200, np.uint8), name="femur ct")
     segment, tune = (open_dock(viewer, name) for name in ("Segment", "Fine-tune"))
