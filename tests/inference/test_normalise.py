@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_medseg.core import Image, InputError, ModelError, Normalisation
+from napari_medseg.core import Geometry, Image, InputError, ModelError, Normalisation
+from napari_medseg.inference import segment
+from napari_medseg.inference.neighbours import about_neighbours
 from napari_medseg.inference.normalise import (
     SliceReader,
     count_channels,
@@ -135,6 +138,25 @@ def test_mean_and_std_are_applied_to_each_channel() -> None:
     pixels = np.full((4, 4, 3), 50, np.uint8)
     rule = Normalisation(method="window", low=0, high=100, mean=(0, 0.5, 0.25), std=(1, 1, 0.5))
     np.testing.assert_allclose(normalise(pixels, rule, (0, 100))[:, 0, 0], [0.5, 0, 0.5])
+
+
+def test_slices_beyond_a_wide_gap_are_no_neighbours_and_that_is_said(
+    make_image: MakeImage, make_model: MakeModel
+) -> None:
+    data = np.stack([np.full((4, 4), 10 * z, np.uint8) for z in range(6)])
+    image = make_image(data)
+    places = tuple((z, 0.0, 0.0) for z in (0.0, 2.0, 4.0, 10.0, 12.0, 14.0))
+    uneven = replace(image, geometry=Geometry(spacing=(2, 1, 1), unit="mm", positions=places))
+    card = make_model(neighbours=2).card
+    planes = [(SliceReader(uneven, card, (0, 100))(z)[:, 0, 0] * 10).round().astype(int).tolist() for z in (1, 2, 3)]
+    assert planes == [[0, 0, 1, 2, 2], [0, 1, 2, 2, 2], [3, 3, 3, 4, 5]]
+    (finding,) = about_neighbours(uneven, card)
+    assert "at a wide gap it got the slice itself" in finding.message
+    assert about_neighbours(image, card) == about_neighbours(uneven, make_model().card) == ()
+    (finding,) = about_neighbours(replace(image, missing=frozenset({3})), card)
+    assert "lacks slices: look at the masks there" in finding.message
+    single = make_image(data[0])
+    assert "this is a single one" in segment(single, make_model(neighbours=1)).findings[-1].message
 
 
 def test_neighbours_are_stacked_and_clipped_at_the_ends(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import weakref
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -213,6 +214,10 @@ def test_saved_run_keeps_the_neighbours_a_model_sees(
     assert [order.snapshots[0].in_layer(z, 1) for z in run.pairs[0].slices] == [1, 2, 4]
     assert len(read(run.pairs[0].image)) == 6
     assert run.pairs[0].slices == (1, 2, 4)
+    [snapshot] = order.snapshots
+    lacking = replace(snapshot, image=replace(snapshot.image, missing=frozenset({5})))
+    beside = read(save_run(replace(order, snapshots=(lacking,), name="lacking"), silent).pairs[0].image)
+    np.testing.assert_array_equal(beside.slice(5), snapshot.image.slice(4), "not the black that stands for it")
 
 
 def test_colour_snapshot_of_a_single_image(viewer: ViewerModel, cards: list[ModelCard]) -> None:

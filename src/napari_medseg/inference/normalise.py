@@ -12,6 +12,8 @@ import numpy.typing as npt
 
 from napari_medseg.core import Finding, Image, InputError, ModelCard, ModelError, Normalisation
 
+from .neighbours import find_gaps
+
 SAMPLE_SLICES = 16
 SAMPLE_PIXELS = 65_536  # of each sampled slice
 PIXEL_SIZE_TOLERANCE = 0.05
@@ -192,6 +194,7 @@ class SliceReader:
     def __init__(self, image: Image, card: ModelCard, value_range: tuple[float, float], *, raw: bool = False) -> None:
         self._image, self._card, self._range, self._raw = image, card, value_range, raw
         self.shape, self.finding = input_shape(image, card)
+        self._gaps = find_gaps(image) if card.neighbours else frozenset()
         self.invalid: dict[int, int] = {}
         self._lock = Lock()
         self._kept: OrderedDict[int, Future[npt.NDArray[Any] | InputError]] = OrderedDict()
@@ -202,8 +205,8 @@ class SliceReader:
         Raises
         ------
         InputError
-            The slice itself cannot be read. An unreadable neighbour, or one beyond the ends, is replaced by the
-            nearest slice on the way to it.
+            The slice itself cannot be read. An unreadable neighbour, or one beyond the ends or a wide gap, is
+            replaced by the nearest slice on the way to it.
         """
         around = self._card.neighbours
         centre = self._get(z)
@@ -211,9 +214,11 @@ class SliceReader:
             raise centre
         planes = [centre]
         for step in (-1, 1):
-            last = centre
+            last, beside = centre, True
             for distance in range(1, around + 1):
-                plane = self._get(z + step * distance)
+                # Of two slices the lower one tells whether there is a gap between them.
+                beside = beside and z + step * distance - max(step, 0) not in self._gaps
+                plane = self._get(z + step * distance) if beside else last
                 last = last if isinstance(plane, InputError) else plane
                 planes.insert(0 if step < 0 else len(planes), last)
         return planes[0] if len(planes) == 1 else np.concatenate(planes)

@@ -15,6 +15,7 @@ from napari_medseg.io.budget import half_free, in_gib
 from napari_medseg.models import Model, load_model
 from napari_medseg.models.build import outlines
 
+from .neighbours import about_neighbours
 from .normalise import SliceReader, check_channels, measure_range
 from .options import SegmentOptions, pick_slices
 
@@ -141,7 +142,9 @@ def segment(
     finally:
         network.train(was_training)
         release_memory()
-    findings: tuple[Finding, ...] = () if value_range[0] < value_range[1] else (_constant(image),)
+    findings = about_neighbours(image, card)
+    if not value_range[0] < value_range[1]:
+        findings = (_constant(image), *findings)
     if image.channels == 1 < card.channels:
         text = f"All {card.channels} channels of the image are alike; the model got them so."
         findings += (Finding("ALIKE_CHANNELS", text),)

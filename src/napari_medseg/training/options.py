@@ -87,6 +87,12 @@ class TrainOptions(Options):
         ge=0,
         le=8,
     )
+    neighbours: Annotated[str, Choice(("auto", "0", "1", "2"))] = Field(
+        "auto",
+        title="Neighbouring slices",
+        description="Slices on either side that a new network also looks at; auto takes one where slices lie evenly "
+        "and at most 3 mm apart. A model that is trained further keeps its own",
+    )
     validation: float = Field(
         0.2, title="Held out", description="Share of the labelled slices that only measures, never trains", ge=0, le=0.5
     )

@@ -17,6 +17,7 @@ from napari_medseg.models.heads import UNSET
 from napari_medseg.models.weights import adapt_network
 
 from .memory import EMPTY, Archive
+from .neighbours import choose_neighbours
 from .quick import PLACE, check_quick, start_quick
 from .run import TrainingRun
 from .truth import Painted
@@ -94,15 +95,15 @@ def make_start(
             )
     if parent is None:
         spec = "unet:resnet18" if quick else run.start
-        fresh = start_card(spec, name=run.name, classes=classes, channels=channels)
+        neighbours = 0 if quick else choose_neighbours(run, painted)
+        fresh = start_card(spec, name=run.name, classes=classes, channels=channels, neighbours=neighbours)
         sizes = [image.geometry.pixel_size for image in images]
         known = sorted(size for size in sizes if size is not None)
         if len(known) == len(sizes):
             fresh = fresh.model_copy(update={"pixel_size": round(known[len(known) // 2], 6)})
-        if quick and run.options.presence:
-            raise InputError(
-                "Quick cannot learn whether a slice holds anything.", "Start from a network, such as unet:resnet18."
-            )
+        if quick and (run.options.presence or run.options.neighbours in {"1", "2"}):
+            what = "learn whether a slice holds anything" if run.options.presence else "look at neighbouring slices"
+            raise InputError(f"Quick cannot {what}.", "Start from a network, such as unet:resnet18.")
         if quick:
             whole = not any(pair.part for pair in run.pairs)
             placed = whole and max(max(image.shape[-2:]) for image in images) <= PLACE

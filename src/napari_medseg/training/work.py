@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
@@ -31,6 +32,7 @@ from .log import check_log, opened
 from .loop import fit
 from .material import Material, Parts, find_archive, make_ready, split, strangers, why_sides
 from .memory import EMPTY
+from .neighbours import about_choice
 from .portion import settle_portions, small_crop
 from .presence import check_telling, says_presence, whole_side
 from .preview import Preview, Previews
@@ -43,7 +45,7 @@ from .schedule import Budget
 from .split import NOTHING
 from .start import Start, find_start, make_start
 from .step import Job
-from .truth import LabelledSlice
+from .truth import LabelledSlice, Painted
 from .verdict import TrainingResult, Verdict
 from .watch import Watch
 
@@ -105,9 +107,7 @@ def work_on(
     start = make_start(run, [*training, *held_out], classes, parent)
     run = team.share(lambda: settle_portions(run, start, [*training, *held_out], watch))
     options = run.options
-    if start.parent is None and options.reduction > 1:
-        start = replace(start, card=start.card.model_copy(update={"reduction": options.reduction}))
-        watch.say(f"The images are taken {options.reduction:.3g} times smaller, for more steps in the time.")
+    start = settle_new(run, start, [*training, *held_out], watch) if parent is None else start
     # Of a slice that is painted again, today's labels count.
     start = replace(start, archive=archive.without({one.identity for one in parts}))
     material = make_ready(run, start, parts, index, watch)
@@ -159,6 +159,18 @@ def list_parts(run: TrainingRun, parts: Parts, team: Team) -> None:
     """Write beside ``run.json`` which slices are for what."""
     if team.rank == 0 and run.folder:
         write_text(run.folder / SPLIT_FILE, split_text(parts.listed()))
+
+
+def settle_new(run: TrainingRun, start: Start, painted: Sequence[Painted], watch: Watch) -> Start:
+    """A new network that takes its images as small as was settled; what is not as one might expect is said."""
+    said = about_choice(run, painted, start.card.neighbours)
+    if said and start.card.architecture != QUICK:
+        watch.say(said)
+    reduction = run.options.reduction
+    if reduction <= 1:
+        return start
+    watch.say(f"The images are taken {reduction:.3g} times smaller, for more steps in the time.")
+    return replace(start, card=start.card.model_copy(update={"reduction": reduction}))
 
 
 def known_weights(start: Start, job: Job) -> dict[str, torch.Tensor]:

@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 
     from napari_medseg.training.verdict import TrainingResult
 
-_ELSEWHERE = ("max_minutes", "unlabelled", "group", "devices", "nodes", "checkpoint_minutes")
-"""Options that other parts of the dock set, or that belong to long runs on other machines."""
+_ELSEWHERE = ("max_minutes", "unlabelled", "group", "devices", "nodes", "checkpoint_minutes", "neighbours")
+"""Options that other parts of the dock set, or that belong to long runs on other machines or to new networks."""
 
 
 class FineTuneWidget(Dock):

@@ -14,7 +14,8 @@ import numpy.typing as npt
 import tifffile
 
 from napari_medseg._layers import image_from_layer, labels_from_layer
-from napari_medseg.core import Geometry, Image, Labels, ModelCard, Progress, Reporter
+from napari_medseg.core import Geometry, Image, InputError, Labels, ModelCard, Progress, Reporter
+from napari_medseg.inference.neighbours import find_gaps
 from napari_medseg.io.blocks import read_region
 from napari_medseg.training.options import TrainOptions
 
@@ -154,7 +155,7 @@ def save_run(order: Order, report: Reporter) -> TrainingRun:
         image, labels = place / f"{stem}.tif", place / f"{stem}_labels.tif"
         cut, lost = _cut(snapshot)
         known = _without(snapshot, lost)
-        _write_image(image, cut, kept)
+        _write_image(image, cut, kept, [z + snapshot.first for z in snapshot.slices])
         # As what has no result: masks of only 0 and 255 are taken for masks of one class otherwise.
         write(labels, replace(known.labels, not_computed=known.unlabelled), overwrite=True)
         slices, newest = (
@@ -249,8 +250,21 @@ def _part(labels: Labels, data: npt.NDArray[Any]) -> Labels:
     return replace(labels, data=data, geometry=even, names=(), source=None, missing=frozenset())
 
 
-def _write_image(path: Path, image: Image, slices: Sequence[int]) -> None:
-    pixels = np.stack([image.slice(z) for z in slices])
+def _read_slice(image: Image, z: int, labelled: Sequence[int]) -> npt.NDArray[Any]:
+    """A slice; the labelled one that it stands beside where it cannot be read or lies beyond a wide gap."""
+    nearest = min(labelled, key=lambda other: abs(other - z))
+    between = range(min(z, nearest), max(z, nearest))
+    if z not in image.missing and find_gaps(image).isdisjoint(between):
+        try:
+            return image.slice(z)
+        except InputError:
+            if z == nearest:
+                raise
+    return image.slice(nearest)
+
+
+def _write_image(path: Path, image: Image, slices: Sequence[int], labelled: Sequence[int]) -> None:
+    pixels = np.stack([_read_slice(image, z, labelled) for z in slices])
     if pixels.dtype.name not in ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64"):
         pixels = pixels.astype(np.uint8 if pixels.dtype.kind == "b" else np.float64)
     stack = len(slices) > 1
