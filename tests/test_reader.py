@@ -134,7 +134,7 @@ def test_outlines_open_as_shapes(tmp_path: Path) -> None:
 def test_manifest_names_the_docks_and_menus_people_rely_on() -> None:
     contributions = PluginManifest.from_file(MANIFEST).contributions
     assert [w.display_name for w in contributions.widgets or ()] == [
-        "Open", "Segment", "Fine-tune", "Evaluate", "Models",
+        "Open", "Segment", "Fine-tune", "Compare", "Evaluate", "Models",
     ]  # fmt: skip
     assert {"napari/layers/segment", "napari/layers/annotate", "napari/layers/measure"} <= set(
         contributions.menus or {}

@@ -195,12 +195,13 @@ def test_when_it_is_stopped_what_is_known_stays(trainings: Trainings) -> None:
 
 
 def test_the_winner_comes_into_the_library_and_nothing_else(
-    write_series: Callable[..., Any], own_library: Path, tmp_path: Path
+    write_series: Callable[..., Any], own_library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With real trainings."""
+    monkeypatch.setattr(comparison, "SIDE", 64)
     images, masks = write_series(5)
     run = plan_run([(images, masks)])
-    options = CompareOptions(starts=(SMALL, "fpn:tu-resnet10t"), max_minutes=0.2, seeds=1)
+    options = CompareOptions(starts=(SMALL, "fpn:tu-resnet10t"), max_minutes=0.1, seeds=1)
     found = compare(run, options, name="winner", folder=tmp_path / "report")
     assert found.winner is not None
     assert [card.name for card in list_models() if card.name != "femur-ct"] == ["winner"]

@@ -146,7 +146,7 @@ def test_a_head_is_added_to_a_model_without_one(own_library: Any, write_series: 
     card = train(data, model="plain", name="says", presence=True, **SMALL)
     assert card.presence is not None
     with torch.inference_mode():
-        assert split_output(load_model("says").network(torch.rand(1, 1, 64, 64)))[1] is not None
+        assert split_output(load_model(card.reference).network(torch.rand(1, 1, 64, 64)))[1] is not None
 
 
 def test_what_it_cannot_be_learnt_from_is_one_sentence(own_library: Any, write_series: WriteSeries) -> None:

@@ -170,7 +170,7 @@ def test_removed_result_layer_does_not_end_the_run(
     viewer.layers.remove(find_slide_result(viewer, slide))
     engine.free.set()
     qtbot.waitUntil(lambda: not dock.panel.job.running)
-    assert dock.panel.status.text().endswith("in rgb-gland-v1.ome.zarr.")
+    assert "in rgb-gland-v1.ome.zarr. Of the tissue: gland " in dock.panel.status.text()
     assert find_slide_result(viewer, slide) is None
 
 

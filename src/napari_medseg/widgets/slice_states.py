@@ -44,7 +44,7 @@ class SliceStates:
     by_hand: bool = True
     filled: bool = False
     presence: Mapping[int, float] = field(default_factory=dict)
-    threshold: float = 0.0
+    threshold: float = 0.5
 
     @property
     def done(self) -> frozenset[int]:
