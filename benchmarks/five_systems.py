@@ -109,13 +109,15 @@ def describe_machine() -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("systems", nargs="*", choices=[*SYSTEMS], default=[*SYSTEMS])
+    parser.add_argument("systems", nargs="*", metavar="NAME", help=f"Of {', '.join(SYSTEMS)}; all without any")
     parser.add_argument("--seeds", nargs="*", type=int, default=[0, 1, 2])
     parser.add_argument("--minutes", type=float, help="In place of the recipe's own time, for a look")
     parser.add_argument("--write", action="store_true", help="Only write the table of what was measured")
     arguments = read_arguments(parser)
+    if unknown := {*arguments.systems} - {*SYSTEMS}:
+        parser.error(f"there is no {', '.join(sorted(unknown))}")
     for seed in arguments.seeds if not arguments.write else ():
-        for name in arguments.systems:
+        for name in arguments.systems or SYSTEMS:
             figures = run(name, seed, arguments.minutes, arguments.clock)
             print(json.dumps(rounded(figures)), flush=True)
             if not arguments.minutes:

@@ -47,9 +47,9 @@ never trained on. `python benchmarks/five_systems.py` trains, measures, and writ
 walk-throughs reported was measured on other images than ours: for orientation only.
 
 Mean Dice over cases; ± is half the distance between the best and the worst seed, and each seed measures other patients
-or images (lungs: the same 60 X-rays). 5 %: the fifth percentile of all cases. Minutes
-are those of training; with `--clock cpu` they are processor time divided by the number of cores, as other work ran on the
-machine. A task that is not in the table has not been measured by this command yet.
+or images (lungs: the same 60 X-rays). 5 %: the fifth percentile of all cases. Minutes are those
+of training; with `--clock cpu` they are processor time divided by the number of cores, as other work ran on the machine.
+A task that is not in the table has not been measured by this command yet.
 """
 
 
@@ -88,7 +88,7 @@ def describe(name: str, own: list[Figures]) -> str:
     seeds = " ".join(str(one["seed"]) for one in own)
     clock = " --clock cpu" if own[0]["clock"] == "cpu" else ""
     text = [
-        f"**{SYSTEMS[name].title}**: recipe `{own[0]['recipe']}`, pairs of images and masks that train: {own[0]['trained on']}."
+        f"**{SYSTEMS[name].title}**: recipe `{own[0]['recipe']}`, images or series that train: {own[0]['trained on']}."
     ]
     more = [k for k in own[0] if k not in KNOWN and own[0][k] is not None]
     values = {k: [one[k] for one in own if one.get(k) is not None] for k in more}
