@@ -88,7 +88,8 @@ def describe(name: str, own: list[Figures]) -> str:
     seeds = " ".join(str(one["seed"]) for one in own)
     clock = " --clock cpu" if own[0]["clock"] == "cpu" else ""
     text = [
-        f"**{SYSTEMS[name].title}**: recipe `{own[0]['recipe']}`, images or series that train: {own[0]['trained on']}."
+        f"**{SYSTEMS[name].title}**: recipe `{own[0]['recipe']}`.",
+        f"Images or series that train: {own[0]['trained on']}.",
     ]
     more = [k for k in own[0] if k not in KNOWN and own[0][k] is not None]
     values = {k: [one[k] for one in own if one.get(k) is not None] for k in more}
