@@ -47,8 +47,9 @@ never trained on. `python benchmarks/five_systems.py` trains, measures, and writ
 walk-throughs reported was measured on other images than ours: for orientation only.
 
 Mean Dice over cases; ± is half the distance between the best and the worst seed, and each seed measures other patients
-or images (lungs: the same 60 X-rays). 5 %: the fifth percentile of all cases. Minutes are those
-of training; with `--clock cpu` they are processor time divided by the number of cores, as other work ran on the machine.
+or images (lungs: the same 60 X-rays). 5 %: the fifth percentile of all cases.
+Minutes are those of training; with `--clock cpu` they are processor time divided by the number of cores, as other work
+ran on the machine.
 A task that is not in the table has not been measured by this command yet.
 """
 
