@@ -34,7 +34,7 @@ bench: $(READY)  ## Measure speed, and accuracy where MEDSEG_DATA has the real i
 screenshots: $(READY)  ## Make the pictures of the docs from the real window
 	$(PYTHON) scripts/screenshots.py docs/images
 	$(PYTHON) scripts/open_screenshots.py docs/images
-	$(PYTHON) scripts/compare_screenshot.py docs/images --made-up
+	$(PYTHON) scripts/compare_screenshot.py docs/images --minutes 8
 
 clean:  ## Remove what was built
 	rm -rf .venv build dist demo-output .coverage

@@ -47,7 +47,6 @@ class CompareWidget(Dock):
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         super().__init__(napari_viewer)
-        self._state: tuple[bool, str] | None = None
         self._learning: list[tuple[ChosenPair, list[str]]] = []
         self._colors: dict[str, str] = {}
         self._shelf: Shelf | None = None
@@ -144,13 +143,10 @@ class CompareWidget(Dock):
                 text = describe_plan(self._options(), slices)
             except MedsegError as error:
                 blocked, text = True, str(error)
-        if (blocked, text) == self._state:
-            return  # what was told last, such as how a run ended, stays until something changes
-        self._state = (blocked, text)
-        (self.panel.set_blocked if blocked else self.panel.set_ready)(text)
+        self.panel.show_state(text, blocked=blocked)
 
     def _show_anew(self, *_: object) -> None:
-        self._state = None
+        self.panel.forget_state()
         self._show_state()
 
     def _options(self) -> CompareOptions:

@@ -46,7 +46,6 @@ class FineTuneWidget(Dock):
         super().__init__(napari_viewer)
         self._chosen: tuple[ChosenPair, ...] = ()
         self._image: Any = None
-        self._state: tuple[bool, str] | None = None
         self._order: Order | None = None
         self._learning: list[tuple[ChosenPair, list[str]]] = []
         self.result: ModelCard | None = None
@@ -124,13 +123,10 @@ class FineTuneWidget(Dock):
         problem = self._find_problem()
         blocked = bool(problem) or not (rows or self.files.slices)
         text = problem if blocked else self._describe_start()
-        if (blocked, text) == self._state:
-            return  # what was told last, such as how a run ended, stays until something changes
-        self._state = (blocked, text)
-        (self.panel.set_blocked if blocked else self.panel.set_ready)(text)
+        self.panel.show_state(text, blocked=blocked)
 
     def _show_anew(self, *_: object) -> None:
-        self._state = None
+        self.panel.forget_state()
         self._show_state()
 
     def _describe_start(self) -> str:

@@ -17,7 +17,7 @@ class RunPanel(QWidget):
     """Starts and follows the one `Job` of a dock.
 
     ``clicked`` asks the dock to start; the dock calls `start`. The status line always says what is going on or what
-    to do next: `set_ready`, `set_blocked`, `tell`.
+    to do next: `set_ready`, `set_blocked` (or `show_state`), `tell`.
 
     Parameters
     ----------
@@ -38,6 +38,7 @@ class RunPanel(QWidget):
         self.job = Job(self)
         self._cancel_text = cancel
         self._allowed = True
+        self._state: tuple[bool, str] | None = None
         self.run = QPushButton(title)
         self.run.setObjectName("run")
         self.run.setToolTip(tip)
@@ -99,6 +100,16 @@ class RunPanel(QWidget):
     def set_blocked(self, reason: str) -> None:
         """Work cannot start yet; ``reason`` says what to do first. Ignored while work runs."""
         self._allow(False, reason)
+
+    def show_state(self, text: str, *, blocked: bool) -> None:
+        """As `set_blocked` or `set_ready`, when it changes: what was told since, such as how a run ended, stays."""
+        if (blocked, text) != self._state:
+            self._state = (blocked, text)
+            self._allow(not blocked, text)
+
+    def forget_state(self) -> None:
+        """Have the next `show_state` shown in any case."""
+        self._state = None
 
     def tell(self, text: str, *, bad: bool = False) -> None:
         """Write the status line, and see that it is noticed."""
