@@ -78,5 +78,8 @@ def test_every_slice_of_a_stack_and_none_of_a_scan() -> None:
     assert measure_shares(stack, labels(values, stack, missing=frozenset({0})))[0] is None
     scan = image(255 - slide())
     assert measure_shares(scan, labels(found(), scan)) == (None,)
+    skin = np.zeros((64, 64, 3), np.uint8) + np.array([200, 150, 120], np.uint8)
+    photo = image(skin)
+    assert measure_shares(photo, labels(np.ones((64, 64), np.uint8), photo)) == (None,), "no tissue on glass"
     grey = Image(slide()[..., 0], "YX", Geometry.unknown(2))
     assert measure_shares(grey, labels(found(), grey)) == (None,)
