@@ -197,6 +197,14 @@ def test_unknown_pixel_size_is_said(make_image: MakeImage, make_model: MakeModel
     assert finding.code == "NO_SPACING"
 
 
+@pytest.mark.parametrize(("shape", "taken"), [((3000, 2400), (256, 205)), ((100, 128), (200, 256))])
+def test_whole_pictures_are_taken_at_one_size_whatever_they_have(
+    make_image: MakeImage, make_model: MakeModel, shape: tuple[int, int], taken: tuple[int, int]
+) -> None:
+    card = make_model(pixel_size=0.5, reduction=2, longest=256).card
+    assert input_shape(make_image(np.zeros(shape), pixel_size=0.1), card) == (taken, None)
+
+
 def test_absurd_pixel_size_is_refused(make_image: MakeImage, make_model: MakeModel) -> None:
     """M10."""
     with pytest.raises(InputError, match="50 mm"):

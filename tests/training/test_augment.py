@@ -12,7 +12,7 @@ import torch
 from napari_medseg.training.augment import augment
 from napari_medseg.training.channels import GREY, Channels
 from napari_medseg.training.losses import IGNORE
-from napari_medseg.training.presets import AUGMENTATIONS, Augmentation
+from napari_medseg.training.presets import AUGMENTATIONS, AUTO, FEW, Augmentation, choose_preset
 
 PLACE = ("mirror", "turn", "scale", "shift", "elastic", "any_up")
 """Options that change where a pixel is; the others change its value."""
@@ -209,3 +209,9 @@ def test_turned_images_are_not_sheared(shape: tuple[int, int]) -> None:
     assert scales.std() > 0.05
     angles = torch.rad2deg(torch.atan2(down[:, 1], down[:, 0]))
     assert 20 < angles.abs().max() <= 40
+
+
+def test_what_a_network_has_hardly_seen_is_varied_lightly() -> None:
+    assert choose_preset(AUTO, 0) == choose_preset(AUTO, FEW - 1) == AUGMENTATIONS["light"]
+    assert choose_preset(AUTO, FEW) == choose_preset(AUTO, float("inf")) == AUGMENTATIONS["medium"]
+    assert choose_preset("heavy", 0) == AUGMENTATIONS["heavy"]

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image as Picture
 
 import napari_medseg as medseg
-from napari_medseg.core import Geometry, Image
+from napari_medseg.core import Geometry, Image, InputError
 from napari_medseg.models import load_model
 from napari_medseg.training.resolution import choose_reduction
 from napari_medseg.training.truth import Painted
@@ -56,3 +56,26 @@ def test_a_model_of_smaller_images_gives_masks_of_full_size(own_library: Path, t
     assert card.reduction == 2
     labels = medseg.segment(medseg.read(tmp_path / "images"), load_model("large"), device="cpu")
     assert labels.data.shape == (3, 512, 512)
+
+
+def test_pictures_of_different_sizes_are_learnt_at_one(own_library: Path, tmp_path: Path) -> None:
+    mask = painted(512, 150).values
+    for folder, pixels in (("images", mask * 200), ("masks", mask)):
+        (tmp_path / folder).mkdir()
+        for size in (200, 256, 600):
+            Picture.fromarray(pixels).resize((size, size), Picture.Resampling.NEAREST).save(
+                tmp_path / folder / f"{size}.png"
+            )
+    pairs = [(tmp_path / "images" / f"{size}.png", tmp_path / "masks" / f"{size}.png") for size in (200, 256, 600)]
+    settings = {"model": "unet:tu-resnet10t", "device": "cpu", "batch": 2, "max_steps": 2, "augmentation": "none"}
+    card = medseg.train(pairs, name="whole", longest=96, **settings)
+    assert (card.longest, card.reduction) == (96, 1)
+    labels = medseg.segment(medseg.read(pairs[2][0]), load_model("whole"), device="cpu")
+    assert labels.data.shape[-2:] == (600, 600)
+    again = medseg.train(pairs, name="whole", **settings | {"model": "whole"})
+    assert again.longest == 96, "as long as the network is the same, so is what it looks at"
+
+
+def test_one_size_and_a_reduction_exclude_each_other(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="reduction"):
+        medseg.train([(tmp_path, tmp_path)], model="unet:resnet18", name="both", longest=96, reduction=2)

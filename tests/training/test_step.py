@@ -16,6 +16,7 @@ from napari_medseg.core import ClassInfo, ComputeError
 from napari_medseg.training import TrainOptions, engine, step
 from napari_medseg.training.average import Average
 from napari_medseg.training.engine import Engine, load
+from napari_medseg.training.presets import AUGMENTATIONS, Augmentation
 from napari_medseg.training.samples import Samples
 from napari_medseg.training.schedule import Pace
 from napari_medseg.training.step import Job, Stepper
@@ -200,3 +201,22 @@ def test_an_average_goes_where_its_network_goes() -> None:
     for i in range(200):
         average.update(network, i)
     torch.testing.assert_close(average.network.layer.weight, network.layer.weight, rtol=0.3, atol=0)
+
+
+@pytest.mark.parametrize("pretrained", [False, True])
+def test_images_are_varied_more_when_they_were_seen_often(pretrained: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two samples a step of the one slice there is; a network that has learnt before has seen enough."""
+    seen = []
+
+    def choose(name: str, times: float) -> Augmentation:
+        seen.append(times)
+        return AUGMENTATIONS["none"]
+
+    monkeypatch.setattr(step, "choose_preset", choose)
+    job = replace(make_job(Net()), pretrained=pretrained)
+    learn = Stepper(job)
+    learn(HALF), learn(HALF)
+    again = Stepper(job)
+    again.restore(learn.state())
+    again(HALF)
+    assert seen == ([math.inf] * 3 if pretrained else [0, 2, 4])

@@ -45,6 +45,12 @@ def list_all(
     return 0
 
 
+def _taken(card: ModelCard) -> str:
+    if card.longest:
+        return f"with a longer side of {card.longest} pixels"
+    return f"{card.reduction:.3g} times smaller" if card.reduction > 1 else "as they are"
+
+
 def _input(card: ModelCard) -> str:
     return {1: "grey", 3: "RGB"}.get(card.channels, f"{card.channels} channels")
 
@@ -78,7 +84,7 @@ def show(
         "beside it": f"{card.neighbours} slices on either side" if card.neighbours else "",
         "classes": ", ".join(f"{c.value} {c.name}" for c in card.classes),
         "pixel size": f"{card.pixel_size} mm" if card.pixel_size else "any",
-        "images taken": f"{card.reduction:.3g} times smaller" if card.reduction > 1 else "as they are",
+        "images taken": _taken(card),
         "empty slices": f"below a probability of {card.presence:.2g}" if card.presence is not None else "",
         "modality": card.modality,
         "trained on": card.trained_on,

@@ -96,6 +96,13 @@ class ModelCard(_Frozen):
     sides: bool = Field(default=False, description="Classes are left and right: images must never be mirrored")
     pixel_size: float | None = Field(default=None, gt=0)
     reduction: float = Field(default=1, ge=1, le=8, description="Images are taken this many times smaller, after that")
+    longest: int | None = Field(
+        default=None,
+        ge=32,
+        le=4096,
+        description="Images are taken with a longer side of so many pixels, whatever their size, in place of the two "
+        "above: whole pictures without a scale, such as X-rays",
+    )
     tile: int = Field(default=512, ge=32)
     modality: str = ""
     licence: str = ""

@@ -123,13 +123,19 @@ def check_channels(image: Image, card: ModelCard) -> None:
 
 
 def input_shape(image: Image, card: ModelCard) -> tuple[tuple[int, int], Finding | None]:
-    """Shape (Y, X) of the image's slices at the card's pixel size and reduction, and what there is to say about it.
+    """Shape (Y, X) of the image's slices as the card asks for it, and what there is to say about it.
+
+    That is at the card's pixel size and reduction, or with a longer side of as many pixels as it names.
 
     Raises
     ------
     InputError
         The pixel sizes differ so much that one of them must be wrong.
     """
+    if card.longest is not None:
+        height, width = image.shape[-2:]
+        ratio = card.longest / max(height, width)
+        return (max(1, round(height * ratio)), max(1, round(width * ratio))), None
     (height, width), finding = _at_pixel_size(image, card)
     return (max(1, round(height / card.reduction)), max(1, round(width / card.reduction))), finding
 

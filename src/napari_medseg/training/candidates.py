@@ -20,7 +20,7 @@ from napari_medseg.models import find_model, is_start
 from napari_medseg.models.build import ARCHITECTURES
 
 from .losses import LOSSES
-from .presets import AUGMENTATIONS
+from .presets import AUGMENTATIONS, AUTO
 from .run import TrainingRun
 
 FINALISTS = 2
@@ -43,8 +43,8 @@ class CompareOptions(Options):
     losses: tuple[Annotated[str, Choice(LOSSES)], ...] = Field(
         ("dice-ce",), title="Losses", description="What the trainings minimise", min_length=1
     )
-    augmentations: tuple[Annotated[str, Choice(AUGMENTATIONS)], ...] = Field(
-        ("medium",), title="Augmentations", description="How strongly the images are varied", min_length=1
+    augmentations: tuple[Annotated[str, Choice((AUTO, *AUGMENTATIONS))], ...] = Field(
+        (AUTO,), title="Augmentations", description="How strongly the images are varied", min_length=1
     )
     max_minutes: float = Field(20.0, title="Minutes", description="Time for all trainings together", gt=0, le=100_000)
     seeds: int = Field(

@@ -14,11 +14,14 @@ from napari_medseg.inference.options import list_devices
 from .channels import KINDS
 from .losses import LOSSES
 from .optimisers import OPTIMISERS
-from .presets import AUGMENTATIONS
+from .presets import AUGMENTATIONS, AUTO
 from .schedule import SCHEDULERS
 
 MOST_HELD_OUT = 0.8
 """Share of the images that may be held out and set aside for the test together."""
+
+SMALLEST_SIDE = 32
+"""Pixels; a network that halves its images five times needs as many."""
 
 
 class TrainOptions(Options):
@@ -39,8 +42,11 @@ class TrainOptions(Options):
         le=10_000_000,
     )
     seed: int = Field(0, title="Seed", description="Start of the random numbers", ge=0, le=2**31 - 1)
-    augmentation: Annotated[str, Choice(AUGMENTATIONS)] = Field(
-        "medium", title="Augmentation", description="How strongly the training images are varied"
+    augmentation: Annotated[str, Choice((AUTO, *AUGMENTATIONS))] = Field(
+        AUTO,
+        title="Augmentation",
+        description="How strongly the training images are varied; auto: lightly as long as a new network has hardly "
+        "seen them, else medium",
     )
     loss: Annotated[str, Choice(LOSSES)] = Field(
         "dice-ce", title="Loss", description="What the training minimises; unlabelled pixels never count"
@@ -86,6 +92,14 @@ class TrainOptions(Options):
         "0 chooses by what is painted and the time there is",
         ge=0,
         le=8,
+    )
+    longest: int = Field(
+        0,
+        title="Longer side",
+        description="A network that starts from random weights takes its images with a longer side of so many pixels, "
+        "whatever their size: for whole pictures without a scale, such as X-rays; 0 keeps their scale",
+        ge=0,
+        le=4096,
     )
     neighbours: Annotated[str, Choice(("auto", "0", "1", "2"))] = Field(
         "auto",
@@ -237,6 +251,15 @@ class TrainOptions(Options):
     def _sees_all(cls, value: bool, info: ValidationInfo) -> bool:
         if value and info.data.get("crop"):
             raise ValueError("needs whole slices, which a crop is not")
+        return value
+
+    @field_validator("longest")
+    @classmethod
+    def _is_one_size(cls, value: int, info: ValidationInfo) -> int:
+        if 0 < value < SMALLEST_SIDE:
+            raise ValueError(f"is 0 or at least {SMALLEST_SIDE}")
+        if value and info.data.get("reduction"):
+            raise ValueError("cannot be given together with a reduction")
         return value
 
     @field_validator("log_dir", "panels")

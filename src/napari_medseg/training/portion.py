@@ -62,7 +62,7 @@ def settle_portions(run: TrainingRun, start: Start, painted: Sequence[Painted], 
     pixels = options.pixels or _choose_pixels(engine, start.network, card, watch.budget, steps)
     if pixels < LARGEST:
         settled["pixels"] = pixels
-    if start.parent is None and not options.reduction:
+    if start.parent is None and not options.reduction and not options.longest:
         reduction = choose_reduction(painted, card.channels, pixels)
         if card.presence is not None:  # slices must go through the network whole
             reduction = max(reduction, max(max(one.values.shape) for one in painted) / WHOLE)

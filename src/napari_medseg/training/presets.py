@@ -92,3 +92,22 @@ AUGMENTATIONS: dict[str, Augmentation] = {
         noise=0.3, blur=0.2, coarse=0.2, dropout=3,
     ),
 }  # fmt: skip
+
+AUTO = "auto"
+
+FEW = 40
+"""Times; what a new network has seen less often is varied lightly."""
+
+
+def choose_preset(name: str, seen: float) -> Augmentation:
+    """The preset of that name; for ``auto`` the light one until things were seen often enough to be learnt by heart.
+
+    Strong variation is against overfitting. A new network that has hardly seen its images cannot overfit yet: there it
+    only makes things harder to learn.
+
+    Parameters
+    ----------
+    seen
+        How many times everything that trains has been shown; infinite for a network that has learnt before.
+    """
+    return AUGMENTATIONS[name if name != AUTO else "light" if seen < FEW else "medium"]

@@ -92,6 +92,11 @@ class Samples:
         self._old, self._share = [*self._old, *slices], share
         self._replay = Samples(self._old, self.size, self._seed + 1, balanced=self._balanced)
 
+    @property
+    def pixels(self) -> int:
+        """Of all slices that are drawn from."""
+        return sum(one.target.size for one in (*self.slices, *self._old))
+
     def favour(self, k: int) -> None:
         """Draw class ``k`` three times as often from now on."""
         if k in self._weight:

@@ -108,7 +108,8 @@ def make_start(
             whole = not any(pair.part for pair in run.pairs)
             placed = whole and max(max(image.shape[-2:]) for image in images) <= PLACE
             return Start(*start_quick(fresh, placed, base), None, ())
-        fresh = fresh.model_copy(update={"reduction": max(1.0, run.options.reduction)})
+        scale = {"reduction": max(1.0, run.options.reduction), "longest": run.options.longest or None}
+        fresh = fresh.model_copy(update=scale)
         if run.options.presence:
             fresh = fresh.model_copy(update={"presence": UNSET})
         return Start(fresh, start_network(run.start, fresh), None, ())

@@ -21,7 +21,7 @@ from .log import Log
 from .losses import LOSSES, PRESENCE, presence_loss
 from .optimisers import make_optimiser
 from .options import TrainOptions
-from .presets import AUGMENTATIONS
+from .presets import choose_preset
 from .samples import Samples
 from .schedule import WARM_UP, WARM_UP_STEPS, Pace, rate
 from .truth import LabelledSlice
@@ -103,7 +103,7 @@ class Stepper:
         self._scaler = torch.amp.GradScaler(job.engine.device.type, enabled=job.engine.precision == "fp16")
         self._random = torch.Generator().manual_seed(job.options.seed + job.team.rank)
         self._halves = shows_halves(job)
-        self._done = 0
+        self._done, self._shown = 0, 0
         self.notes: list[str] = []
 
     def __call__(self, pace: Pace) -> dict[str, float]:
@@ -133,7 +133,7 @@ class Stepper:
         """What it takes to go on exactly from here, but for the network."""
         return {
             "optimiser": self._optimiser.state_dict(), "scaler": self._scaler.state_dict(),
-            "random": self._random.get_state(), "done": self._done,
+            "random": self._random.get_state(), "done": self._done, "shown": self._shown,
         }  # fmt: skip
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -149,7 +149,7 @@ class Stepper:
             self._scaler.load_state_dict(state["scaler"])
         if self._job.team.rank == 0:
             self._random.set_state(state["random"])
-        self._done = state["done"]
+        self._done, self._shown = state["done"], state["shown"]
 
     def _explain(self, error: RuntimeError | MemoryError) -> None:
         """Raise what a user can understand where nothing is left that would help."""
@@ -188,7 +188,9 @@ class Stepper:
         job = self._job
         drawn = job.samples.draw(job.batch, early=progress < EARLY)
         images, target, tells = (t.to(job.engine.device) for t in drawn)
-        preset = AUGMENTATIONS[job.options.augmentation]
+        seen = math.inf if job.pretrained else self._shown / job.samples.pixels
+        preset = choose_preset(job.options.augmentation, seen)
+        self._shown += target.numel() * job.team.size
         images, target = augment(images, target, preset, self._random, sides=job.sides, channels=job.channels)
         # Of what is there after the image was moved: a thing may have left it.
         holds = (target > 0).flatten(1).any(1).float().masked_fill(~tells, math.nan)
