@@ -27,7 +27,7 @@ import numpy as np
 import numpy.typing as npt
 import tifffile
 from PIL import Image as Picture
-from sets import DATA, femur_masks, read_mask
+from sets import DATA, femur_masks, lungs, read_mask
 from strokes import simulate_strokes
 
 import napari_medseg as medseg
@@ -133,10 +133,10 @@ def vertebrae() -> Iterator[Real]:
 
 
 def chests(prefix: str) -> Iterator[Real]:
-    """Chest X-rays of one hospital."""
-    for path in sorted((DATA / "cxr_lungs" / "images").glob(f"{prefix}*.png")):
-        image = np.asarray(Picture.open(path).convert("L"))
-        yield Real(image, read_mask(DATA / "cxr_lungs" / "masks" / path.name), path.stem)
+    """Chest X-rays of one hospital; of those that never train."""
+    for case in lungs(0, 0).test:
+        if case.name.startswith(prefix):
+            yield Real(np.asarray(Picture.open(case.image).convert("L")), case.truth, case.name)
 
 
 @dataclass(frozen=True)
@@ -199,8 +199,8 @@ def score(model: Path, folder: Path) -> float:
     return 2 * hit / max(total, 1)
 
 
-def learn(start: str, folder: Path, steps: int, seed: int, device: str) -> list[tuple[int, float]]:
-    """Held-out Dice after so many steps."""
+def learn(start: str, folder: Path, steps: int, seed: int, device: str, longest: int) -> list[tuple[int, float]]:
+    """Held-out Dice after so many steps; ``longest`` is for the random start, so that both see the same."""
     curve: list[tuple[int, float]] = []
 
     def listen(progress: Progress) -> None:
@@ -212,7 +212,7 @@ def learn(start: str, folder: Path, steps: int, seed: int, device: str) -> list[
         [(folder / "train" / "images", folder / "train" / "masks")],
         validation_data=[(folder / "test" / "images", folder / "test" / "masks")],
         model=start, name="benchmark", report=listen, unlabelled=UNLABELLED, max_steps=steps, seed=seed, device=device,
-        remember=False, rival=False, checkpoint_minutes=0,
+        remember=False, rival=False, checkpoint_minutes=0, longest=longest,
         # Never reached, but a run that may stop early measures more often.
         patience=1000,
     )  # fmt: skip
@@ -267,7 +267,9 @@ def main() -> None:
                 write_data(real, folder, seed)
                 row: dict[str, Any] = {"zero": score(model, folder)}
                 if not arguments.zero:
-                    runs = [learn(s, folder, arguments.steps, seed, arguments.device) for s in (str(model), random)]
+                    starts = str(model), random
+                    limits = arguments.steps, seed, arguments.device, card.longest or 0
+                    runs = [learn(start, folder, *limits) for start in starts]
                     row = {**compare(row["zero"], *runs), "curves": runs}
                 results.setdefault(name, []).append({"seed": seed, **row})
                 print(name, json.dumps({k: v for k, v in results[name][-1].items() if k != "curves"}), flush=True)

@@ -1,10 +1,11 @@
-"""Train a built-in model on made-up images only, and put it where the package ships it.
+"""Train a built-in model and put it where the package ships it.
 
     python scripts/train_starter.py nuclei-he [--minutes 40] [--out FOLDER] [--device auto] [--start FOLDER]
     python scripts/train_starter.py femur-ct --memory      # renews only what femur-ct remembers
 
 Images are drawn while it trains, on the device that trains (`napari_medseg.phantoms`): nothing is read from disk, and
-no patient's image is used. Scores on real images are written into the card by ``benchmarks/starters.py NAME --write``.
+no patient's image is used, but for lungs-xray; see lungs_starter.py. Scores on real images are written into the card by
+``benchmarks/starters.py NAME --write``.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any
 
 import torch
 from femur_starter import make_femur_ct, remember
+from lungs_starter import make_lungs_xray
 from torch import Tensor, nn
 
 from napari_medseg.core import ClassInfo, ModelCard, Normalisation, Score
@@ -28,7 +30,6 @@ from napari_medseg.phantoms.body import draw_ct_slices
 from napari_medseg.phantoms.draw import Draw
 from napari_medseg.phantoms.histology import draw_histology
 from napari_medseg.phantoms.tissue import GLANDULAR
-from napari_medseg.phantoms.xray import draw_chest_xrays
 from napari_medseg.training.average import Average
 from napari_medseg.training.losses import on_labelled, overlap
 
@@ -60,12 +61,6 @@ def glands(draw: Draw, count: int) -> tuple[Tensor, Tensor]:
     return made.image / 255, made.glands.long()
 
 
-def lungs(draw: Draw, count: int) -> tuple[Tensor, Tensor]:
-    """X-rays of the chest: both lungs."""
-    made = draw_chest_xrays(draw, count, 256)
-    return stretch(draw, made.image), made.lungs.long()
-
-
 def bones(draw: Draw, count: int) -> tuple[Tensor, Tensor]:
     """CT slices of any part of the body: bones."""
     made = draw_ct_slices(draw, count, 256)
@@ -92,14 +87,11 @@ class Starter:
         Draws what it learns from.
     batch
         Images in a step.
-    turns
-        Whether images may be turned and mirrored at will; otherwise they are only mirrored left to right.
     """
 
     card: ModelCard
     generate: Generate
     batch: int = 16
-    turns: bool = True
 
 
 RANGE = Normalisation()
@@ -112,9 +104,6 @@ FINE = {"architecture": "unet", "encoder": "tu-resnet10t",
         "network": {"encoder_depth": 4, "decoder_channels": [128, 64, 32, 16]}}  # fmt: skip
 WIDE = {"architecture": "unet", "encoder": "tu-mobilenetv3_large_100",
         "network": {"decoder_channels": [128, 64, 32, 16, 16]}}  # fmt: skip
-SMALL = {"architecture": "unet", "encoder": "tu-mobilenetv3_small_100",
-         "network": {"decoder_channels": [128, 64, 32, 16, 16]}}  # fmt: skip
-
 STARTERS = {
     "nuclei-he": Starter(
         ModelCard(
@@ -131,14 +120,6 @@ STARTERS = {
             "with their lumen, and nests of epithelium, healthy or not.", tile=512, **WIDE, **COLOUR,
         ),
         glands,
-    ),
-    "lungs-xray": Starter(
-        ModelCard(
-            name="lungs-xray", title="Lungs in chest X-rays", classes=(ClassInfo.numbered(1, "lung"),), **SMALL,
-            description=f"{LIMITS} Expects whole X-rays of the chest from front or back, upright; works at half of 512 "
-            "pixels.", tile=512, reduction=2, modality="X-ray", normalisation=RANGE,
-        ),
-        lungs, turns=False,
     ),
     "bone-ct": Starter(
         ModelCard(
@@ -180,9 +161,8 @@ class Supply:
         draw = self._draw
         if draw.one(0, 1) < 0.5:
             images, labels = images.flip(3), labels.flip(2)
-        if self._starter.turns:
-            turn = int(draw.one(0, 4))
-            images, labels = images.rot90(turn, (2, 3)), labels.rot90(turn, (1, 2))
+        turn = int(draw.one(0, 4))
+        images, labels = images.rot90(turn, (2, 3)), labels.rot90(turn, (1, 2))
         count, channels = images.shape[:2]
         gain = draw.uniform(0.85, 1.15, count, 1, 1, 1) * draw.uniform(0.94, 1.06, count, channels, 1, 1)
         bias = draw.uniform(-0.08, 0.08, count, 1, 1, 1)
@@ -268,7 +248,7 @@ def make(name: str, output: Path, limits: argparse.Namespace) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("name", choices=["femur-ct", *STARTERS])
+    parser.add_argument("name", choices=["femur-ct", "lungs-xray", *STARTERS])
     parser.add_argument("--minutes", type=float, default=40)
     parser.add_argument("--steps", type=int, help="in place of minutes: then the same seed gives the same weights")
     parser.add_argument("--batch", type=int, help="images in a step, in place of the starter's own")
@@ -279,7 +259,9 @@ def main() -> None:
     parser.add_argument("--memory", action="store_true", help="femur-ct: renew only what the model remembers")
     arguments = parser.parse_args()
     output = arguments.out or SHIPPED / arguments.name
-    if arguments.name != "femur-ct":
+    if arguments.name == "lungs-xray":
+        make_lungs_xray(output, arguments.minutes, arguments.seed)
+    elif arguments.name != "femur-ct":
         make(arguments.name, output, arguments)
     elif arguments.memory:
         print(remember(output), "slices remembered")
