@@ -15,7 +15,7 @@ from qtpy.QtWidgets import QCheckBox, QPushButton
 
 from napari_medseg.core import ClassInfo, ModelCard, Normalisation, silent
 from napari_medseg.models import library
-from napari_medseg.training import TrainOptions
+from napari_medseg.training import Recipe, TrainOptions
 from napari_medseg.training.candidates import CompareOptions
 from napari_medseg.widgets import compare, contest, model_picker
 from napari_medseg.widgets.compare import CompareWidget
@@ -141,7 +141,7 @@ def test_report_is_saved_as_json_and_csv(
         dock.panel.run.click()
     dock.save_report(tmp_path / "mine.json")
     assert json.loads((tmp_path / "mine.json").read_text())["rows"][0]["start"] == "fpn:resnet18"
-    assert (tmp_path / "mine.csv").read_text().splitlines()[1].startswith("fpn:resnet18,dice-ce,medium,in,0.8950")
+    assert (tmp_path / "mine.csv").read_text().splitlines()[1].startswith("fpn:resnet18,dice-ce,auto,in,0.8950")
     [kept] = own_library.glob("runs/comparison-*/comparison.json")
     assert kept.read_text() == (tmp_path / "mine.json").read_text(), "also where nobody saves it"
     (tmp_path / "file").touch()
@@ -218,3 +218,49 @@ def test_closing_while_it_runs_leaves_no_thread_and_no_models(
     dock.deleteLater()
     del dock
     qtbot.waitUntil(lambda: gc.collect() >= 0 and not folder.exists(), timeout=5000)
+
+
+def choose_recipe(dock: CompareWidget, name: str) -> Recipe:
+    recipe = Recipe.read(name)
+    box = dock.recipe.box
+    box.setCurrentIndex(box.findText(recipe.title))
+    box.activated.emit(box.currentIndex())
+    return recipe
+
+
+def test_a_recipe_is_compared_among_others(dock: CompareWidget) -> None:
+    dock.common.set_value(TrainOptions(device="cpu"))
+    recipe = choose_recipe(dock, "lungs-xray-published")
+    options = dock._options()
+    assert options.starts == (recipe.start, *(start for start in STARTS if start != recipe.start))
+    assert (options.losses, options.augmentations) == (("dice",), ("none",))
+    common = dock.common.value()
+    assert (common.learning_rate, common.longest, common.device) == (1e-5, 512, "cpu")
+    assert dock.masks.value() == (("1=lungs",), True)
+    assert dock.masks.isVisibleTo(dock)
+
+
+def test_patients_are_held_out_as_a_whole(
+    qtbot: Any, corrected: Any, dock: CompareWidget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plans = []
+    monkeypatch.setattr(compare, "train_candidates", lambda order, *_: plans.append(order.options) or 1 / 0)
+    choose_recipe(dock, "brain-tumour")
+    with qtbot.waitSignal(dock.panel.job.failed):
+        dock.panel.run.click()
+    assert plans[0].group == Recipe.read("brain-tumour").options["group"]
+
+
+def test_the_selected_candidate_becomes_a_recipe(
+    qtbot: Any, corrected: Any, dock: CompareWidget, tmp_path: Path
+) -> None:
+    dock.common.set_value(TrainOptions(crop=128))
+    with qtbot.waitSignal(dock.panel.job.finished):
+        dock.panel.run.click()
+    dock.table.selectRow(2)
+    dock.recipe.saving.emit(tmp_path / "mine.json")
+    assert str(tmp_path / "mine.json") in dock.panel.status.text()
+    recipe = Recipe.read(tmp_path / "mine.json")
+    row = dock.table.value()
+    assert row is not None
+    assert (recipe.start, recipe.options) == (row.start, {"crop": 128})

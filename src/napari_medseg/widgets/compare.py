@@ -13,6 +13,7 @@ from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
 from napari_medseg.core import PALETTE, InputError, MedsegError, ModelCard, Progress, check_name
 from napari_medseg.training.candidates import VARIED, CompareOptions
 from napari_medseg.training.options import TrainOptions
+from napari_medseg.training.recipe import Recipe, differing
 from napari_medseg.training.standings import FILE, Comparison
 
 from .contest import Common, Shelf, describe_end, describe_plan, keep_model, train_candidates
@@ -24,11 +25,12 @@ from .fold import Fold
 from .job import Failure, describe_failure
 from .learn_from import LearnFrom, why_nothing
 from .learnt import hash_slices, remember_learnt
-from .look import Dock, note, theme_colors, tighten
+from .look import Dock, Rows, note, theme_colors, tighten
 from .mask_classes import MaskClasses
 from .model_picker import announce_models, choose_model
 from .options_form import OptionsForm
 from .pairs_list import ChosenPair
+from .recipe_row import RecipeRow, options_by
 from .run_panel import RunPanel
 from .snapshot import take_snapshots
 from .standings_table import StandingsTable
@@ -38,7 +40,7 @@ from .winner import Winner
 if TYPE_CHECKING:
     import napari.viewer
 
-_ELSEWHERE = (*VARIED, "unlabelled", "group", "devices", "nodes")
+_ELSEWHERE = (*VARIED, "unlabelled", "devices", "nodes")
 """Options of a training that the comparison sets, or that belong to long runs on other machines."""
 
 
@@ -58,6 +60,7 @@ class CompareWidget(Dock):
         self._soon.setInterval(200)
         self._soon.timeout.connect(self._show_latest)
         self.empty = EmptyState(self.viewer, "Open an image, segment it, then paint over its mistakes.")
+        self.recipe = RecipeRow()
         self.starts = StartsList()
         self.learn = LearnFrom(self.viewer, self.starts.find_card)
         self.pairs, self.files, self.masks = self.learn.pairs, FilesForm(), MaskClasses()
@@ -83,7 +86,8 @@ class CompareWidget(Dock):
         what = QWidget()
         layout = QVBoxLayout(what)
         tighten(layout)
-        for row in (self.learn, self.files, self.masks, self.starts, self.time, ways, common):
+        recipe = Rows({"Recipe": self.recipe})
+        for row in (self.learn, self.files, self.masks, recipe, self.starts, self.time, ways, common):
             layout.addWidget(row)
         self.what = Fold("What is compared", what, "The images and masks, and the ways to train on them")
         self.what.set_open(True)
@@ -107,6 +111,9 @@ class CompareWidget(Dock):
     def _connect(self) -> None:
         for part in (self.learn, self.files, self.masks, self.starts, self.time, self.options, self.common):
             part.changed.connect(self._show_state)
+        self.recipe.chosen.connect(self._on_recipe)
+        self.recipe.saving.connect(self._on_save_recipe)
+        self.recipe.failed.connect(lambda text: self.panel.tell(text, bad=True))
         self.empty.follow(self.panel, self._show_anew)
         self.panel.clicked.connect(self._on_run)
         job = self.panel.job
@@ -134,7 +141,7 @@ class CompareWidget(Dock):
         chosen = [pair for row in self.pairs.rows if (pair := row.value()) is not None]
         self.findings.set_layers(layer for pair in chosen for layer in (pair.image, pair.labels))
         nothing = not self.pairs.rows and self.files.idle and self.empty.isVisibleTo(self)
-        self.masks.setVisible(self.files.value() is not None)
+        self.masks.setVisible(self.files.value() is not None or self.masks.value() != ((), False))
         problem = "" if nothing else why_nothing(self.pairs, self.files) or self.masks.problem
         slices = sum(len(pair.truth.slices) for pair in chosen) + self.files.slices
         blocked, text = nothing or bool(problem), problem
@@ -156,6 +163,32 @@ class CompareWidget(Dock):
         if options is None or len(options.candidates) < 2:
             raise InputError("Add another start, loss or augmentation: one alone cannot be compared.")
         return options
+
+    def _on_recipe(self, recipe: Recipe) -> None:
+        """Compare with the recipe's own way, among others; how long is for the comparison to say."""
+        try:
+            common, ways = options_by(recipe, self.common), self.options.value()
+        except MedsegError as error:
+            self.panel.tell(str(error), bad=True)
+            return
+        self.common.set_value(common)
+        self.masks.set_value(recipe.classes, recipe.merge)
+        alone = {"losses": (common.loss,), "augmentations": (common.augmentation,)}
+        self.options.set_value(ways.model_copy(update=alone))
+        self.starts.set_value((recipe.start, *self.starts.value()))
+
+    def _on_save_recipe(self, path: Path) -> None:
+        """The way of the candidate that is selected in the table; before a comparison, the first."""
+        try:
+            row = self.table.value() or self._options().candidates[0]
+            classes, merge = self.masks.value()
+            options = differing(self.common.value(loss=row.loss, augmentation=row.augmentation))
+            recipe = Recipe(title=path.stem, start=row.start, classes=classes, merge=merge, options=options)
+            recipe.save(path, overwrite=True)
+        except MedsegError as error:
+            self.panel.tell(str(error), bad=True)
+        else:
+            self.panel.tell(f"The recipe of {row.start} is saved in {path}.")
 
     # --- a run
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from napari_medseg.training.verdict import TrainingResult
 
-_ELSEWHERE = ("max_minutes", "unlabelled", "group", "devices", "nodes", "checkpoint_minutes", "neighbours")
+_ELSEWHERE = ("max_minutes", "unlabelled", "devices", "nodes", "checkpoint_minutes", "neighbours")
 """Options that other parts of the dock set, or that belong to long runs on other machines or to new networks."""
 
 

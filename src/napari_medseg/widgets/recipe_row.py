@@ -10,9 +10,11 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QWidget
 
 from napari_medseg.core import MedsegError
-from napari_medseg.training.recipe import Recipe, list_recipes
+from napari_medseg.training.options import TrainOptions
+from napari_medseg.training.recipe import OWN, Recipe, list_recipes
 
 from .look import button, tighten
+from .options_form import OptionsForm
 from .signals import Signal
 
 _FILE = "From a file…"
@@ -22,6 +24,18 @@ _KIND = "Recipes (*.json)"
 @cache
 def _shipped() -> tuple[Recipe, ...]:
     return tuple(Recipe.read(name) for name in list_recipes())
+
+
+def options_by(recipe: Recipe, form: OptionsForm[TrainOptions]) -> TrainOptions:
+    """What a recipe asks for; what belongs to this computer stays as the form has it.
+
+    Raises
+    ------
+    InputError
+        The form has a value that is not allowed.
+    """
+    own = {name: value for name, value in form.value() if name in OWN}
+    return TrainOptions(**{**recipe.options, **own})
 
 
 class RecipeRow(QWidget):

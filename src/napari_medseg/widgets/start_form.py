@@ -9,13 +9,13 @@ from qtpy.QtWidgets import QComboBox, QLineEdit, QVBoxLayout, QWidget
 
 from napari_medseg.core import ClassInfo, MedsegError, ModelCard
 from napari_medseg.training.options import TrainOptions
-from napari_medseg.training.recipe import OWN, Recipe, differing
+from napari_medseg.training.recipe import Recipe, differing
 
 from .look import Rows, tighten, words_for_seconds
 from .mask_classes import MaskClasses
 from .model_picker import ModelPicker, start_of
 from .options_form import OptionsForm
-from .recipe_row import RecipeRow
+from .recipe_row import RecipeRow, options_by
 from .signals import Signal
 from .versions import ASIDE, VersionsMenu
 
@@ -104,10 +104,9 @@ class StartForm(QWidget):
 
     def _follow(self, recipe: Recipe) -> None:
         """Set everything as a recipe has it; what belongs to this computer stays."""
-        own = {name: value for name, value in self._options.value() if name in OWN}
         try:
             self.model.offer(recipe.start)
-            options = TrainOptions(**{**recipe.options, **own})
+            options = options_by(recipe, self._options)
         except MedsegError as error:
             self.told.emit(str(error), True)
             return
