@@ -164,3 +164,27 @@ def test_with_nothing_to_hold_out_everything_trains(paint_slices: Paint) -> None
     painted = paint_slices(*[strokes(1)] * 4)
     past = Past(measured={painted[1].identity: Measured(np.ones((64, 64), bool), (0, 0), (64, 64))})
     assert hold_out(painted, 0.0, past=past) == (painted, [], "")
+
+
+@pytest.mark.parametrize(("volumes", "whole"), [(4, False), (5, True)])
+def test_of_several_volumes_whole_ones_measure(paint_slices: Paint, volumes: int, whole: bool) -> None:
+    """Slices beside those that train would flatter."""
+    mask = strokes(1, 2)
+    painted = [one for _ in range(volumes) for one in paint_slices(mask, mask, mask, mask)]
+    training, measuring, note = hold_out(painted, 0.2)
+    assert not note
+    assert len(training) + len(measuring) == 4 * volumes
+    shared = {id(one.image) for one in training} & {id(one.image) for one in measuring}
+    assert bool(shared) is not whole
+    assert len(measuring) == (4 if whole else 3)
+
+
+def test_what_has_measured_decides_whatever_volumes_there_are(paint_slices: Paint) -> None:
+    """Else each volume, a slice of which has measured, would measure from now on, and nothing train."""
+    mask = strokes(1, 2)
+    painted = [one for _ in range(5) for one in distinct(paint_slices(mask, mask, mask, mask))]
+    before = {one.identity: Measured(np.ones((1, 1), bool), (0, 0), (1, 1)) for one in painted[1::4]}
+    trained = frozenset(one.identity for one in painted) - {*before}
+    training, measuring, _ = hold_out(painted, 0.2, past=Past(trained, before))
+    assert {one.identity for one in measuring} == {*before}
+    assert len(training) == 15
