@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 from napari.layers import Layer
@@ -24,9 +27,20 @@ def test_femur_ct_is_an_image_with_its_spacing() -> None:
     assert image.geometry.unit == "mm"
 
 
-def test_truth_lies_on_the_image() -> None:
-    image, truth = (Layer.create(*layer) for layer in _sample_data.femur_ct_with_truth())
-    assert truth.data.shape == image.data.shape
+@pytest.mark.parametrize(
+    ("make", "values"),
+    [
+        (_sample_data.femur_ct_with_truth, {1, 2}),
+        (_sample_data.brain_mr_with_truth, {1}),
+        (_sample_data.chest_xrays_with_truth, {1}),
+        (_sample_data.tissue_he_with_truth, {1}),
+    ],
+    ids=lambda part: getattr(part, "__name__", ""),
+)
+def test_truth_lies_on_the_image(make: Callable[[], list[Any]], values: set[int]) -> None:
+    image, truth = (Layer.create(*layer) for layer in make())
+    source, labels = _layers.image_from_layer(image), _layers.labels_from_layer(truth)
+    assert labels.data.shape == (source.shape if source.is_stack else source.shape[-2:])
     assert np.allclose(truth.scale, image.scale)
-    assert _layers.labels_from_layer(truth).names == _layers.image_from_layer(image).names
-    assert {c.value for c in _layers.labels_from_layer(truth).classes} == {1, 2}
+    assert labels.names == source.names
+    assert {c.value for c in labels.classes} == values == {*np.unique(labels.data).tolist()} - {0}

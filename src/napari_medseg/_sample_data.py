@@ -25,6 +25,20 @@ def brain_mr_with_truth() -> list[LayerDataTuple]:
     return _layers(*brain_sample(SEED), "brain mr")
 
 
+def chest_xrays_with_truth() -> list[LayerDataTuple]:
+    """Made-up X-rays of the chest with the outlines of the lungs."""
+    from .phantoms.pictures import chest_sample
+
+    return _layers(*chest_sample(), "chest x-rays")
+
+
+def tissue_he_with_truth() -> list[LayerDataTuple]:
+    """A made-up patch of stained tissue with the outlines of its nuclei."""
+    from .phantoms.pictures import tissue_sample
+
+    return _layers(*tissue_sample(), "tissue he")
+
+
 def _layers(image: Image, truth: Labels, name: str) -> list[LayerDataTuple]:
     layers = [image_layer_data(image), labels_layer_data(truth)]
     for layer, own in zip(layers, (name, f"{name} truth"), strict=True):

@@ -27,8 +27,8 @@ from napari_medseg.io import FORMATS
 THOROUGH = int(os.environ.get("MEDSEG_FUZZ", "1"))
 """How many times as many damaged files as usual are tried."""
 
-MUTATIONS = {"images": 1600, "masks": 1200, "outlines": 1000, "models": 500}
-"""Damaged files of each kind, spread evenly over its formats; with ``MEDSEG_FUZZ=3`` more than 10,000 in all."""
+MUTATIONS = {"images": 1000, "masks": 800, "outlines": 700, "models": 350}
+"""Damaged files of each kind, spread evenly over its formats; with ``MEDSEG_FUZZ=4`` more than 10,000 in all."""
 
 
 def test_every_format_is_fuzzed() -> None:
