@@ -41,6 +41,13 @@ GOOD = 0.9
 SAME = 0.005
 """Final Dice that differ by less are the same."""
 
+METRICS = {
+    "zero": "dice before fine-tuning", "starter end": "dice fine-tuned on strokes",
+    "random end": "dice of random weights, trained on the same", "starter steps": "steps to the dice asked for",
+    "random steps": "steps of random weights to it", "level": "dice asked for",
+}  # fmt: skip
+"""What a card calls the figures."""
+
 Pixels = npt.NDArray[Any]
 Picture.MAX_IMAGE_PIXELS = None
 
@@ -279,12 +286,11 @@ def main() -> None:
         for name, rows in results.items():
             print(name, "keeps the rule" if judge(rows) else "does not keep the rule")
     if arguments.write:
-        scores = [s for s in card.scores if "synthetic" in s.on]
+        scores = [score for score in card.scores if score.metric not in METRICS.values()]
         for name, rows in results.items():
-            for key in ("zero", "starter end", "random end", "starter steps", "random steps", "level"):
+            for key, metric in METRICS.items():
                 values = [row[key] for row in rows if row.get(key) is not None]
                 if values:
-                    metric = {"zero": "dice before fine-tuning", "level": "dice asked for"}.get(key, key)
                     scores.append(Score(metric=metric, value=round(float(np.mean(values)), 4), on=f"{name}, real"))
         write_card(model, card.model_copy(update={"scores": tuple(scores)}))
 

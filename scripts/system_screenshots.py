@@ -1,9 +1,9 @@
-"""Train by a recipe on made-up images and take pictures of the window with one it has not seen.
+"""Take pictures of the window with made-up images, segmented by a built-in model or by one made for the picture.
 
     python scripts/system_screenshots.py OUTPUT [NAME ...] [--minutes M] [--home FOLDER]
 
-Models and images are made on the spot: good enough for pictures, of no use for anything else. ``--home`` keeps the
-models for the next time. Needs a display, or Xvfb.
+What is trained by a recipe on the spot, on other made-up images, is good enough for a picture and of no use for
+anything else. ``--home`` keeps these models for the next time. Needs a display, or Xvfb.
 """
 
 from __future__ import annotations
@@ -25,21 +25,24 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 @dataclass(frozen=True)
 class Scene:
-    """What is shown of a recipe.
+    """What is shown of a model.
 
     Attributes
     ----------
-    recipe
-        Of the package.
     make
         Seed to a made-up image and its labels.
+    recipe
+        Of the package, to train with; empty for a built-in model.
     train
-        How many of them train.
+        How many images train.
+    at
+        Slice to look at; negative for the one in which most was found.
     """
 
-    recipe: str
     make: Callable[[int], tuple[Any, Any]]
-    train: int
+    recipe: str = ""
+    train: int = 0
+    at: int = -1
 
 
 def make_head(seed: int) -> tuple[Any, Any]:
@@ -48,7 +51,24 @@ def make_head(seed: int) -> tuple[Any, Any]:
     return brain_sample(seed, name=f"TCGA_MADE_{seed:04d}_", tumour=seed % 5 != 0)
 
 
-SCENES = {"brain-tumour": Scene("brain-tumour", make_head, 14)}
+def make_chests(seed: int) -> tuple[Any, Any]:
+    from napari_medseg.phantoms.pictures import chest_sample
+
+    return chest_sample()
+
+
+def make_tissue(seed: int) -> tuple[Any, Any]:
+    from napari_medseg.phantoms.pictures import TISSUE_SEED, tissue_sample
+
+    return tissue_sample(TISSUE_SEED if seed == UNSEEN else seed)
+
+
+UNSEEN = 1863
+SCENES = {
+    "lungs-xray": Scene(make_chests, at=2),
+    "nuclei": Scene(make_tissue, "nuclei-he", 8),
+    "brain-tumour": Scene(make_head, "brain-tumour", 14),
+}
 
 
 def save_sample(folder: Path, image: Any, labels: Any) -> tuple[Path, Path]:
@@ -71,21 +91,23 @@ def make_model(name: str, scene: Scene, folder: Path, minutes: float) -> None:
 
     if any(card.name == name for card in list_models()):
         return
-    pairs = [save_sample(folder / f"{seed}", *scene.make(seed)) for seed in range(1, scene.train + 1)]
-    card = train(Recipe.read(scene.recipe).plan(pairs, name=name), max_minutes=minutes)
+    pairs = [save_sample(folder / f"{seed}", *scene.make(seed)) for seed in range(101, scene.train + 101)]
+    plan = Recipe.read(scene.recipe).plan(pairs, name=name)
+    card = train(plan, max_minutes=minutes)
     print("model:", card.reference, *(f"{s.metric} {s.value:.2f}" for s in card.scores))
 
 
 def show(driver: Any, name: str, scene: Scene, folder: Path) -> None:
     """Open what trained nothing, segment, and look at where most was found."""
-    images, _ = save_sample(folder / "unseen", *scene.make(1863))
+    images, _ = save_sample(folder / "unseen", *scene.make(UNSEEN))
     driver.viewer.open(str(images), plugin="napari-medseg")
     dock = driver.dock("Segment")
     dock.model.set_value(name)
     driver.run(dock, name, lambda: dock.panel.bar.value() > 0.5 * max(dock.panel.bar.maximum(), 1))
     found = np.asarray(driver.viewer.layers[-1].data)
     if found.ndim == 3:
-        driver.viewer.dims.set_current_step(0, int((found > 0).sum(axis=(1, 2)).argmax()))
+        most = int((found > 0).sum(axis=(1, 2)).argmax())
+        driver.viewer.dims.set_current_step(0, most if scene.at < 0 else scene.at)
     driver.picture(f"{name}-found")
     driver.close(dock)
     driver.viewer.layers.clear()

@@ -88,7 +88,7 @@ def show(
         "empty slices": f"below a probability of {card.presence:.2g}" if card.presence is not None else "",
         "modality": card.modality,
         "trained on": card.trained_on,
-        "scores": "; ".join(f"{s.metric} {s.value:.4f} on {s.on}" for s in card.scores),
+        "scores": "; ".join(f"{s.metric} {s.value:.4g} on {s.on}" for s in card.scores),
         "parent": card.parent,
         "memory": f"{slices} labelled slices it learnt from" if (slices := count_memory(folder)) else "",
         "licence": card.licence,

@@ -31,9 +31,9 @@ def chest_sample() -> tuple[Image, Labels]:
     return Image(image, "ZYX", geometry, names), Labels(lungs, (LUNG,), geometry, names)
 
 
-def tissue_sample() -> tuple[Image, Labels]:
+def tissue_sample(seed: int = TISSUE_SEED) -> tuple[Image, Labels]:
     """A patch of glands and what lies between them, stained with haematoxylin and eosin, with its nuclei."""
-    made = draw_histology(Draw(TISSUE_SEED), 1, TISSUE, (PIXEL, PIXEL), GLANDULAR)
+    made = draw_histology(Draw(seed), 1, TISSUE, (PIXEL, PIXEL), GLANDULAR)
     geometry = Geometry(spacing=(PIXEL, PIXEL), unit="um")
     pixels = np.ascontiguousarray(np.moveaxis(_bytes(made.image[0]), 0, -1))
     return (
