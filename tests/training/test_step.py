@@ -220,3 +220,19 @@ def test_images_are_varied_more_when_they_were_seen_often(pretrained: bool, monk
     again.restore(learn.state())
     again(HALF)
     assert seen == ([math.inf] * 3 if pretrained else [0, 2, 4])
+
+
+@pytest.mark.parametrize("pretrained", [False, True])
+def test_only_new_networks_learn_that_air_is_background(pretrained: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fine-tuned on strokes round after round, a trained one became worse with every round."""
+    presets = []
+
+    def augment(images: Tensor, target: Tensor, preset: Augmentation, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
+        presets.append(preset)
+        return images, target
+
+    monkeypatch.setattr(step, "augment", augment)
+    job = replace(make_job(Net()), pretrained=pretrained, options=TrainOptions())
+    Stepper(job)(HALF)
+    assert (presets[0].air > 0) is not pretrained
+    assert presets[0].turn > 0

@@ -190,6 +190,8 @@ class Stepper:
         images, target, tells = (t.to(job.engine.device) for t in drawn)
         seen = math.inf if job.pretrained else self._shown / job.samples.pixels
         preset = choose_preset(job.options.augmentation, seen)
+        if job.pretrained:  # it knows borders; claimed air only makes it forget what few strokes say
+            preset = replace(preset, air=0)
         self._shown += target.numel() * job.team.size
         images, target = augment(images, target, preset, self._random, sides=job.sides, channels=job.channels)
         # Of what is there after the image was moved: a thing may have left it.
