@@ -95,7 +95,7 @@ def test_every_candidate_logs_into_a_folder_of_its_own(trainings: Trainings, tmp
     logs = [(one.options.log_dir and one.options.log_dir.name, one.folder and one.folder.name)
             for one in trainings.runs]  # fmt: skip
     seeds = ("round-1-seed-0", "round-1-seed-1")
-    assert logs == [(f"{start}-resnet18-dice-ce-medium", name) for start in ("unet", "fpn") for name in seeds]
+    assert logs == [(f"{start}-resnet18-dice-ce-auto", name) for start in ("unet", "fpn") for name in seeds]
 
 
 def test_what_cannot_be_trained_is_told_and_goes_last(trainings: Trainings, tmp_path: Path) -> None:
@@ -114,7 +114,7 @@ def test_what_cannot_be_trained_is_told_and_goes_last(trainings: Trainings, tmp_
     assert any("dpt:resnet18" in line and "does not fit" in line for line in told)
     assert all(sentence in str(found) for sentence in found.failures)
     lines = (tmp_path / "comparison.csv").read_text().splitlines()
-    assert lines[1].startswith("unet:resnet18,dice-ce,medium,in,0.6000,0.0000,1,2,5,3,1.0,2.0,")
+    assert lines[1].startswith("unet:resnet18,dice-ce,auto,in,0.6000,0.0000,1,2,5,3,1.0,2.0,")
     assert lines[4].endswith("dpt:resnet18 does not fit.")
     with pytest.raises(InputError, match="does not fit"):
         compare(plan_run([("a", "b")]), CompareOptions(starts=("dpt:resnet18", "pan:resnet18"), seeds=1))
@@ -134,7 +134,7 @@ def test_standings_and_curves_are_told_while_it_runs(trainings: Trainings) -> No
     assert [row.state for row in standings[0].rows] == ["training", "waiting", "waiting"]
     assert [row.curves[0].dice for row in standings[2].rows[:1]] == [(0.1, 0.2)]
     at_work = [row.candidate for one in standings for row in one.rows if row.state == "training"]
-    assert list(dict.fromkeys(at_work)) == [f"{start}, dice-ce, medium" for start in starts]
+    assert list(dict.fromkeys(at_work)) == [f"{start}, dice-ce, auto" for start in starts]
     trained = next(one for one in standings if sum(row.round == 2 for row in one.rows) == 1)
     assert [row.state for row in trained.rows] == ["in", "in", "out"]
     assert trained.rows[-1].start == "unet:resnet18"
