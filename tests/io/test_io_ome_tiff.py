@@ -264,3 +264,20 @@ def test_looking_at_a_folder_asks_no_file_for_its_levels(tmp_path: Path) -> None
     for z in range(3):
         write_pyramid(tmp_path / f"{z}.ome.tif", (2,), ome=True)
     assert inspect(tmp_path).kind == "series"
+
+
+@pytest.mark.parametrize("big", [False, True])
+def test_pages_that_run_in_a_circle_are_refused_at_once(tmp_path: Path, big: bool) -> None:
+    """Counted one after the other they would be millions."""
+    path = tmp_path / "circle.tif"
+    tifffile.imwrite(path, np.zeros((3, 8, 8), np.uint8), bigtiff=big, photometric="minisblack", metadata=None)
+    assert len(read(path)) == 3
+    content = bytearray(path.read_bytes())
+    with tifffile.TiffFile(path) as tiff:
+        first, last = tiff.pages[0].offset, tiff.pages[2].offset
+        tags = len(tiff.pages[2].tags)
+    at, size = (last + 8 + 20 * tags, 8) if big else (last + 2 + 12 * tags, 4)
+    content[at : at + size] = first.to_bytes(size, "little")
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="run in a circle"):
+        read(path)

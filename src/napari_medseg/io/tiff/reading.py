@@ -22,6 +22,7 @@ from napari_medseg.io.findings import counted
 from napari_medseg.io.format import Header
 from napari_medseg.io.pixels import damaged
 
+from .chain import runs_in_a_circle
 from .damage import broken_slices, lost_pages
 from .levels import LevelPages, TiffLevel, level_pages, lost_tiles, open_levels
 from .ome import read_images
@@ -174,6 +175,8 @@ def _opened(path: Path) -> Iterator[tifffile.TiffFile]:
     before = _READING.set(True)
     try:
         with tifffile.TiffFile(path, _multifile=False) as tiff:
+            if runs_in_a_circle(tiff):
+                raise damaged(path, "its pages run in a circle")
             yield tiff
     except InputError:
         raise
