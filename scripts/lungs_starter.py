@@ -14,9 +14,10 @@ from pathlib import Path
 
 import numpy as np
 import tifffile
+from femur_starter import tell
 
 from napari_medseg import read, segment
-from napari_medseg.core import ClassInfo, Progress, Score
+from napari_medseg.core import ClassInfo, Score
 from napari_medseg.evaluation.metrics import dice_of
 from napari_medseg.models import find_model, load_model
 from napari_medseg.models.weights import save_network
@@ -50,11 +51,6 @@ def draw(folder: Path, seed: int) -> list[Pair]:
             tifffile.imwrite(path, pixels.numpy().astype(np.uint8), photometric="minisblack")
         pairs.append(pair)
     return pairs
-
-
-def tell(progress: Progress) -> None:
-    if progress.message:
-        print(progress.message, flush=True)
 
 
 def measure(model: Path, split: Split) -> tuple[Score, ...]:

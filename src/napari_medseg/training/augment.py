@@ -83,11 +83,9 @@ def move(
 
 
 def _claim_air(target: Tensor, outside: Tensor, share: float, dice: Dice) -> Tensor:
-    """Call some of what lies outside background, but not beside strokes: there it would make up most of the background,
-    and what was painted as such would count for little."""
-    labelled, inside = ((target != IGNORE) & ~outside).sum((1, 2)), (~outside).sum((1, 2))
-    most = share * labelled * (labelled > inside / 2)
-    chance = (most / outside.sum((1, 2)).clamp(min=1))[:, None, None]
+    """Call some of what lies outside background; few labels, such as strokes, are not drowned in it."""
+    labelled = ((target != IGNORE) & ~outside).sum((1, 2))
+    chance = (share * labelled / outside.sum((1, 2)).clamp(min=1))[:, None, None]
     claimed = torch.rand(target.shape, generator=dice.generator).to(target.device) < chance
     return torch.where(outside & claimed, 0, target)
 
