@@ -141,9 +141,9 @@ class CompareWidget(Dock):
         chosen = [pair for row in self.pairs.rows if (pair := row.value()) is not None]
         self.findings.set_layers(layer for pair in chosen for layer in (pair.image, pair.labels))
         nothing = not self.pairs.rows and self.files.idle and self.empty.isVisibleTo(self)
-        self.masks.setVisible(self.files.value() is not None or self.masks.value() != ((), False))
+        self.masks.setVisible(self.files.value().any or self.masks.value() != ((), False))
         problem = "" if nothing else why_nothing(self.pairs, self.files) or self.masks.problem
-        slices = sum(len(pair.truth.slices) for pair in chosen) + self.files.slices
+        slices = self.files.describe(sum(len(pair.truth.slices) for pair in chosen))
         blocked, text = nothing or bool(problem), problem
         if not blocked:
             try:

@@ -14,7 +14,7 @@ from napari_medseg.training.candidates import CompareOptions, lay_out
 from napari_medseg.training.options import TrainOptions
 from napari_medseg.training.standings import Comparison, Row
 
-from .files_form import ChosenFiles
+from .files_form import NO_FILES, ChosenFiles
 from .look import count, words_for_seconds
 from .snapshot import Order, Snapshot, save_run, with_range
 
@@ -28,7 +28,7 @@ class Common:
 
     snapshots: tuple[Snapshot, ...]
     options: TrainOptions
-    files: ChosenFiles | None = None
+    files: ChosenFiles = NO_FILES
     classes: tuple[str, ...] = ()
     merge: bool = False
 
@@ -41,7 +41,7 @@ class Shelf:
         weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
 
 
-def describe_plan(options: CompareOptions, slices: int) -> str:
+def describe_plan(options: CompareOptions, slices: str) -> str:
     """What a click will do: how many candidates get how much time, round by round."""
     rounds = lay_out(len(options.candidates), options)
     parts = []
@@ -51,7 +51,7 @@ def describe_plan(options: CompareOptions, slices: int) -> str:
         parts.append(f"{who}{seeds}, {words_for_seconds(60 * rung.minutes)} each")
     little = 60 * min(rung.minutes for rung in rounds) < _LITTLE
     more = " That is too little to tell them apart: give more minutes." if little else ""
-    return f"Ready to learn from {count(slices, 'slice')}: {'; then '.join(parts)}.{more}"
+    return f"Ready to learn from {slices}: {'; then '.join(parts)}.{more}"
 
 
 def describe_end(result: Comparison) -> str:

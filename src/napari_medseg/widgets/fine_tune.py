@@ -19,7 +19,7 @@ from .job import Failure, describe_failure
 from .learn_from import LearnFrom, why_nothing
 from .learning_preview import LearningPreview
 from .learnt import hash_slices, remember_learnt
-from .look import Dock, count, theme_colors
+from .look import Dock, theme_colors
 from .model_picker import announce_models, choose_model, name_start, start_of
 from .options_form import OptionsForm
 from .pairs_list import ChosenPair
@@ -115,7 +115,7 @@ class FineTuneWidget(Dock):
         self.empty.setVisible(not any(is_image(layer) for layer in self.viewer.layers))
         self._chosen = tuple(pair for row in rows if (pair := row.value()) is not None)
         self.findings.set_layers(layer for pair in self._chosen for layer in (pair.image, pair.labels))
-        self.start.show_classes(self.files.value() is not None)
+        self.start.show_classes(self.files.value().any)
         self._suggest()
         self.after.setVisible(self.result is not None and not self.panel.job.running)
         if self.result is not None:
@@ -130,10 +130,10 @@ class FineTuneWidget(Dock):
         self._show_state()
 
     def _describe_start(self) -> str:
-        slices = sum(len(pair.truth.slices) for pair in self._chosen) + self.files.slices
+        slices = self.files.describe(sum(len(pair.truth.slices) for pair in self._chosen))
         card = self.model.value()
         start = name_start(card) if card else ""
-        return f"Ready to learn from {count(slices, 'slice')}, starting from {start}."
+        return f"Ready to learn from {slices}, starting from {start}."
 
     def _find_problem(self) -> str:
         if not self.pairs.rows and self.files.idle and self.empty.isVisibleTo(self):

@@ -141,7 +141,7 @@ class LearnFrom(QWidget):
 
 def why_nothing(pairs: PairsList, files: FilesForm) -> str:
     """Why nothing can be learnt from what is painted and chosen yet; empty when it can."""
-    if files.problem or files.value() is not None:
+    if files.problem or files.value().trains is not None:
         return files.problem
     if not pairs.rows:
         return "Segment an image first, or add a strokes layer and paint."

@@ -19,7 +19,7 @@ from napari_medseg.inference.neighbours import find_gaps
 from napari_medseg.io.blocks import read_region
 from napari_medseg.training.options import TrainOptions
 
-from .files_form import ChosenFiles
+from .files_form import NO_FILES, ChosenFiles
 from .learnt import newest_slices
 from .pairs_list import ChosenPair
 from .placing import Box, Start
@@ -108,7 +108,7 @@ class Order:
     recall
         A model whose remembered slices all train too; empty for none.
     files
-        Images and masks on disk that train too.
+        Images and masks on disk that train too, and others that only measure.
     classes, merge
         Names of mask values, ``VALUE=NAME``, and whether all are one class.
     """
@@ -119,7 +119,7 @@ class Order:
     name: str
     options: TrainOptions
     recall: str = ""
-    files: ChosenFiles | None = None
+    files: ChosenFiles = NO_FILES
     classes: tuple[str, ...] = ()
     merge: bool = False
 
@@ -168,15 +168,17 @@ def save_run(order: Order, report: Reporter) -> TrainingRun:
                 newest=newest, part=snapshot.labels.data.shape[-2:] != snapshot.image.shape[-2:],
             )
         )  # fmt: skip
-    if order.files is not None:
-        pairs.append(Pair(image=order.files.images, labels=order.files.masks))
+    more, measures = (
+        (Pair(image=one[0], labels=one[1]),) if one is not None else ()
+        for one in (order.files.trains, order.files.measures)
+    )
     options = order.options
     if options.panels is not None:  # the form keeps its folder from run to run
         options = options.model_copy(update={"panels": options.panels / folder.name})
     classes, ground = name_colors(order.classes)
     return TrainingRun(
-        pairs=tuple(pairs), start=order.start, name=order.name, options=options, folder=folder,
-        recall=order.recall, merge=order.merge, classes=classes, background_colors=ground,
+        pairs=(*pairs, *more), validation_pairs=measures, start=order.start, name=order.name, options=options,
+        folder=folder, recall=order.recall, merge=order.merge, classes=classes, background_colors=ground,
     )  # fmt: skip
 
 
