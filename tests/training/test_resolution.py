@@ -27,7 +27,7 @@ def painted(size: int, radius: int, unlabelled: int | None = None) -> Painted:
     [(512, 150, 2), (512, 60, 1), (2048, 600, 8), (384, 150, 1), (2048, 250, 4)],
 )
 def test_the_larger_the_things_the_smaller_the_images(size: int, radius: int, reduction: int) -> None:
-    assert choose_reduction([painted(size, radius)], 1, 2**22) == reduction
+    assert choose_reduction([painted(size, radius)], False, 2**22) == reduction
 
 
 @pytest.mark.parametrize(
@@ -37,12 +37,27 @@ def test_the_larger_the_things_the_smaller_the_images(size: int, radius: int, re
 def test_with_little_time_images_are_smaller_but_small_things_stay(
     size: int, radius: int, pixels: int, side: int
 ) -> None:
-    assert size / choose_reduction([painted(size, radius)], 1, pixels) == pytest.approx(side)
+    assert size / choose_reduction([painted(size, radius)], False, pixels) == pytest.approx(side)
 
 
 def test_colours_and_strokes_keep_their_size() -> None:
-    assert choose_reduction([painted(512, 150)], 3, 2**15) == 1
-    assert choose_reduction([painted(512, 150, unlabelled=255)], 1, 2**15) == 1
+    assert choose_reduction([painted(512, 150)], True, 2**15) == 1
+    assert choose_reduction([painted(512, 150, unlabelled=255)], False, 2**15) == 1
+
+
+def test_sequences_become_smaller_where_time_is_short(own_library: Path, tmp_path: Path) -> None:
+    """Sequences of a scanner are not pictures: their looks say little, where things lie says much."""
+    mask = painted(256, 60).values
+    sequences = np.zeros((256, 256, 3), np.uint8)
+    for channel in range(3):
+        sequences[40 * channel : 40 * channel + 100, 60:200, channel] = 80 + 60 * channel
+    for folder, pixels in (("images", sequences), ("masks", mask)):
+        (tmp_path / folder).mkdir()
+        for i in range(3):
+            Picture.fromarray(np.roll(pixels, 9 * i, 0)).save(tmp_path / folder / f"{i}.png")
+    settings = {"model": "unet:tu-resnet10t", "device": "cpu", "batch": 2, "max_steps": 1, "pixels": 2**15}
+    card = medseg.train([(tmp_path / "images", tmp_path / "masks")], name="small", **settings)
+    assert card.reduction > 2
 
 
 def test_a_model_of_smaller_images_gives_masks_of_full_size(own_library: Path, tmp_path: Path) -> None:

@@ -13,14 +13,15 @@ from torch import nn
 from napari_medseg.core import ModelCard
 from napari_medseg.models.build import QUICK
 
+from .channels import GREY, find_channels
 from .engine import Engine, start_engine
-from .resolution import MOST, choose_reduction
+from .resolution import LOOKS, MOST, choose_reduction
 from .run import TrainingRun
 from .samples import WHOLE
 from .schedule import Budget
 from .start import Start
 from .step import measure_loss, set_training
-from .truth import Painted
+from .truth import Painted, prepare
 from .watch import Watch
 
 STEPS = 400
@@ -63,7 +64,12 @@ def settle_portions(run: TrainingRun, start: Start, painted: Sequence[Painted], 
     if pixels < LARGEST:
         settled["pixels"] = pixels
     if start.parent is None and not options.reduction and not options.longest:
-        reduction = choose_reduction(painted, card.channels, pixels)
+        channels = GREY
+        if card.channels > 1:
+            seen = prepare(painted[:: max(1, len(painted) // LOOKS)], card, {}, watch.say)
+            channels = find_channels(seen, card, options.channels)
+            settled["channels"] = channels.kind
+        reduction = choose_reduction(painted, channels.is_picture, pixels)
         if card.presence is not None:  # slices must go through the network whole
             reduction = max(reduction, max(max(one.values.shape) for one in painted) / WHOLE)
         settled["reduction"] = min(reduction, MOST)

@@ -33,21 +33,21 @@ LOOKS = 20
 """Slices that are looked at."""
 
 
-def choose_reduction(painted: Sequence[Painted], channels: int, pixels: int) -> float:
+def choose_reduction(painted: Sequence[Painted], pictures: bool, pixels: int) -> float:
     """How many times smaller the images are taken, by what is painted and the time there is.
 
     Typical things are at most `LARGE` pixels long: the network then sees such things as lungs in one look. Where time
-    is short, images that are learnt whole become smaller still, until a step holds `BATCH` of them. Colour images keep
-    their size, as texture tells there, and so do strokes, which say nothing about sizes.
+    is short, images that are learnt whole become smaller still, until a step holds `BATCH` of them. Pictures in colour
+    keep their size, as texture tells there, and so do strokes, which say nothing about sizes.
 
     Parameters
     ----------
-    channels
-        Of the images.
+    pictures
+        Whether the channels are red, green and blue.
     pixels
         That a step may take in.
     """
-    if channels > 1 or any(one.unlabelled is not None for one in painted):
+    if pictures or any(one.unlabelled is not None for one in painted):
         return 1.0
     side = typical_side(painted)
     height, width = (max(one.values.shape[axis] for one in painted) for axis in (0, 1))
