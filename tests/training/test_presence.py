@@ -18,7 +18,7 @@ from napari_medseg.models import load_model
 from napari_medseg.models.heads import split_output
 from napari_medseg.training import TrainOptions, train
 from napari_medseg.training.losses import IGNORE, presence_loss
-from napari_medseg.training.presence import FEWEST, check_telling, choose_threshold
+from napari_medseg.training.presence import ENOUGH, FEWEST, check_telling, choose_threshold
 from napari_medseg.training.samples import Samples
 from napari_medseg.training.split import hold_out
 from napari_medseg.training.truth import LabelledSlice
@@ -96,13 +96,21 @@ def test_the_loss_is_cross_entropy_over_slices_that_tell() -> None:
 
 def test_the_threshold_finds_95_percent_where_there_are_enough() -> None:
     chances = [0.01 * i for i in range(1, 41)]
-    threshold, why = choose_threshold(chances, 0.5)
+    threshold, why = choose_threshold(chances, [0.9, 0.0], 0.5)
     assert sum(p >= threshold for p in chances) == 38
-    assert "95%" in why
-    assert choose_threshold([0.9] * FEWEST, 0.5)[0] == 0.5, "never above a half"
-    threshold, why = choose_threshold([0.1] * (FEWEST - 1), 0.3)
+    assert "38 of 40" in why
+    assert "1 of 2 empty ones" in why
+    assert choose_threshold([0.9] * ENOUGH, [], 0.5)[0] == 0.5, "never above a half"
+    threshold, why = choose_threshold([0.1] * (FEWEST - 1), [], 0.3)
     assert threshold == 0.3
     assert "too few" in why
+
+
+def test_one_unclear_slice_of_few_does_not_make_empty_ones_full() -> None:
+    full, empty = [0.01, *[0.6] * (ENOUGH - 2)], [0.3, *[0.1] * 19, *[0.02] * 9]
+    threshold, _ = choose_threshold(full, empty, 0.5)
+    assert sum(p >= threshold for p in empty) == 1
+    assert choose_threshold([0.2, *full[1:]], empty, 0.5)[0] == 0.2, "no higher than it takes to find all"
 
 
 @pytest.mark.parametrize(

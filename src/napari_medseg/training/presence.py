@@ -19,8 +19,14 @@ from .watch import Watch
 SENSITIVITY = 0.95
 """Share of the held-out slices that hold something and shall be found."""
 
-FEWEST = 20
-"""Of fewer such slices, one that is missed is more than the other share: they cannot tell where to divide."""
+ENOUGH = 20
+"""Of fewer such slices, one that is missed is more than the other share, and a single unclear one would decide: then
+no more of the empty ones than `FALSE` may be taken for others."""
+
+FALSE = 0.1
+
+FEWEST = 10
+"""Fewer cannot tell where to divide."""
 
 MOST = 100
 """Held-out slices that are looked at."""
@@ -89,41 +95,48 @@ def measure_presence(card: ModelCard, job: Job, watch: Watch) -> Presence:
     job.network.eval()
     holds = [bool(one.holds) for one in told]
     chances = [job.engine.presence(job.network, one.pixels) for one in told]
-    threshold, why = choose_threshold([p for p, there in zip(chances, holds, strict=True) if there], card.presence)
+    full, empty = ([p for p, there in zip(chances, holds, strict=True) if there is side] for side in (True, False))
+    threshold, why = choose_threshold(full, empty, card.presence)
     watch.say(why)
     tile = max(card.tile, *job.samples.size) if job.samples.whole else card.tile
     scores = []
-    for name, side in (("sensitivity", True), ("specificity", False)):
-        right = [(p >= threshold) == there for p, there in zip(chances, holds, strict=True) if there is side]
-        if right:
-            what = "that hold something" if side else "that are empty"
-            on = f"{len(right)} held-out slices {what}"
-            scores.append(Score(metric=f"{name} for slices", value=round(sum(right) / len(right), 4), on=on))
+    for name, some, side in (("sensitivity", full, True), ("specificity", empty, False)):
+        if some:
+            right = sum((p >= threshold) is side for p in some)
+            on = f"{len(some)} held-out slices {'that hold something' if side else 'that are empty'}"
+            scores.append(Score(metric=f"{name} for slices", value=round(right / len(some), 4), on=on))
     auroc = measure_auroc(chances, holds)
     if auroc is not None:
         scores.append(Score(metric="AUROC for slices", value=round(auroc, 4), on=f"{len(holds)} held-out slices"))
     return Presence({"presence": threshold, "tile": tile}, tuple(scores))
 
 
-def choose_threshold(chances: Sequence[float], before: float) -> tuple[float, str]:
+def choose_threshold(full: Sequence[float], empty: Sequence[float], before: float) -> tuple[float, str]:
     """The probability from which on a slice holds something, and a sentence about it.
 
     Parameters
     ----------
-    chances
-        Of held-out slices that do hold something. The threshold leaves `SENSITIVITY` of them above it, and is at most
-        `HIGHEST`.
+    full
+        Probabilities of held-out slices that do hold something. The threshold leaves `SENSITIVITY` of them above it,
+        and is at most `HIGHEST`.
+    empty
+        Those of empty ones; where there are fewer full ones than `ENOUGH`, at most `FALSE` of these stay above it.
     before
         What stays where there are fewer than `FEWEST`.
     """
-    if len(chances) < FEWEST:
+    if len(full) < FEWEST:
         return before, (
-            f"{len(chances)} held-out slices hold something, too few (of {FEWEST}) to set a threshold by: a slice is "
+            f"{len(full)} held-out slices hold something, too few (of {FEWEST}) to set a threshold by: a slice is "
             f"taken as empty below a probability of {before:.2g}."
         )
-    missed = int((1 - SENSITIVITY) * len(chances) + 1e-9)
-    threshold = min(HIGHEST, math.floor(sorted(chances)[missed] * 1e4) / 1e4)
+    missed = int((1 - SENSITIVITY) * len(full) + 1e-9)
+    threshold = math.floor(sorted(full)[missed] * 1e4) / 1e4
+    if empty and len(full) < ENOUGH:
+        wrong = int(FALSE * len(empty))
+        threshold = max(threshold, math.ceil(sorted(empty)[-1 - wrong] * 1e4 + 1e-9) / 1e4)
+    threshold = min(HIGHEST, threshold)
+    found, told = sum(p >= threshold for p in full), sum(p < threshold for p in empty)
     return threshold, (
-        f"A slice is taken as empty below a probability of {threshold:.2g}: so {SENSITIVITY:.0%} of {len(chances)} "
-        "held-out slices that hold something are found."
+        f"A slice is taken as empty below a probability of {threshold:.2g}: so {found} of {len(full)} held-out slices "
+        f"that hold something are found, and {told} of {len(empty)} empty ones are told."
     )
