@@ -112,3 +112,16 @@ def test_errors_travel_between_processes() -> None:
     error = pickle.loads(pickle.dumps(InputError("What.", "Do.")))
     assert (error.message, error.hint, str(error)) == ("What.", "Do.", "What. Do.")
     assert isinstance(error, MedsegError)
+
+
+@pytest.mark.parametrize(
+    ("about", "words"),
+    [
+        ({}, "as they are"),
+        ({"pixel_size": 0.8}, "at 0.8 mm a pixel"),
+        ({"pixel_size": 0.8, "reduction": 2}, "at 0.8 mm a pixel, then 2 times smaller"),
+        ({"longest": 256}, "with a longer side of 256 pixels"),
+    ],
+)
+def test_a_card_says_at_which_size_images_go_in(about: dict[str, float], words: str) -> None:
+    assert ModelCard(name="a", classes=(ClassInfo.numbered(1),), **about).size_in_words == words

@@ -91,7 +91,8 @@ def test_a_package_is_valid_and_its_network_gives_its_test_tensors(package: Path
     assert np.allclose(logits.softmax(1), np.load(tmp_path / "there" / "test-probabilities.npy"), atol=1e-5)
     document = (tmp_path / "there" / "README.md").read_text()
     assert "dice: 0.9000 on 2 slices" in document
-    assert "0.5 mm" in document
+    assert "images go in at 0.5 mm a pixel" in document
+    assert told["inputs"][0]["description"] == "images go in at 0.5 mm a pixel"
 
 
 def test_there_and_back_nothing_is_lost(package: Path, model: Path, tmp_path: Path) -> None:

@@ -70,7 +70,7 @@ def test_card_is_told_in_words(dock: ModelsWidget) -> None:
     words = {title: label.text() for title, label in dock.card._words.items()}
     assert words["About"] == "Both femora."
     assert "femur &lt;left&gt; (1)" in words["Classes"]
-    assert words["Input"].startswith("CT · grey · 0.8 mm pixels")
+    assert words["Input"].startswith("CT · grey · at 0.8 mm a pixel")
     assert words["Scores"] == "Dice 0.930 on 2 slices"
     assert words["Made from"] == "femur-ct v1"
 

@@ -45,12 +45,6 @@ def list_all(
     return 0
 
 
-def _taken(card: ModelCard) -> str:
-    if card.longest:
-        return f"with a longer side of {card.longest} pixels"
-    return f"{card.reduction:.3g} times smaller" if card.reduction > 1 else "as they are"
-
-
 def _input(card: ModelCard) -> str:
     return {1: "grey", 3: "RGB"}.get(card.channels, f"{card.channels} channels")
 
@@ -83,8 +77,7 @@ def show(
         "input": _input(card),
         "beside it": f"{card.neighbours} slices on either side" if card.neighbours else "",
         "classes": ", ".join(f"{c.value} {c.name}" for c in card.classes),
-        "pixel size": f"{card.pixel_size} mm" if card.pixel_size else "any",
-        "images taken": _taken(card),
+        "images go in": card.size_in_words,
         "empty slices": f"below a probability of {card.presence:.2g}" if card.presence is not None else "",
         "modality": card.modality,
         "trained on": card.trained_on,

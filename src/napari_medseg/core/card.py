@@ -133,6 +133,14 @@ class ModelCard(_Frozen):
         return f"{self.name}@{self.version}"
 
     @property
+    def size_in_words(self) -> str:
+        """At which size images go through the network."""
+        if self.longest:
+            return f"with a longer side of {self.longest} pixels"
+        size = f"at {self.pixel_size:.3g} mm a pixel" if self.pixel_size else "as they are"
+        return size if self.reduction <= 1 else f"{size}, then {self.reduction:.3g} times smaller"
+
+    @property
     def in_channels(self) -> int:
         """Channels of the network's input."""
         return self.channels * (2 * self.neighbours + 1)

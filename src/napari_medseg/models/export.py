@@ -141,6 +141,7 @@ def _write_onnx(folder: Path, part: Path) -> None:
         raise ModelError(f"{card.reference} cannot be exported to ONNX.")
     model = program.model_proto
     onnx.helper.set_model_props(model, {"card": card.model_dump_json()})
+    model.doc_string = f"{card.title or card.name}. Images go in {card.size_in_words}."
     content = model.SerializeToString()
     _check_onnx(content, network, card, side)
     with part.open("wb") as file:

@@ -203,6 +203,7 @@ def _input(card: ModelCard, place: Path) -> dict[str, Any]:
              for n in range(-card.neighbours, card.neighbours + 1) for c in colours]  # fmt: skip
     return {
         "id": "image",
+        "description": f"images go in {card.size_in_words}",
         "axes": [
             {"type": "batch"},
             {"type": "channel", "channel_names": names},
@@ -272,13 +273,12 @@ def _environment() -> str:
 def _document(card: ModelCard) -> str:
     ours = card.normalisation
     scores = [f"- {s.metric}: {s.value:.4f} on {s.on}" for s in card.scores] or ["No held-out score is recorded."]
-    size = f"{card.pixel_size:g} mm" if card.pixel_size else "any"
     parts = [
         f"# {card.title or card.name}",
         card.description,
         "For research only: not a medical device, not for diagnosis.",
         "## Input",
-        f"{card.modality or 'Images'}, {card.channels} channels, pixel size: {size}."
+        f"{card.modality or 'Images'}, {card.channels} channels; images go in {card.size_in_words}."
         + (f" {card.neighbours} slices on either side go in as further channels." if card.neighbours else ""),
         "Trained with the percentiles of the whole series, not of each slice." if ours.method == "percentile" else "",
         "## Classes",

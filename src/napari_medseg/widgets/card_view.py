@@ -48,7 +48,6 @@ def _chain(card: ModelCard) -> str:
 
 def _words(card: ModelCard) -> dict[str, str]:
     kind = "RGB" if card.channels == 3 else "grey" if card.channels == 1 else count(card.channels, "channel")
-    size = f"{card.pixel_size:.3g} mm pixels" if card.pixel_size is not None else "pixels of any size"
     beside = f"with {count(card.neighbours, 'slice')} on either side" if card.neighbours else ""
     normalisation = card.normalisation
     values = (
@@ -59,7 +58,7 @@ def _words(card: ModelCard) -> dict[str, str]:
     return {
         "About": card.description or card.title,
         "Classes": "<br>".join(_swatch(c.color, c.name, c.value) for c in card.classes),
-        "Input": " · ".join(part for part in (card.modality, kind, size, values, beside) if part),
+        "Input": " · ".join(part for part in (card.modality, kind, card.size_in_words, values, beside) if part),
         "Network": f"{card.architecture} · {card.encoder}",
         "Empty slices": f"told below a probability of {card.presence:.2g}" if card.presence is not None else "",
         "Trained on": card.trained_on,
