@@ -80,7 +80,7 @@ AUGMENTATIONS: dict[str, Augmentation] = {
     "none": Augmentation(),
     "light": Augmentation(
         mirror=0.5, turn=5, scale=(0.9, 1.1), shift=0.05, air=0.5, brightness=0.1, contrast=0.1, gamma=0.1, colour=0.05,
-        stain=0.05, hue=3, channel_same=0.12,
+        stain=0.05, hue=3,
     ),
     "medium": Augmentation(
         mirror=0.5, turn=15, scale=(0.7, 1.4), shift=0.1, air=0.5, brightness=0.2, contrast=0.25, gamma=0.3, colour=0.1,
