@@ -58,15 +58,15 @@ def make_chests(seed: int) -> tuple[Any, Any]:
 
 
 def make_tissue(seed: int) -> tuple[Any, Any]:
-    from napari_medseg.phantoms.pictures import TISSUE_SEED, tissue_sample
+    from napari_medseg.phantoms.pictures import tissue_sample
 
-    return tissue_sample(TISSUE_SEED if seed == UNSEEN else seed)
+    return tissue_sample()
 
 
 UNSEEN = 1863
 SCENES = {
     "lungs-xray": Scene(make_chests, at=2),
-    "nuclei": Scene(make_tissue, "nuclei-he", 8),
+    "nuclei-he": Scene(make_tissue),
     "brain-tumour": Scene(make_head, "brain-tumour", 14),
 }
 
