@@ -40,12 +40,8 @@ def test_with_little_time_images_are_smaller_but_small_things_stay(
     assert size / choose_reduction([painted(size, radius)], False, pixels) == pytest.approx(side)
 
 
-@pytest.mark.parametrize(("radius", "side"), [(100, 160), (60, 288), (20, 512)])
-def test_pictures_keep_their_texture(radius: int, side: int) -> None:
-    assert 512 / choose_reduction([painted(512, radius)], True, 2**15) == pytest.approx(side)
-
-
-def test_strokes_keep_their_size() -> None:
+def test_colours_and_strokes_keep_their_size() -> None:
+    assert choose_reduction([painted(512, 150)], True, 2**15) == 1
     assert choose_reduction([painted(512, 150, unlabelled=255)], False, 2**15) == 1
 
 

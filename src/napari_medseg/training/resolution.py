@@ -25,9 +25,6 @@ LEAST = 96
 
 FINE = 24
 
-TEXTURE = 64
-"""The same for pictures in colour, in which texture tells, too."""
-
 MOST = 8
 STEP = 32
 """Longer sides become multiples of this, which networks take without padding."""
@@ -40,8 +37,8 @@ def choose_reduction(painted: Sequence[Painted], pictures: bool, pixels: int) ->
     """How many times smaller the images are taken, by what is painted and the time there is.
 
     Typical things are at most `LARGE` pixels long: the network then sees such things as lungs in one look. Where time
-    is short, images that are learnt whole become smaller still, until a step holds `BATCH` of them. Strokes, which say
-    nothing about sizes, keep theirs.
+    is short, images that are learnt whole become smaller still, until a step holds `BATCH` of them. Pictures in colour
+    keep their size, as texture tells there, and so do strokes, which say nothing about sizes.
 
     Parameters
     ----------
@@ -50,7 +47,7 @@ def choose_reduction(painted: Sequence[Painted], pictures: bool, pixels: int) ->
     pixels
         That a step may take in.
     """
-    if any(one.unlabelled is not None for one in painted):
+    if pictures or any(one.unlabelled is not None for one in painted):
         return 1.0
     side = typical_side(painted)
     height, width = (max(one.values.shape[axis] for one in painted) for axis in (0, 1))
@@ -59,9 +56,7 @@ def choose_reduction(painted: Sequence[Painted], pictures: bool, pixels: int) ->
     while reduction < MOST and side > LARGE * reduction and shortest >= 2 * SMALLEST * reduction:
         reduction *= 2
     longest = max(height, width)
-    wanted = min(
-        math.sqrt(BATCH * height * width / pixels), side / (TEXTURE if pictures else FINE), longest / LEAST, MOST
-    )
+    wanted = min(math.sqrt(BATCH * height * width / pixels), side / FINE, longest / LEAST, MOST)
     if wanted <= reduction or longest / wanted > WHOLE:
         return reduction
     sides = max(1, round(longest / wanted / STEP))
