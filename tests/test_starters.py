@@ -115,8 +115,8 @@ def test_built_in_lungs_are_found_in_real_x_rays(real_data, benchmark_script):
 
 
 def test_built_in_nuclei_are_found_in_made_up_tissue():
-    """Dice 0.73 on the sample."""
-    image, truth = tissue_sample()
+    """Dice 0.73 on the sample; of a quarter, some room below that."""
+    image, truth = (replace(one, data=np.asarray(one.data)[:384, :384]) for one in tissue_sample())
     found = medseg.segment(image, "nuclei-he")
     assert medseg.evaluate(found, truth).figure("dice").pooled > 0.65
 

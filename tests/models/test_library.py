@@ -231,23 +231,29 @@ def test_onnx_without_its_package_names_it(tmp_path: Path, monkeypatch: pytest.M
     assert not (tmp_path / "m.onnx").exists()
 
 
-def test_onnx_that_computes_something_else_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from napari_medseg.models import export
-
-    monkeypatch.setattr(export, "TOLERANCE", -1.0)
-    with pytest.raises(ModelError, match=r"starter@1 cannot be exported to ONNX: there its logits differ by up to"):
-        export_model("starter", tmp_path / "m.onnx", "onnx")
-    assert not [*tmp_path.glob("*m.onnx*")]
-
-
-def test_onnx_takes_other_sizes(tmp_path: Path) -> None:
+def test_onnx_takes_other_sizes_and_what_computes_something_else_is_not_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import onnx
     from onnx.reference import ReferenceEvaluator
+
+    from napari_medseg.models import export
+
+    programs: list[Any] = []
+    real = torch.onnx.export
+    monkeypatch.setattr(torch.onnx, "export", lambda *a, **k: programs.append(real(*a, **k)) or programs[0])
 
     out = export_model("starter", tmp_path / "m.onnx", "onnx")
     model = onnx.load(out)
     assert "card" in {p.key for p in model.metadata_props}
+    assert "Images go in" in model.doc_string
     image = torch.rand(1, 1, 96, 64)
     (logits,) = ReferenceEvaluator(model).run(None, {"image": image.numpy()})
     with torch.inference_mode():
         assert torch.allclose(torch.from_numpy(logits), load_model("starter").network(image), atol=1e-3)
+
+    monkeypatch.setattr(torch.onnx, "export", lambda *a, **k: programs[0])
+    monkeypatch.setattr(export, "TOLERANCE", -1.0)
+    with pytest.raises(ModelError, match=r"starter@1 cannot be exported to ONNX: there its logits differ by up to"):
+        export_model("starter", tmp_path / "other.onnx", "onnx")
+    assert not [*tmp_path.glob("*other.onnx*")]
