@@ -7,7 +7,7 @@ A seed draws the random numbers and which patients or images measure; seeds 0, 1
 patient once. Runs are kept in ``five_systems.json`` beside this file, each in the place of an earlier one of the same
 system, seed and machine, and the table in ``docs/results.md`` is written from all of them; ``--write`` does only that.
 With ``--minutes``, in the place of the recipe's own, a run is shown and not kept. ``--clock cpu`` counts the
-processor's time, also of threads waiting for one another: beside two other programs half as many steps are left.
+processor's time, also of threads waiting for one another: beside two other programs far fewer steps are left.
 """
 
 from __future__ import annotations

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from systems import SYSTEMS, Figures
 
+from napari_medseg.training import Recipe
+
 RUNS = Path(__file__).with_name("five_systems.json")
 PAGE = Path(__file__).parents[1] / "docs" / "results.md"
 
@@ -50,7 +52,7 @@ Mean Dice over cases; ± is half the distance between the best and the worst see
 or images (lungs: the same 60 X-rays). 5 %: the fifth percentile of all cases.
 Minutes are those of training; with `--clock cpu` they are processor time divided by the number of cores, as other work
 ran on the machine.
-A task that is not in the table has not been measured by this command yet.
+A task that is not in the table has not been measured by this command as it is now.
 """
 
 
@@ -88,6 +90,9 @@ def describe(name: str, own: list[Figures]) -> str:
     """What else was measured of one system, and the command."""
     seeds = " ".join(str(one["seed"]) for one in own)
     clock = " --clock cpu" if own[0]["clock"] == "cpu" else ""
+    minutes = own[0]["minutes"]
+    if minutes != Recipe.read(own[0]["recipe"]).options.get("max_minutes") and not SYSTEMS[name].starts:
+        clock += f" --minutes {minutes:g}"  # the recipe has another time by now
     text = [
         f"**{SYSTEMS[name].title}**: recipe `{own[0]['recipe']}`.",
         f"Images or series that train: {own[0]['trained on']}.",

@@ -138,7 +138,7 @@ STARTERS = {
 class Supply:
     """Made-up images to learn from: new ones push out old ones, each is shown a few times.
 
-    On a CPU, two drawn ones take a seventh of the time of a step; a graphics card draws nearly for nothing.
+    So a CPU draws fewer in a step than it learns from; a graphics card draws nearly for nothing.
     """
 
     def __init__(self, starter: Starter, draw: Draw) -> None:

@@ -164,6 +164,12 @@ def test_a_class_only_in_the_held_out_part_is_said(
     assert "value 9 is only in held-out slices" in listener.said
 
 
+def test_images_that_train_and_measure_are_told(library: Path, write_series: WriteSeries, listener: Listener) -> None:
+    data = write_series(3)
+    train([data], name="n", validation_data=[data], max_steps=1, report=listener, **SMALL)
+    assert "3 of 3 images that only measure train, too" in listener.said
+
+
 @pytest.mark.parametrize("given", [0, 9], ids=["empty", "strange"])
 def test_held_out_masks_without_a_class_are_said_in_one_sentence(
     library: Path, write_series: WriteSeries, listener: Listener, given: int

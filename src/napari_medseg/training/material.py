@@ -103,6 +103,9 @@ def split(run: TrainingRun, past: Past, watch: Watch, *, empty: bool = False) ->
         watch.say(note)
     if run.validation_pairs:
         measuring = gather(run.validation_pairs, options.model_copy(update={"group": ""}), watch, reading)
+        known = {one.identity for one in painted} - {""}
+        if again := sum(one.identity in known for one in measuring):
+            watch.say(f"{again} of {len(measuring)} images that only measure train, too: their Dice flatters.")
         return Parts(painted, [replace(one, pair=-1) for one in measuring], test)
     ground = background_values(painted, run.classes)
     # Both are shares of all there is.

@@ -65,8 +65,8 @@ def settle_portions(run: TrainingRun, start: Start, painted: Sequence[Painted], 
         settled["pixels"] = pixels
     if start.parent is None and not options.reduction and not options.longest:
         channels = GREY
-        if card.channels > 1:
-            seen = prepare(painted[:: max(1, len(painted) // LOOKS)], card, {}, watch.say)
+        some = painted[:: max(1, len(painted) // LOOKS)] if card.channels > 1 else ()
+        if seen := prepare(some, card, {}, lambda _: None):  # what is damaged is said when everything is read
             channels = find_channels(seen, card, options.channels)
             settled["channels"] = channels.kind
         reduction = choose_reduction(painted, channels.is_picture, pixels)
