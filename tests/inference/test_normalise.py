@@ -18,11 +18,11 @@ from napari_medseg.inference.normalise import (
     SliceReader,
     count_channels,
     input_shape,
-    measure_range,
     normalise,
     prepare_slice,
     why_not,
 )
+from napari_medseg.inference.ranges import NORMALISATIONS, is_flat, measure_range
 from napari_medseg.models import Model
 
 MakeImage = Callable[..., Image]
@@ -43,6 +43,36 @@ def test_bool_image_is_zero_and_one(make_image: MakeImage) -> None:
     image = make_image(np.eye(8, dtype=bool))
     low_high = measure_range(image, Normalisation())
     assert normalise(image.slice(0), Normalisation(), low_high).max() == 1
+
+
+def test_sequences_are_measured_by_their_bodies_each_by_itself(make_image: MakeImage) -> None:
+    """Bright fat decides about percentiles, and one channel about all; the brain then looks different each time."""
+    median = NORMALISATIONS["median"]
+    brains = []
+    for gain, fat in (((1, 0.5), 200), ((0.6, 1), 90)):
+        plane = np.zeros((60, 60, 2))
+        plane[10:50, 10:50] = np.array([50, 80]) * gain
+        plane[10:13, 10:50] = fat
+        image = make_image(np.stack([plane.round().astype(np.uint8)] * 2), "ZYXC")
+        value_range = measure_range(image, median)
+        assert value_range == ((0, 0), (150 * gain[0], 240 * gain[1]))
+        assert not is_flat(value_range)
+        brains.append(normalise(image.slice(0), median, value_range)[:, 30, 30])
+    np.testing.assert_allclose(brains, 1 / 3, atol=1e-6)
+
+
+def test_a_channel_that_holds_nothing_becomes_zeros(make_image: MakeImage) -> None:
+    pixels = np.full((2, 8, 8, 2), 7, np.uint8)
+    pixels[:, :4, :, 0] = 90
+    image, median = make_image(pixels, "ZYXC"), NORMALISATIONS["median"]
+    value_range = measure_range(image, median)
+    assert not is_flat(value_range)
+    found = normalise(image.slice(0), median, value_range)
+    assert found[0].max() > 0
+    assert not found[1].any()
+    empty = measure_range(make_image(np.full((2, 8, 8, 2), 7, np.uint8), "ZYXC"), median)
+    assert is_flat(empty)
+    assert not normalise(pixels[0], median, empty).any()
 
 
 def test_int32_keeps_small_differences_on_a_large_offset() -> None:

@@ -8,6 +8,7 @@ import torch
 
 from napari_medseg.core import ClassInfo, ModelCard, ModelError, Normalisation
 from napari_medseg.inference.normalise import normalise
+from napari_medseg.inference.ranges import ValueRange
 from napari_medseg.inference.scale import Scale
 
 COLOURS = {"mean": (0.5, 0.4, 0.3), "std": (0.2, 0.3, 0.4)}
@@ -29,10 +30,10 @@ def card(channels: int, neighbours: int = 0, **values: object) -> ModelCard:
 @pytest.mark.parametrize(
     ("values", "value_range"),
     [({}, (20.0, 90.5)), ({"clip": False}, (20.0, 90.5)), (COLOURS, (0.0, 255.0)), (COLOURS, (7.0, 7.0)),
-     ({"mean": (0.5,), "std": (0.2,)}, (-100.0, 1000.0))],
+     ({"mean": (0.5,), "std": (0.2,)}, (-100.0, 1000.0)), (COLOURS, ((0.0, 9.0, 7.0), (30.0, 200.0, 7.0)))],
 )  # fmt: skip
 def test_raw_values_become_what_normalise_makes_of_them(
-    values: dict[str, object], value_range: tuple[float, float], dtype: str, inner: bool
+    values: dict[str, object], value_range: ValueRange, dtype: str, inner: bool
 ) -> None:
     info = np.iinfo(dtype)
     pixels = np.random.default_rng(0).integers(info.min, info.max, (9, 12, 3), dtype, endpoint=True)

@@ -19,6 +19,7 @@ import torch
 import yaml
 
 from napari_medseg.core import ClassInfo, ModelCard, ModelError, Normalisation, OutputError, Score
+from napari_medseg.inference.ranges import NORMALISATIONS
 from napari_medseg.models import build_network, export_model, find_model, import_model, load_model, save_network
 
 
@@ -163,6 +164,19 @@ def test_normalisations_are_said_in_words_of_the_format(
         assert found.normalisation.low == pytest.approx(normalisation.low)
         assert found.normalisation.high == pytest.approx(normalisation.high)
         assert found.normalisation.clip == normalisation.clip
+
+
+def test_medians_are_said_in_the_documentation(make_card: Callable[..., ModelCard], tmp_path: Path) -> None:
+    """The format has no word for them."""
+    median = NORMALISATIONS["median"]
+    card = make_card(channels=3, normalisation=median)
+    save_network(tmp_path / "m", card, build_network(card).eval())
+    package = export_model(tmp_path / "m", tmp_path / "p.zip", "bioimageio")
+    with zipfile.ZipFile(package) as inside:
+        text = inside.read("README.md").decode()
+    assert "scale each channel by itself" in text
+    assert "3 times as far from that as the median" in text
+    assert import_model(package).normalisation == median, "our own card inside says it"
 
 
 def test_what_others_cannot_build_is_refused(make_card: Callable[..., ModelCard], tmp_path: Path) -> None:

@@ -11,9 +11,11 @@ import pytest
 from pydantic import ValidationError
 
 from napari_medseg.core import ClassInfo, InputError, one_sentence
+from napari_medseg.inference.ranges import NORMALISATIONS
 from napari_medseg.training import LOSSES, Pair, TrainingRun, TrainOptions
 from napari_medseg.training.classes import are_sides, check_painted, find_absent, find_classes, merge_classes
-from napari_medseg.training.run import name_classes, plan_run
+from napari_medseg.training.naming import name_classes
+from napari_medseg.training.run import Measured, plan_run
 from napari_medseg.training.split import hold_out
 from napari_medseg.training.truth import Painted
 
@@ -115,8 +117,12 @@ def test_sides_are_told_by_names_or_places(paint_slices: Paint) -> None:
 
 
 def test_a_run_is_saved_and_read_again(tmp_path: Path) -> None:
+    ranges = tuple(
+        Measured(normalisation=NORMALISATIONS[name], range=found)
+        for name, found in (("percentile", (0, 100)), ("median", ((0, 1.5), (3, 4))))
+    )
     run = TrainingRun(
-        pairs=(Pair(image=tmp_path / "a.tif", labels=tmp_path / "b.tif", slices=(1, 4), range=(0, 100)),),
+        pairs=(Pair(image=tmp_path / "a.tif", labels=tmp_path / "b.tif", slices=(1, 4), ranges=ranges),),
         start="unet:resnet18", name="x", classes=(LEFT,), options=TrainOptions(max_steps=3), folder=tmp_path / "run",
     )  # fmt: skip
     assert TrainingRun.load(run.save()) == run

@@ -58,6 +58,10 @@ def test_sequences_become_smaller_where_time_is_short(own_library: Path, tmp_pat
     settings = {"model": "unet:tu-resnet10t", "device": "cpu", "batch": 2, "max_steps": 1, "pixels": 2**15}
     card = medseg.train([(tmp_path / "images", tmp_path / "masks")], name="small", **settings)
     assert card.reduction > 2
+    assert card.normalisation.method == "median", "each sequence by its own body"
+    data = [(tmp_path / "images", tmp_path / "masks")]
+    chosen = medseg.train(data, name="chosen", normalisation="percentile", **settings | {"reduction": 4})
+    assert chosen.normalisation.method == "percentile"
 
 
 def test_a_model_of_smaller_images_gives_masks_of_full_size(own_library: Path, tmp_path: Path) -> None:

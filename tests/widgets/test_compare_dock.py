@@ -197,8 +197,11 @@ def test_each_model_gets_its_own_range_of_values(
     snapshots = take_snapshots([ChosenPair(viewer.layers[0], corrected, find_truth(corrected))])
     options = CompareOptions(starts=("windowed", "unet:resnet18"), seeds=1)
     contest.train_candidates(contest.Common(tuple(snapshots), TrainOptions()), options, contest.Shelf(), silent)
-    ranges = {run.start: run.pairs[0].range for run in trainings.runs}
-    assert ranges == {"windowed": (-5, 70), "unet:resnet18": (0, 200)}
+    for run in trainings.runs:
+        known = {one.normalisation.method: one.range for one in run.pairs[0].ranges}
+        assert known["window"] == (-5, 70)
+        assert known["percentile"] == (0, 200)
+        assert known["median"] == ((0,), (600,)), "three times the median of what is brighter than the mean"
 
 
 def test_closing_while_it_runs_leaves_no_thread_and_no_models(

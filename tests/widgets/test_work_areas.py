@@ -116,7 +116,9 @@ def test_work_area_trains_on_its_part_of_the_image(
     whole = pixels[2] if stack else pixels
     np.testing.assert_array_equal(read(pair.image).slice(0), whole[24:56, 29:61])
     np.testing.assert_array_equal(read_labels(pair.labels).slice(0), area.data[0] if stack else area.data)
-    assert pair.range == measure_range(order.snapshots[0].image, cards[0].normalisation)
+    [known] = pair.ranges
+    assert known.normalisation == cards[0].normalisation
+    assert known.range == measure_range(order.snapshots[0].image, cards[0].normalisation)
     assert pair.slices == (0,)
     assert order.snapshots[0].in_layer(0, 0) == 0, "held-out slices find back"
 

@@ -78,6 +78,7 @@ def show(
         "beside it": f"{card.neighbours} slices on either side" if card.neighbours else "",
         "classes": ", ".join(f"{c.value} {c.name}" for c in card.classes),
         "images go in": card.size_in_words,
+        "0 to 1 are": card.normalisation.in_words,
         "empty slices": f"below a probability of {card.presence:.2g}" if card.presence is not None else "",
         "modality": card.modality,
         "trained on": card.trained_on,

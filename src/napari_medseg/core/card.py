@@ -39,21 +39,37 @@ class Normalisation(_Frozen):
     ----------
     method
         ``"percentile"``: the whole image's ``low``-th and ``high``-th percentile become 0 and 1 (never per slice or
-        tile); ``"window"``: the values ``low`` and ``high`` become 0 and 1.
+        tile); ``"median"``: of each channel of the whole image by itself the ``low``-th percentile becomes 0, and 1
+        lies ``high`` times as far from it as the median of the body, which is what is brighter than the mean;
+        ``"window"``: the values ``low`` and ``high`` become 0 and 1.
     low, high
-        Percentiles (0-100) or values in the image's own unit.
+        Percentiles (0-100), a percentile and a factor, or values in the image's own unit.
     clip
         Whether values outside 0-1 are cut off.
     mean, std
         Subtracted and divided by afterwards, one per channel; empty means 0 and 1.
     """
 
-    method: Literal["percentile", "window"] = "percentile"
+    method: Literal["percentile", "median", "window"] = "percentile"
     low: float = 0.5
     high: float = 99.8
     clip: bool = True
     mean: tuple[float, ...] = ()
     std: tuple[Annotated[float, Field(gt=0)], ...] = ()
+
+    @property
+    def ends(self) -> tuple[str, float, float]:
+        """What decides which values become 0 and 1."""
+        return self.method, self.low, self.high
+
+    @property
+    def in_words(self) -> str:
+        """For people: ``0.5th to 99.8th percentile``."""
+        if self.method == "window":
+            return f"values {self.low:g} to {self.high:g}"
+        if self.method == "median":
+            return f"each channel from its {self.low:g}th percentile to {self.high:g} times its median"
+        return f"{self.low:g}th to {self.high:g}th percentile"
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:

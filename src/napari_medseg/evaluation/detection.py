@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
-from scipy.stats import rankdata
 
 from .metrics import count, dice_of
 
@@ -168,6 +167,8 @@ def measure_auroc(scores: Sequence[float], truth: Sequence[bool]) -> float | Non
     others = len(positive) - positives
     if not positives or not others:
         return None
+    from scipy.stats import rankdata  # slow to load, and few ask for it
+
     ranks = rankdata(np.asarray(scores, float))[positive].sum()
     return float((ranks - positives * (positives + 1) / 2) / (positives * others))
 

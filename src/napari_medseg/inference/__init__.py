@@ -1,7 +1,8 @@
 """Image and model in, labels out. Importing this loads no torch."""
 
-from .normalise import count_channels, measure_range, why_not
+from .normalise import count_channels, why_not
 from .options import SegmentOptions, pick_slices
+from .ranges import measure_range
 from .segment import ProbabilityStack, segment
 
 __all__ = [

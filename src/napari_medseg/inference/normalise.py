@@ -13,72 +13,32 @@ import numpy.typing as npt
 from napari_medseg.core import Finding, Image, InputError, ModelCard, ModelError, Normalisation
 
 from .neighbours import find_gaps
+from .ranges import ValueRange, sample_slices
 
-SAMPLE_SLICES = 16
-SAMPLE_PIXELS = 65_536  # of each sampled slice
 PIXEL_SIZE_TOLERANCE = 0.05
 LARGEST_RATIO = 8.0
 
 Pixels = npt.NDArray[np.float32]
 
 
-def sample_slices(image: Image) -> list[npt.NDArray[Any]]:
-    """Every n-th pixel of at most 16 evenly spread slices that can be read; the same ones each time."""
-    readable = [z for z in range(len(image)) if z not in image.missing]
-    spread = np.linspace(0, len(readable) - 1, min(SAMPLE_SLICES, len(readable))).round().astype(int)
-    sample = []
-    for i in spread:
-        try:
-            pixels = image.slice(readable[i])
-        except InputError:
-            continue
-        step = max(1, int(np.sqrt(pixels.shape[0] * pixels.shape[1] / SAMPLE_PIXELS)))
-        sample.append(pixels[::step, ::step])
-    return sample
-
-
-def measure_range(image: Image, normalisation: Normalisation) -> tuple[float, float]:
-    """Values of ``image`` that become 0 and 1.
-
-    Measured once for the whole image, never per slice or tile: a slice of air must not be stretched to look like bone.
-    Missing and unreadable slices and values that are not finite do not count.
-
-    Returns
-    -------
-    (low, high)
-        Equal when the image is constant; (0, 0) when nothing could be read.
-    """
-    if normalisation.method == "window":
-        return normalisation.low, normalisation.high
-    parts = [part.astype(np.float64).ravel() for part in sample_slices(image)]
-    values = np.concatenate(parts) if parts else np.zeros(0)
-    values = values[np.isfinite(values)]
-    if not values.size:
-        return 0.0, 0.0
-    low, high = np.percentile(values, (normalisation.low, normalisation.high))
-    if low == high:  # a small bright object on a flat ground
-        low, high = values.min(), values.max()
-    return float(low), float(high)
-
-
-def normalise(pixels: npt.NDArray[Any], normalisation: Normalisation, value_range: tuple[float, float]) -> Pixels:
+def normalise(pixels: npt.NDArray[Any], normalisation: Normalisation, value_range: ValueRange) -> Pixels:
     """One slice, (Y, X) or (Y, X, C) of any real dtype, as the network's input (C, Y, X).
 
-    NaN and infinite values become the low end; an image without any range becomes zeros.
+    NaN and infinite values become the low end; an image, or a channel, without any range becomes zeros.
     """
     values = pixels if pixels.ndim == 3 else pixels[..., np.newaxis]
     # float32 holds 16-bit integers exactly; wider types keep their small differences on a large offset.
     narrow = values.dtype.itemsize <= 2 or values.dtype == np.float32
     invalid = ~np.isfinite(values) if values.dtype.kind == "f" else None
     scaled: npt.NDArray[Any] = values.astype(np.float32 if narrow else np.float64)
-    low, high = value_range
-    if low < high:
-        np.subtract(scaled, low, out=scaled)
-        np.divide(scaled, high - low, out=scaled)
-        ends = (0.0, 1.0) if normalisation.clip else (-1e6, 1e6)
-        np.clip(scaled, *ends, out=scaled)
-    else:
-        scaled[...] = 0
+    low, high = (np.asarray(end, np.float64) for end in value_range)
+    there = low < high
+    np.subtract(scaled, low.astype(scaled.dtype), out=scaled)
+    np.divide(scaled, np.where(there, high - low, 1).astype(scaled.dtype), out=scaled)
+    ends = (0.0, 1.0) if normalisation.clip else (-1e6, 1e6)
+    np.clip(scaled, *ends, out=scaled)
+    if not there.all():
+        scaled[..., np.broadcast_to(~there, scaled.shape[-1])] = 0
     if invalid is not None and invalid.any():
         scaled[invalid] = 0
     if normalisation.mean:
@@ -197,7 +157,7 @@ class SliceReader:
         Number of NaN and infinite values by slice.
     """
 
-    def __init__(self, image: Image, card: ModelCard, value_range: tuple[float, float], *, raw: bool = False) -> None:
+    def __init__(self, image: Image, card: ModelCard, value_range: ValueRange, *, raw: bool = False) -> None:
         self._image, self._card, self._range, self._raw = image, card, value_range, raw
         self.shape, self.finding = input_shape(image, card)
         self._gaps = find_gaps(image) if card.neighbours else frozenset()
@@ -267,6 +227,6 @@ class SliceReader:
         return resize(normalise(pixels, self._card.normalisation, self._range), self.shape)
 
 
-def prepare_slice(image: Image, z: int, card: ModelCard, value_range: tuple[float, float]) -> Pixels:
+def prepare_slice(image: Image, z: int, card: ModelCard, value_range: ValueRange) -> Pixels:
     """Slice ``z`` as the network's input, (channels * (2 k + 1), Y, X), at the card's pixel size."""
     return SliceReader(image, card, value_range)(z)

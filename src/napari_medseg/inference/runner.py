@@ -21,6 +21,7 @@ from .device import Precision, device_title, hold_memory, pick_device, thread_co
 from .options import SegmentOptions
 from .passes import Launched, Passes, why_failed
 from .pipeline import as_tensor, make_batch
+from .ranges import ValueRange
 from .scale import Scale
 from .tiles import WHOLE_UP_TO, Grid, cut, lay_grid, round_up
 
@@ -126,7 +127,7 @@ class Predictor:
             "tile": self._plan.tile,
         }
 
-    def take_raw(self, value_range: tuple[float, float]) -> None:
+    def take_raw(self, value_range: ValueRange) -> None:
         """From now on patches of integers are raw values, of which ``value_range`` becomes 0 to 1, as the card says.
 
         Patches of floats are always the network's input as it is.

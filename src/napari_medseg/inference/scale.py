@@ -7,6 +7,8 @@ import torch
 
 from napari_medseg.core import ModelCard, ModelError
 
+from .ranges import ValueRange
+
 
 class Scale:
     """What `normalise` does to integers of 8 or 16 bit, for batches of patches.
@@ -24,23 +26,24 @@ class Scale:
         The card's means do not fit its channels.
     """
 
-    def __init__(self, card: ModelCard, value_range: tuple[float, float]) -> None:
-        values, (low, high) = card.normalisation, value_range
+    def __init__(self, card: ModelCard, value_range: ValueRange) -> None:
+        values, (low, high) = card.normalisation, (np.asarray(end, np.float64) for end in value_range)
         if values.mean and len(values.mean) not in (1, card.channels):
             raise ModelError(
                 f"The model's card has {len(values.mean)} means for {card.channels} channels.",
                 "Correct mean and std in its card.json.",
             )
         mean, std = (np.array(n, np.float64) if n else d for n, d in ((values.mean, 0.0), (values.std, 1.0)))
-        inverse = 1 / (high - low) if low < high else 0.0
-        first = -low * inverse if low < high else 0.0
+        there = low < high
+        inverse = np.where(there, 1 / np.where(there, high - low, 1), 0.0)
+        first = -low * inverse
         ends = (0.0, 1.0) if values.clip else (-1e6, 1e6)
         rows = [inverse / std, (first - mean) / std, *((end - mean) / std for end in ends)]
         # Of each channel of the input: gain, offset, lowest and highest result.
         planes = np.stack([np.broadcast_to(row, card.channels) for row in rows])
         self._table = np.tile(planes, card.in_channels // card.channels).astype(np.float32)
         self._alike = bool((self._table == self._table[:, :1]).all())
-        self._range = value_range if values.clip else (-np.inf, np.inf)
+        self._range = (low.max(), high.min()) if values.clip else (-np.inf, np.inf)
         self._kept: dict[tuple[torch.device, int, bool], list[torch.Tensor]] = {}
 
     def __call__(self, batch: torch.Tensor) -> torch.Tensor:

@@ -16,8 +16,9 @@ from napari_medseg.models import Model, load_model
 from napari_medseg.models.build import outlines
 
 from .neighbours import about_neighbours
-from .normalise import SliceReader, check_channels, measure_range
+from .normalise import SliceReader, check_channels
 from .options import SegmentOptions, pick_slices
+from .ranges import is_flat, measure_range
 
 if TYPE_CHECKING:
     from .stack import ProbabilityTaker, StackRun
@@ -143,7 +144,7 @@ def segment(
         network.train(was_training)
         release_memory()
     findings = about_neighbours(image, card)
-    if not value_range[0] < value_range[1]:
+    if is_flat(value_range):
         findings = (_constant(image), *findings)
     if image.channels == 1 < card.channels:
         text = f"All {card.channels} channels of the image are alike; the model got them so."

@@ -141,7 +141,9 @@ def _write_onnx(folder: Path, part: Path) -> None:
         raise ModelError(f"{card.reference} cannot be exported to ONNX.")
     model = program.model_proto
     onnx.helper.set_model_props(model, {"card": card.model_dump_json()})
-    model.doc_string = f"{card.title or card.name}. Images go in {card.size_in_words}."
+    model.doc_string = (
+        f"{card.title or card.name}. Images go in {card.size_in_words}, {card.normalisation.in_words} as 0 to 1."
+    )
     content = model.SerializeToString()
     _check_onnx(content, network, card, side)
     with part.open("wb") as file:

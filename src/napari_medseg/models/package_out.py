@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from napari_medseg.core import ModelCard, ModelError, Normalisation
+from napari_medseg.core import ModelCard, ModelError
 
 from .build import QUICK, size_multiple
 from .package_in import LIBRARY
+from .package_steps import list_steps, prepare, said_of_values, sample_range
 from .weights import CARD, CONFIG, WEIGHTS, load_network
 
 _SIDE = 64
@@ -98,10 +98,10 @@ def _write_sample(card: ModelCard, network: Any, place: Path) -> int:
     import torch
 
     side = _sample_side(card)
-    low, high = (0.0, 255.0) if card.normalisation.method == "percentile" else _range(card.normalisation)
+    low, high = sample_range(card.normalisation)
     values = np.random.default_rng(0).uniform(low, high, (1, card.in_channels, side, side)).astype(np.float32)
     with torch.inference_mode():
-        result = network(torch.from_numpy(_prepare(values, card)))
+        result = network(torch.from_numpy(prepare(values, card)))
     mask, *more = result if isinstance(result, tuple | list) else (result,)
     np.save(place / "test-input.npy", values)
     np.save(place / "test-probabilities.npy", mask.softmax(1).numpy())
@@ -113,54 +113,6 @@ def _write_sample(card: ModelCard, network: Any, place: Path) -> int:
 def _sample_side(card: ModelCard) -> int:
     multiple = size_multiple(card)
     return max(_SIDE, 2 * multiple) // multiple * multiple
-
-
-def _range(normalisation: Normalisation) -> tuple[float, float]:
-    beyond = 0.1 * (normalisation.high - normalisation.low)  # so that clipping shows
-    return normalisation.low - beyond, normalisation.high + beyond
-
-
-def _prepare(values: npt.NDArray[np.float32], card: ModelCard) -> npt.NDArray[np.float32]:
-    """What the steps of `_steps` make of the sample."""
-    for step in _steps(card):
-        kwargs = step["kwargs"]
-        if step["id"] == "scale_range":
-            low, high = (float(np.percentile(values, kwargs[name])) for name in ("min_percentile", "max_percentile"))
-            values = (values - low) / (high - low + kwargs["eps"])
-        elif step["id"] == "scale_linear":
-            values = values * kwargs["gain"] + kwargs["offset"]
-        elif step["id"] == "clip":
-            values = values.clip(0, 1)
-        else:
-            mean, std = (np.reshape(np.float32(kwargs[name]), (-1, 1, 1)) for name in ("mean", "std"))
-            values = (values - mean) / std
-    return values.astype(np.float32)
-
-
-def _steps(card: ModelCard) -> list[dict[str, Any]]:
-    """Our normalisation in the words of bioimage.io.
-
-    Its percentiles are those of one image; ours are those of the whole series, which the documentation says.
-    """
-    ours = card.normalisation
-    steps: list[dict[str, Any]] = []
-    if ours.method == "percentile":
-        # Its bounds are tighter than ours: some percentile above 1 is its highest.
-        bounds = {"min_percentile": min(max(ours.low, 0.0), 99.0), "max_percentile": min(max(ours.high, 1.01), 100.0)}
-        steps.append({"id": "scale_range", "kwargs": {"axes": ["channel", "y", "x"], **bounds, "eps": 1e-6}})
-    elif (ours.low, ours.high) != (0.0, 1.0):
-        span = ours.high - ours.low
-        steps.append({"id": "scale_linear", "kwargs": {"gain": 1 / span, "offset": -ours.low / span}})
-    if ours.clip:
-        steps.append({"id": "clip", "kwargs": {"min": 0.0, "max": 1.0}})
-    if len(ours.mean) == 1:
-        mean, std = ours.mean[0], ours.std[0]
-        steps.append({"id": "fixed_zero_mean_unit_variance", "kwargs": {"mean": mean, "std": std}})
-    elif ours.mean:
-        times = card.in_channels // card.channels
-        along = {"mean": [*ours.mean] * times, "std": [*ours.std] * times, "axis": "channel"}
-        steps.append({"id": "fixed_zero_mean_unit_variance", "kwargs": along})
-    return steps
 
 
 def _describe(card: ModelCard, place: Path, authors: Sequence[str], outputs: int) -> Any:
@@ -210,7 +162,7 @@ def _input(card: ModelCard, place: Path) -> dict[str, Any]:
             *({"type": "space", "id": axis, "size": size, **scale} for axis in "yx"),
         ],
         "data": {"type": "float32"},
-        "preprocessing": _steps(card),
+        "preprocessing": list_steps(card),
         "test_tensor": {"source": place / "test-input.npy"},
     }
 
@@ -280,7 +232,7 @@ def _document(card: ModelCard) -> str:
         "## Input",
         f"{card.modality or 'Images'}, {card.channels} channels; images go in {card.size_in_words}."
         + (f" {card.neighbours} slices on either side go in as further channels." if card.neighbours else ""),
-        "Trained with the percentiles of the whole series, not of each slice." if ours.method == "percentile" else "",
+        said_of_values(ours),
         "## Classes",
         "\n".join(f"- {c.value}: {c.name}" for c in card.classes),
         "## Training",

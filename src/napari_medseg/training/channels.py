@@ -69,6 +69,8 @@ def find_channels(slices: Sequence[LabelledSlice], card: ModelCard, asked: str =
     """
     normalisation, planes = card.normalisation, 2 * card.neighbours + 1
     kind = "grey" if card.channels == 1 else asked
+    if kind == "auto" and normalisation.method == "median":  # colours would not be as they were
+        kind = "sequences"
     if kind == "auto":
         kind = _look(slices, card) if card.channels == 3 else "sequences"
     if kind in {"photo", "stain"} and card.channels != 3:

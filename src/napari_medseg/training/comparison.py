@@ -25,7 +25,7 @@ SIDE = 512
 
 
 def compare(
-    run: TrainingRun | Mapping[str, TrainingRun],
+    run: TrainingRun,
     options: CompareOptions | None = None,
     *,
     name: str = "",
@@ -38,8 +38,7 @@ def compare(
     Parameters
     ----------
     run
-        The images and masks, and whatever the candidates do not differ in; one for each start where the same images
-        have to be prepared for them in different ways.
+        The images and masks, and whatever the candidates do not differ in.
     options
         The candidates and their time.
     name
@@ -66,9 +65,8 @@ def compare(
         check_name(name)
     if len(options.candidates) < 2:
         raise InputError("There is only one candidate.", "Give several starts, losses or augmentations.")
-    runs = run if isinstance(run, Mapping) else dict.fromkeys(options.starts, run)
     with tempfile.TemporaryDirectory(prefix="napari-medseg-", ignore_cleanup_errors=True) as temporary:
-        contest = _Contest(runs, options, shelf or Path(temporary), report)
+        contest = _Contest(run, options, shelf or Path(temporary), report)
         stopped = False
         try:
             for rung in lay_out(len(options.candidates), options):
@@ -106,10 +104,8 @@ def adopt_candidate(row: Row, name: str) -> ModelCard:
 class _Contest:
     """Trains, and knows what came of it."""
 
-    def __init__(
-        self, runs: Mapping[str, TrainingRun], options: CompareOptions, library: Path, report: Reporter
-    ) -> None:
-        self._runs, self._library, self._report = runs, library, report
+    def __init__(self, run: TrainingRun, options: CompareOptions, library: Path, report: Reporter) -> None:
+        self._run, self._library, self._report = run, library, report
         self._total, self._spent, self._trainings = 60 * options.max_minutes, 0.0, 0
         self._rows = {
             one: Row(candidate=str(one), start=one.start, loss=one.loss, augmentation=one.augmentation)
@@ -161,7 +157,7 @@ class _Contest:
 
     def _train_once(self, candidate: Candidate, rung: Rung, seed: int) -> tuple[float, Path]:
         """Held-out Dice and folder of the model."""
-        common, begin, stopped = self._runs[candidate.start], time.monotonic(), False
+        common, begin, stopped = self._run, time.monotonic(), False
         last = math.nan
 
         def listen(progress: Progress) -> None:
@@ -196,7 +192,7 @@ class _Contest:
             if row.state != "in" or row.model is None:
                 continue
             self._tell(f"Measuring what {candidate} costs")
-            device = self._runs[candidate.start].options.device
+            device = self._run.options.device
             try:
                 cost = measure_cost(row.model, (SIDE, SIDE), device, lambda _: self._tell())
             except MedsegError as error:

@@ -131,7 +131,7 @@ def read_painted(
         labels = merge(labels, {*reading.background, *([] if unlabelled is None else [unlabelled])})
     return [
         replace(
-            one, group=pair.group or one.group, value_range=pair.range, unlabelled=unlabelled,
+            one, group=pair.group or one.group, ranges=pair.ranges, unlabelled=unlabelled,
             newest=one.z in pair.newest, part=pair.part,
         )
         for one in paint(image, labels, chosen, "" if pair.group else options.group)

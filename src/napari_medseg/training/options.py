@@ -10,6 +10,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from napari_medseg.core import Choice, Options
 from napari_medseg.inference.options import list_devices
+from napari_medseg.inference.ranges import NORMALISATIONS
 
 from .channels import KINDS
 from .losses import LOSSES
@@ -100,6 +101,13 @@ class TrainOptions(Options):
         "whatever their size: for whole pictures without a scale, such as X-rays; 0 keeps their scale",
         ge=0,
         le=4096,
+    )
+    normalisation: Annotated[str, Choice((AUTO, *NORMALISATIONS))] = Field(
+        AUTO,
+        title="Values",
+        description="Which values a new network gets as 0 and 1: the darkest and brightest of the whole image "
+        "(percentile), or, of each channel by itself, air and three times the median of the body (median), for MR, "
+        "whose values have no unit; auto takes median for sequences. A model that is trained further keeps its own",
     )
     neighbours: Annotated[str, Choice(("auto", "0", "1", "2"))] = Field(
         "auto",

@@ -15,6 +15,7 @@ from napari_medseg.models.build import QUICK
 
 from .channels import GREY, find_channels
 from .engine import Engine, start_engine
+from .presets import AUTO
 from .resolution import LOOKS, MOST, choose_reduction
 from .run import TrainingRun
 from .samples import WHOLE
@@ -47,9 +48,9 @@ _speeds: dict[tuple[str, ...], tuple[str, float]] = {}
 
 
 def settle_portions(run: TrainingRun, start: Start, painted: Sequence[Painted], watch: Watch) -> TrainingRun:
-    """Decide number format, pixels of a step and reduction of the images, where they are not chosen.
+    """Decide number format and pixels of a step, and how a new network takes its images, where they are not chosen.
 
-    They depend on how fast this computer is. The run's file has them, so that it goes on, and is repeated, with the
+    Some depend on how fast this computer is. The run's file has them, so that it goes on, and is repeated, with the
     same.
     """
     options, card = run.options, start.card
@@ -63,12 +64,15 @@ def settle_portions(run: TrainingRun, start: Start, painted: Sequence[Painted], 
     pixels = options.pixels or _choose_pixels(engine, start.network, card, watch.budget, steps)
     if pixels < LARGEST:
         settled["pixels"] = pixels
-    if start.parent is None and not options.reduction and not options.longest:
-        channels = GREY
+    if start.parent is None:
         some = painted[:: max(1, len(painted) // LOOKS)] if card.channels > 1 else ()
-        if seen := prepare(some, card, {}, lambda _: None):  # what is damaged is said when everything is read
-            channels = find_channels(seen, card, options.channels)
+        seen = prepare(some, card, {}, lambda _: None)  # what is damaged is said when everything is read
+        channels = find_channels(seen, card, options.channels) if seen else GREY
+        if seen:
             settled["channels"] = channels.kind
+        if options.normalisation == AUTO:
+            settled["normalisation"] = "median" if channels.kind == "sequences" else "percentile"
+    if start.parent is None and not options.reduction and not options.longest:
         reduction = choose_reduction(painted, channels.is_picture, pixels)
         if card.presence is not None:  # slices must go through the network whole
             reduction = max(reduction, max(max(one.values.shape) for one in painted) / WHOLE)

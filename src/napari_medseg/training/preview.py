@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_medseg.core import Cancelled, Image, InputError, ModelCard
-from napari_medseg.inference.normalise import SliceReader, measure_range, resize
+from napari_medseg.inference.normalise import SliceReader, resize
+from napari_medseg.inference.ranges import measure_range
 
 if TYPE_CHECKING:  # whoever asks for a slice needs no torch
     from torch import nn

@@ -11,8 +11,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from napari_medseg.core import InputError, OutputError, one_sentence
 
+from .naming import Classes
 from .options import TrainOptions
-from .run import Classes, Data, TrainingRun, plan_run, write_text
+from .run import Data, TrainingRun, plan_run, write_text
 
 OWN = {"device", "devices", "nodes", "checkpoint_minutes", "log_dir", "panels"}
 """Options that belong to a computer or to one run, which no recipe takes over."""

@@ -18,8 +18,8 @@ import numpy.typing as npt
 import torch
 from scipy import ndimage
 
-from napari_medseg.core import InputError, ModelCard
-from napari_medseg.inference.normalise import SliceReader, measure_range
+from napari_medseg.core import InputError
+from napari_medseg.inference.normalise import SliceReader
 from napari_medseg.models.build import QUICK
 from napari_medseg.models.smp import CLASSIFIER
 
@@ -144,7 +144,7 @@ class Rehearsal:
         for image in {id(one.image): one.image for one in painted}.values():
             own = {one.z: one for one in painted if one.image is image}
             avoid = [z for z, one in own.items() if one.identity in wrong]
-            reader = SliceReader(image, card, _range(next(iter(own.values())), card))
+            reader = SliceReader(image, card, next(iter(own.values())).value_range(card.normalisation))
             left += [(reader, z) for z in range(len(image)) if z not in own and z not in image.missing
                      and all(abs(z - other) > APART for other in avoid)]  # fmt: skip
         for reader, z in _spread(left):
@@ -220,7 +220,3 @@ def _spread(items: Sequence[T]) -> list[T]:
     """At most `MOST` of them, evenly spread."""
     picked = {int(i) for i in np.linspace(0, len(items) - 1, MOST)} if items else set()
     return [items[i] for i in sorted(picked)]
-
-
-def _range(one: Painted, card: ModelCard) -> tuple[float, float]:
-    return one.value_range or measure_range(one.image, card.normalisation)

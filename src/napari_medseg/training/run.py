@@ -4,20 +4,48 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from napari_medseg import __version__
-from napari_medseg.core import ClassInfo, InputError, ModelCard, OutputError, Reporter, one_sentence, silent
+from napari_medseg.core import (
+    ClassInfo,
+    InputError,
+    ModelCard,
+    Normalisation,
+    OutputError,
+    Reporter,
+    one_sentence,
+    silent,
+)
+from napari_medseg.inference.ranges import ValueRange
 
+from .naming import Classes, name_colors
 from .options import TrainOptions
 
 RUN_FILE = "run.json"
 
 _REPEAT = "Give the run.json that an earlier training wrote, or its folder."
+
+
+class Measured(BaseModel):
+    """Values of a whole image that become 0 and 1.
+
+    Attributes
+    ----------
+    normalisation
+        By which they do.
+    range
+        As `measure_range` gives it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    normalisation: Normalisation
+    range: ValueRange
 
 
 class Pair(BaseModel):
@@ -29,9 +57,9 @@ class Pair(BaseModel):
         Files or folders.
     slices
         The labelled slices; None takes those for which there is a mask.
-    range
-        Values of the image that become 0 and 1; None measures them. Needed where ``image`` is only a part of what
-        will be segmented.
+    ranges
+        Values of the image that become 0 and 1 by each normalisation a run may need; others are measured. Needed where
+        ``image`` is only a part of what will be segmented.
     group
         Held out together with others of this group; empty goes by `TrainOptions.group`.
     unlabelled
@@ -50,7 +78,7 @@ class Pair(BaseModel):
     image: Path
     labels: Path
     slices: tuple[int, ...] | None = None
-    range: tuple[float, float] | None = None
+    ranges: tuple[Measured, ...] = ()
     group: str = ""
     unlabelled: int | None = Field(default=None, ge=0)
     newest: tuple[int, ...] = ()
@@ -146,7 +174,6 @@ def write_text(path: Path, text: str) -> None:
 
 
 Data = Sequence[tuple[str | Path, str | Path]]
-Classes = Mapping[int, str] | Mapping[str, str] | Iterable[ClassInfo | str]
 
 
 def train(
@@ -240,48 +267,3 @@ def recalling(run: TrainingRun, model: str, start: str = "") -> TrainingRun:
     card = read_card(find_model(model))
     root = start or lineage(card)[0].reference
     return run.model_copy(update={"recall": model, "start": root, "name": run.name or card.name})
-
-
-def name_colors(classes: Classes) -> tuple[tuple[ClassInfo, ...], tuple[str, ...]]:
-    """Classes of values as `name_classes` has them, or numbered as colours are named; then the background's colours.
-
-    Without colours the latter are empty; with them they are those named ``background``, else black.
-    """
-    chosen = [f"{key}={name}" for key, name in classes.items()] if isinstance(classes, Mapping) else [*classes]
-    texts = [one.partition("=") for one in chosen if isinstance(one, str)]
-    if all(key.strip().isdecimal() for key, _, _ in texts):
-        return name_classes(chosen), ()
-    from napari_medseg.io.masks.legend import color_of, legend_of
-
-    colors = [(color_of(key), name.strip()) for key, _, name in texts]
-    if len(texts) < len(chosen) or not any(color for color, _ in colors):
-        return name_classes(chosen), ()
-    named = [(color, name) for color, name in colors if color and name]
-    if len(named) < len(colors):
-        raise InputError("Some of the classes do not name a colour.", "Write COLOUR=NAME for all: #00ff00=gland.")
-    legend = legend_of(named)
-    return legend.classes, legend.background
-
-
-def name_classes(classes: Mapping[int, str] | Iterable[ClassInfo | str]) -> tuple[ClassInfo, ...]:
-    """Classes from ``{1: "femur"}``, ``["1=femur"]`` or themselves; each value once."""
-    if isinstance(classes, Mapping):
-        classes = [f"{value}={name}" for value, name in classes.items()]
-    named: dict[int, ClassInfo] = {}
-    for one in classes:
-        found = one if isinstance(one, ClassInfo) else _name_class(one)
-        if found.value in named:
-            raise InputError(
-                f"Value {found.value} is named twice: '{named[found.value].name}' and '{found.name}'.",
-                "Give each mask value one name.",
-            )
-        named[found.value] = found
-    return tuple(named.values())
-
-
-def _name_class(text: str) -> ClassInfo:
-    value, _, name = (part.strip() for part in text.partition("="))
-    # Not isdigit, which takes "²" too; a mask's values stay below 2^32.
-    if not value.isdecimal() or len(value) > 10 or not int(value) or not name:
-        raise InputError(f"'{text}' does not name a class.", "Write VALUE=NAME, for example 1=femur.")
-    return ClassInfo.numbered(int(value), name)

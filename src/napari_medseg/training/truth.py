@@ -14,10 +14,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from napari_medseg.core import ClassInfo, Image, InputError, Labels, ModelCard
-from napari_medseg.inference.normalise import SliceReader, measure_range
+from napari_medseg.core import ClassInfo, Image, InputError, Labels, ModelCard, Normalisation
+from napari_medseg.inference.normalise import SliceReader
+from napari_medseg.inference.ranges import ValueRange, measure_range
 
 from .losses import IGNORE
+from .run import Measured
 
 BACKGROUND = "background"
 """A mask value whose class has this name means background: in strokes, 0 means unlabelled and background is painted."""
@@ -39,7 +41,7 @@ class Painted:
         For messages.
     group
         Slices of one group are held out together.
-    value_range
+    ranges
         Values of the image that become 0 and 1, where they are known already.
     unlabelled
         The value that does not count; None where all do.
@@ -57,7 +59,7 @@ class Painted:
     classes: tuple[ClassInfo, ...]
     name: str
     group: str
-    value_range: tuple[float, float] | None = None
+    ranges: tuple[Measured, ...] = ()
     unlabelled: int | None = None
     newest: bool = False
     pair: int = -1
@@ -67,6 +69,11 @@ class Painted:
     def shown(self) -> frozenset[int]:
         """Values that count."""
         return frozenset(np.unique(self.values).tolist()) - {self.unlabelled}
+
+    def value_range(self, normalisation: Normalisation) -> ValueRange:
+        """Values of the whole image that become 0 and 1."""
+        known = (one.range for one in self.ranges if one.normalisation.ends == normalisation.ends)
+        return next(known, None) or measure_range(self.image, normalisation)
 
     def indices(self, index: Mapping[int, int]) -> npt.NDArray[np.int16]:
         """Class index of each pixel by that of its value, (Y, X); `IGNORE` where that says nothing."""
@@ -193,8 +200,7 @@ def prepare_each(
     readers: dict[int, SliceReader] = {}
     for one in painted:
         if id(one.image) not in readers:
-            value_range = one.value_range or measure_range(one.image, card.normalisation)
-            readers[id(one.image)] = SliceReader(one.image, card, value_range)
+            readers[id(one.image)] = SliceReader(one.image, card, one.value_range(card.normalisation))
         try:
             pixels = readers[id(one.image)](one.z)
         except InputError as error:

@@ -15,6 +15,7 @@ import torch
 from napari_medseg.core import ModelCard, Reporter, check_name, silent
 from napari_medseg.evaluation.panels import check_folder
 from napari_medseg.inference.device import pick_device
+from napari_medseg.inference.ranges import NORMALISATIONS
 from napari_medseg.io.pairs.listing import SPLIT_FILE, split_text
 from napari_medseg.models import Model, library_home
 from napari_medseg.models.build import QUICK, outlines
@@ -162,15 +163,20 @@ def list_parts(run: TrainingRun, parts: Parts, team: Team) -> None:
 
 
 def settle_new(run: TrainingRun, start: Start, painted: Sequence[Painted], watch: Watch) -> Start:
-    """A new network that takes its images as small as was settled; what is not as one might expect is said."""
+    """A new network that takes its images as was settled; what is not as one might expect is said."""
     said = about_choice(run, painted, start.card.neighbours)
     if said and start.card.architecture != QUICK:
         watch.say(said)
-    reduction = run.options.reduction
-    if reduction <= 1:
+    options, card = run.options, start.card
+    if card.architecture == QUICK:
         return start
-    watch.say(f"The images are taken {reduction:.3g} times smaller, for more steps in the time.")
-    return replace(start, card=start.card.model_copy(update={"reduction": reduction}))
+    method, low, high = NORMALISATIONS[options.normalisation].ends
+    values = card.normalisation.model_copy(update={"method": method, "low": low, "high": high})
+    changes: dict[str, object] = {"normalisation": values}
+    if options.reduction > 1:
+        watch.say(f"The images are taken {options.reduction:.3g} times smaller, for more steps in the time.")
+        changes["reduction"] = options.reduction
+    return replace(start, card=card.model_copy(update=changes))
 
 
 def known_weights(start: Start, job: Job) -> dict[str, torch.Tensor]:

@@ -49,16 +49,12 @@ def _chain(card: ModelCard) -> str:
 def _words(card: ModelCard) -> dict[str, str]:
     kind = "RGB" if card.channels == 3 else "grey" if card.channels == 1 else count(card.channels, "channel")
     beside = f"with {count(card.neighbours, 'slice')} on either side" if card.neighbours else ""
-    normalisation = card.normalisation
-    values = (
-        f"values {normalisation.low:g} to {normalisation.high:g}"
-        if normalisation.method == "window"
-        else f"{normalisation.low:g}th to {normalisation.high:g}th percentile"
-    )
     return {
         "About": card.description or card.title,
         "Classes": "<br>".join(_swatch(c.color, c.name, c.value) for c in card.classes),
-        "Input": " · ".join(part for part in (card.modality, kind, card.size_in_words, values, beside) if part),
+        "Input": " · ".join(
+            part for part in (card.modality, kind, card.size_in_words, card.normalisation.in_words, beside) if part
+        ),
         "Network": f"{card.architecture} · {card.encoder}",
         "Empty slices": f"told below a probability of {card.presence:.2g}" if card.presence is not None else "",
         "Trained on": card.trained_on,

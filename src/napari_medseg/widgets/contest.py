@@ -16,7 +16,7 @@ from napari_medseg.training.standings import Comparison, Row
 
 from .files_form import NO_FILES, ChosenFiles
 from .look import count, words_for_seconds
-from .snapshot import Order, Snapshot, save_run, with_range
+from .snapshot import Order, Snapshot, save_run
 
 _LITTLE = 30.0
 """Seconds: a training that is shorter hardly says how good a network is."""
@@ -76,18 +76,13 @@ def train_candidates(common: Common, options: CompareOptions, shelf: Shelf, repo
                 continue  # the comparison says so
     neighbours = max([0, *(card.neighbours for card in cards.values())])
     fresh = ModelCard(name="comparison", classes=(ClassInfo.numbered(1),), neighbours=neighbours)
+    normalisations = tuple(card.normalisation for card in cards.values())
     order = Order(
-        common.snapshots, fresh, options.starts[0], fresh.name, common.options,
+        common.snapshots, fresh, options.starts[0], fresh.name, common.options, normalisations=normalisations,
         files=common.files, classes=common.classes, merge=common.merge,
     )  # fmt: skip
     run = save_run(order, report)
-    runs = {
-        start: with_range(run, common.snapshots, cards[start])
-        if start in cards and cards[start].normalisation != fresh.normalisation
-        else run
-        for start in options.starts
-    }
-    return compare(runs, options, folder=run.folder, shelf=shelf.path, report=report)
+    return compare(run, options, folder=run.folder, shelf=shelf.path, report=report)
 
 
 def keep_model(row: Row, name: str, report: Reporter) -> ModelCard:

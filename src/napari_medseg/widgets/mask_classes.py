@@ -46,7 +46,7 @@ class MaskClasses(QWidget):
     @property
     def problem(self) -> str:
         """Why these names cannot be used, or ``""``."""
-        from napari_medseg.training.run import name_colors
+        from napari_medseg.training.naming import name_colors
 
         try:
             name_colors(self.value()[0])

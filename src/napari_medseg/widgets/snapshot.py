@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ import numpy.typing as npt
 import tifffile
 
 from napari_medseg._layers import image_from_layer, labels_from_layer
-from napari_medseg.core import Geometry, Image, InputError, Labels, ModelCard, Progress, Reporter
+from napari_medseg.core import Geometry, Image, InputError, Labels, ModelCard, Normalisation, Progress, Reporter
 from napari_medseg.inference.neighbours import find_gaps
 from napari_medseg.io.blocks import read_region
 from napari_medseg.training.options import TrainOptions
@@ -26,8 +27,9 @@ from .placing import Box, Start
 from .truth import copy_truth
 
 if TYPE_CHECKING:
+    from napari_medseg.inference.ranges import ValueRange
     from napari_medseg.training.preview import Preview
-    from napari_medseg.training.run import TrainingRun
+    from napari_medseg.training.run import Measured, TrainingRun
     from napari_medseg.training.verdict import TrainingResult
 
 
@@ -111,6 +113,8 @@ class Order:
         Images and masks on disk that train too, and others that only measure.
     classes, merge
         Names of mask values, ``VALUE=NAME``, and whether all are one class.
+    normalisations
+        Of other models that are compared with it.
     """
 
     snapshots: tuple[Snapshot, ...]
@@ -122,6 +126,7 @@ class Order:
     files: ChosenFiles = NO_FILES
     classes: tuple[str, ...] = ()
     merge: bool = False
+    normalisations: tuple[Normalisation, ...] = ()
 
 
 def train_order(order: Order, preview: Preview, report: Reporter) -> TrainingResult:
@@ -141,7 +146,8 @@ def save_run(order: Order, report: Reporter) -> TrainingRun:
     """
     from napari_medseg.io import write
     from napari_medseg.models.library import library_home
-    from napari_medseg.training.run import Pair, TrainingRun, name_colors
+    from napari_medseg.training.naming import name_colors
+    from napari_medseg.training.run import Pair, TrainingRun
 
     card = order.card
     folder = library_home() / "runs" / f"{order.name}-{time.strftime('%Y%m%d-%H%M%S')}"
@@ -161,10 +167,10 @@ def save_run(order: Order, report: Reporter) -> TrainingRun:
         slices, newest = (
             tuple(kept.index(z + snapshot.first) for z in chosen) for chosen in (snapshot.slices, snapshot.newest)
         )
-        value_range = _measure(snapshot.image, card)
+        ranges = _measure(snapshot.image, order)
         pairs.append(
             Pair(
-                image=image, labels=labels, slices=slices, range=value_range, unlabelled=known.unlabelled,
+                image=image, labels=labels, slices=slices, ranges=ranges, unlabelled=known.unlabelled,
                 newest=newest, part=snapshot.labels.data.shape[-2:] != snapshot.image.shape[-2:],
             )
         )  # fmt: skip
@@ -182,13 +188,6 @@ def save_run(order: Order, report: Reporter) -> TrainingRun:
     )  # fmt: skip
 
 
-def with_range(run: TrainingRun, snapshots: Sequence[Snapshot], card: ModelCard) -> TrainingRun:
-    """A run of `save_run` with the values that become 0 and 1 for another model."""
-    ranges = [_measure(snapshot.image, card) for snapshot in snapshots]
-    pairs = [pair.model_copy(update={"range": one}) for pair, one in zip(run.pairs, ranges, strict=False)]
-    return run.model_copy(update={"pairs": (*pairs, *run.pairs[len(pairs) :])})
-
-
 class _Planes:
     """A labels layer with some of its slices for its data."""
 
@@ -200,16 +199,27 @@ class _Planes:
         return getattr(self._layer, name)
 
 
-def _measure(image: Image, card: ModelCard) -> tuple[float, float]:
-    """The values that become 0 and 1 when the whole image is segmented."""
+def _measure(image: Image, order: Order) -> tuple[Measured, ...]:
+    """The values that become 0 and 1 when the whole image is segmented, by each normalisation that may be needed."""
+    from napari_medseg.inference.ranges import NORMALISATIONS
+    from napari_medseg.models import is_start
+    from napari_medseg.training.run import Measured
+
+    fresh = NORMALISATIONS.values() if is_start(order.start) or order.normalisations else ()
+    needed = {one.ends: one for one in (order.card.normalisation, *order.normalisations, *fresh)}
+    measure = _measurer(image)
+    return tuple(Measured(normalisation=one, range=measure(one)) for one in needed.values())
+
+
+def _measurer(image: Image) -> Callable[[Normalisation], ValueRange]:
     from napari_medseg.inference import measure_range
 
     if not image.levels:
-        return measure_range(image, card.normalisation)
+        return partial(measure_range, image)
     from napari_medseg.inference.slides.reader import measure_slide
     from napari_medseg.inference.slides.tissue import find_tissue
 
-    return measure_slide(image, card.normalisation, find_tissue(image))
+    return partial(measure_slide, image, tissue=find_tissue(image))
 
 
 def _cut(snapshot: Snapshot) -> tuple[Image, tuple[Box, ...]]:

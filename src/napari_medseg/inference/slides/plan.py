@@ -15,6 +15,7 @@ from napari_medseg.core import Finding, Image, InputError, ModelCard
 from napari_medseg.editing.fingerprint import fingerprint
 from napari_medseg.inference.mosaic import Mosaic
 from napari_medseg.inference.options import SegmentOptions
+from napari_medseg.inference.ranges import ValueRange, is_flat
 from napari_medseg.inference.runner import Predictor
 from napari_medseg.io.atomic import check_free, write_file
 from napari_medseg.io.zarr.labels import LabelPyramid, not_computed_value
@@ -55,7 +56,7 @@ class Plan:
     predictor: Predictor
     chosen: npt.NDArray[np.bool_]
     tissue: Tissue
-    value_range: tuple[float, float]
+    value_range: ValueRange
     pyramid: LabelPyramid
     ledger: Ledger
 
@@ -70,8 +71,7 @@ class Plan:
     def findings(self) -> tuple[Finding, ...]:
         """What the user should know about how it was computed."""
         found = [self.reader.finding] if self.reader.finding else []
-        low, high = self.value_range
-        if low >= high:
+        if is_flat(self.value_range):
             text = f"{_name(self.image)} has the same value everywhere; its labels mean nothing."
             found.append(Finding("CONSTANT_IMAGE", text))
         if self.tissue.share < 1:
@@ -126,7 +126,7 @@ class Planner:
         if before:
             ledger.check(about)
         found = self._tissue(tissue, before)
-        value_range: tuple[float, float]
+        value_range: ValueRange
         if before:
             value_range = (before["range"][0], before["range"][1])
         else:

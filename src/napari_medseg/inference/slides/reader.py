@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from napari_medseg.core import Image, InputError, ModelCard, Normalisation
 from napari_medseg.inference.normalise import PIXEL_SIZE_TOLERANCE, input_shape, normalise
+from napari_medseg.inference.ranges import ValueRange, range_of
 from napari_medseg.io.blocks import read_region
 
 from .tissue import Tissue
@@ -25,13 +26,13 @@ Window = tuple[slice, slice]
 Array = npt.NDArray[Any]
 
 
-def measure_slide(image: Image, normalisation: Normalisation, tissue: Tissue) -> tuple[float, float]:
+def measure_slide(image: Image, normalisation: Normalisation, tissue: Tissue) -> ValueRange:
     """Values that become 0 and 1, once for the whole slide; measured within the tissue.
 
     Returns
     -------
     (low, high)
-        Equal when the slide is constant; (0, 0) when nothing could be read.
+        As of `measure_range`.
     """
     if normalisation.method == "window":
         return normalisation.low, normalisation.high
@@ -46,14 +47,7 @@ def measure_slide(image: Image, normalisation: Normalisation, tissue: Tissue) ->
         np.arange(n) * step * full / size for n, size, full in zip(pixels.shape, level.shape, image.shape, strict=False)
     )
     inside = tissue.touches(np.stack([y, y + 1], 1), np.stack([x, x + 1], 1))
-    values = (pixels[inside] if inside.any() else pixels).astype(np.float64).ravel()
-    values = values[np.isfinite(values)]
-    if not values.size:
-        return 0.0, 0.0
-    low, high = np.percentile(values, (normalisation.low, normalisation.high))
-    if low == high:
-        low, high = values.min(), values.max()
-    return float(low), float(high)
+    return range_of((pixels[inside] if inside.any() else pixels).reshape(-1, image.channels), normalisation)
 
 
 @dataclass(frozen=True)
@@ -116,7 +110,7 @@ class SlideReader:
         What there is to say about the pixel size, or None.
     """
 
-    def __init__(self, image: Image, card: ModelCard, value_range: tuple[float, float] = (0.0, 1.0)) -> None:
+    def __init__(self, image: Image, card: ModelCard, value_range: ValueRange = (0.0, 1.0)) -> None:
         wanted, self.finding = input_shape(image, card)
         self.shape, self._level = _pick_level(image, wanted)
         self._scale = [_reduction(full, have) for full, have in zip(image.shape, self._level.shape, strict=False)]
