@@ -139,6 +139,15 @@ def vertebrae() -> Iterator[Real]:
         yield Real(values[:, level].astype(np.int16), (truth[:, level] > 0).astype(np.uint8), upper)
 
 
+def brains(*codes: str) -> Iterator[Real]:
+    """Slices that hold a tumour, of the patients whom hospitals with these codes have seen."""
+    for patient in sorted((DATA / "lgg_mri").glob("TCGA_*")):
+        if patient.name.split("_")[1] in codes:
+            for path in sorted(patient.glob("*_mask.tif")):
+                image = read_colour(path.with_name(path.name.replace("_mask", "")))
+                yield Real(image, read_mask(path), patient.name)
+
+
 def chests(prefix: str) -> Iterator[Real]:
     """Chest X-rays of one hospital; of those that never train."""
     for case in lungs(0, 0).test:
@@ -160,6 +169,10 @@ SETS = {
     "nuclei-he": {"MoNuSeg": RealSet(monuseg, 4, 6, 256), "MoNuSAC": RealSet(monusac, 4, 6, 256)},
     "tissue-he": {"GlaS": RealSet(glas, 4, 12), "BCNB": RealSet(bcnb, 2, 4)},
     "bone-ct": {"femur CT": RealSet(femur, 4, 8), "TPTBox vertebrae": RealSet(vertebrae, 4, 10)},
+    "tumour-mr": {
+        "LGG, hospital HT": RealSet(lambda: brains("HT"), 4, 20),
+        "LGG, hospitals CS and DU": RealSet(lambda: brains("CS", "DU"), 4, 20),
+    },
     "lungs-xray": {
         "Montgomery": RealSet(lambda: chests("MCUCXR"), 4, 20),
         "Shenzhen": RealSet(lambda: chests("CHNCXR"), 4, 20),
@@ -206,8 +219,10 @@ def score(model: Path, folder: Path) -> float:
     return 2 * hit / max(total, 1)
 
 
-def learn(start: str, folder: Path, steps: int, seed: int, device: str, longest: int) -> list[tuple[int, float]]:
-    """Held-out Dice after so many steps; ``longest`` is for the random start, so that both see the same."""
+def learn(
+    start: str, folder: Path, steps: int, seed: int, device: str, scale: dict[str, float]
+) -> list[tuple[int, float]]:
+    """Held-out Dice after so many steps; ``scale`` is for the random start, so that both see the same."""
     curve: list[tuple[int, float]] = []
 
     def listen(progress: Progress) -> None:
@@ -219,9 +234,9 @@ def learn(start: str, folder: Path, steps: int, seed: int, device: str, longest:
         [(folder / "train" / "images", folder / "train" / "masks")],
         validation_data=[(folder / "test" / "images", folder / "test" / "masks")],
         model=start, name="benchmark", report=listen, unlabelled=UNLABELLED, max_steps=steps, seed=seed, device=device,
-        remember=False, rival=False, checkpoint_minutes=0, longest=longest,
+        remember=False, rival=False, checkpoint_minutes=0,
         # Never reached, but a run that may stop early measures more often.
-        patience=1000,
+        patience=1000, **scale,
     )  # fmt: skip
     return curve
 
@@ -267,6 +282,7 @@ def main() -> None:
         model = arguments.model or find_model(arguments.name)
         card = read_card(model)
         random = arguments.random or f"{card.architecture}:{card.encoder}"
+        scale = {"longest": card.longest} if card.longest else {"reduction": card.reduction}
         results: dict[str, list[dict[str, Any]]] = {}
         for name, real in SETS[arguments.name].items():
             for seed in arguments.seeds:
@@ -275,7 +291,7 @@ def main() -> None:
                 row: dict[str, Any] = {"zero": score(model, folder)}
                 if not arguments.zero:
                     starts = str(model), random
-                    limits = arguments.steps, seed, arguments.device, card.longest or 0
+                    limits = arguments.steps, seed, arguments.device, scale
                     runs = [learn(start, folder, *limits) for start in starts]
                     row = {**compare(row["zero"], *runs), "curves": runs}
                 results.setdefault(name, []).append({"seed": seed, **row})

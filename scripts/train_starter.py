@@ -21,6 +21,7 @@ import torch
 from femur_starter import make_femur_ct, remember
 from lungs_starter import make_lungs_xray
 from torch import Tensor, nn
+from tumour_starter import make_tumour_mr
 
 from napari_medseg.core import ClassInfo, ModelCard, Normalisation, Score
 from napari_medseg.inference.device import DTYPES, fast_precision, pick_device
@@ -253,9 +254,13 @@ def make(name: str, output: Path, limits: argparse.Namespace) -> None:
     print(card.model_dump_json(indent=2))
 
 
+MAKERS = {"lungs-xray": make_lungs_xray, "tumour-mr": make_tumour_mr}
+"""Those that learn as users' models do."""
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("name", choices=["femur-ct", "lungs-xray", *STARTERS])
+    parser.add_argument("name", choices=["femur-ct", *MAKERS, *STARTERS])
     parser.add_argument("--minutes", type=float, default=40)
     parser.add_argument("--steps", type=int, help="in place of minutes: then the same seed gives the same weights")
     parser.add_argument("--batch", type=int, help="images in a step, in place of the starter's own")
@@ -266,8 +271,8 @@ def main() -> None:
     parser.add_argument("--memory", action="store_true", help="femur-ct: renew only what the model remembers")
     arguments = parser.parse_args()
     output = arguments.out or SHIPPED / arguments.name
-    if arguments.name == "lungs-xray":
-        make_lungs_xray(output, arguments.minutes, arguments.seed)
+    if arguments.name in MAKERS:
+        MAKERS[arguments.name](output, arguments.minutes, arguments.seed)
     elif arguments.name != "femur-ct":
         make(arguments.name, output, arguments)
     elif arguments.memory:

@@ -43,7 +43,15 @@ def test_what_is_drawn_fits_the_card(script, name):
 
 
 def test_made_model_opens_with_its_card(script, tmp_path, monkeypatch):
+    """From squares, so that it takes no longer than it must; what is really drawn is looked at above."""
+
+    def squares(draw, count):
+        labels = torch.zeros(count, 64, 64, dtype=torch.long)
+        labels[:, 20:40, 20:40] = 1
+        return labels[:, None] * draw.uniform(0.5, 1, count, 1, 1, 1), labels
+
     monkeypatch.setattr(script, "MEASURED", 8)
+    monkeypatch.setitem(script.STARTERS, "bone-ct", replace(script.STARTERS["bone-ct"], generate=squares, side=64))
     limits = argparse.Namespace(device="cpu", seed=0, batch=2, start=None, steps=2, minutes=1)
     script.make("bone-ct", tmp_path / "model", limits)
     card, network = load_network(tmp_path / "model")
@@ -69,6 +77,17 @@ def test_lungs_learn_from_some_x_rays_and_are_scored_on_others(script, tmp_path,
     assert [score.on for score in card.scores] == [
         "1 other X-rays of Montgomery, real", "1 other X-rays of Shenzhen, real"
     ]  # fmt: skip
+    assert not list((tmp_path / "model").glob("memory*"))
+
+
+def test_tumours_learn_from_drawn_heads_alone(script, tmp_path, own_library, monkeypatch):
+    made = importlib.import_module("tumour_starter")
+    for name, value in {"HEADS": 3, "EMPTY": 3, "SIZE": 64}.items():
+        monkeypatch.setattr(made, name, value)
+    made.make_tumour_mr(tmp_path / "model", 0.05, 0)
+    card, _ = load_network(tmp_path / "model")
+    assert (card.channels, card.reduction, card.normalisation.method) == (3, 2, "median")
+    assert card.presence is not None
     assert not list((tmp_path / "model").glob("memory*"))
 
 

@@ -26,6 +26,21 @@ def test_a_seed_is_a_person() -> None:
     assert (first != other).any()
 
 
+def test_varied_heads_differ_in_contrast_and_some_have_one_sequence_only() -> None:
+    made = [brain_mr(seed, slices=8, size=48, varied=True) for seed in range(24)]
+    sizes = [int(mask.sum()) for _, mask, _ in made]
+    assert max(sizes) > 5 * np.median(sizes), "large and small ones"
+    fat = [np.percentile(values[..., 0], 99) / np.median(values[..., 0][values[..., 0] > 60]) for values, _, _ in made]
+    assert max(fat) > 1.3 * min(fat), "the scalp is not always as bright"
+    alike = [bool((values == values[..., :1]).all()) for values, _, _ in made]
+    assert 0 < sum(alike) < 12
+    bright = [values[..., 1][mask == 1].mean() > values[..., 1][(values[..., 1] > 60) & (mask == 0)].mean() * 0.9
+              for values, mask, _ in made if mask.any()]  # fmt: skip
+    assert np.mean(bright) > 0.6, "mostly bright on FLAIR, but for cysts"
+    healthy = brain_mr(1, slices=6, size=48, varied=True, tumour=False)[1]
+    assert not healthy.any()
+
+
 def test_healthy_heads_have_no_tumour_and_slices_have_names() -> None:
     image, truth = brain_sample(4, slices=6, size=48, tumour=False, name="case")
     assert not np.asarray(truth.data).any()

@@ -201,7 +201,7 @@ def test_the_winner_comes_into_the_library_and_nothing_else(
     monkeypatch.setattr(comparison, "measure_cost", lambda *_: Cost(parameters=1, milliseconds=1.0, mebibytes=1.0))
     images, masks = write_series(5)
     run = plan_run([(images, masks)])
-    options = CompareOptions(starts=(SMALL, "dpt:no-such"), max_minutes=0.1, seeds=1)
+    options = CompareOptions(starts=(SMALL, "dpt:no-such"), max_minutes=0.06, seeds=1)
     before = {card.name for card in list_models()}
     found = compare(run, options, name="winner", folder=tmp_path / "report")
     assert found.winner is not None

@@ -141,7 +141,7 @@ def test_several_pairs_teach_together(qtbot: Any, tune: FineTuneWidget, viewer: 
     assert tune.curves.latest("old_dice") is not None
 
 
-@pytest.mark.parametrize(("pixels", "strokes"), [(1, False), (1, True), (20, True)])
+@pytest.mark.parametrize(("pixels", "strokes"), [(1, False), (20, True)])
 def test_too_little_paint_is_one_sentence_or_learnt_from(
     qtbot: Any, tune: FineTuneWidget, viewer: ViewerModel, make_stack: Callable[..., Any], pixels: int, strokes: bool
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -30,8 +31,12 @@ TISSUES = {
 """Brightness in each of `SEQUENCES`: what is bright on FLAIR is dark before contrast, and the rim takes it up."""
 
 
+ALIKE = 0.15
+"""Share of the varied heads all of whose sequences are copies of FLAIR, as some archives have them."""
+
+
 def brain_mr(
-    seed: int, *, slices: int = 22, size: int = 192, tumour: bool = True
+    seed: int, *, slices: int = 22, size: int = 192, tumour: bool = True, varied: bool = False
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8], tuple[float, float, float]]:
     """One head.
 
@@ -43,6 +48,9 @@ def brain_mr(
         Axial slices from the base to the top, and pixels along their sides.
     tumour
         Whether there is one; it takes up about a third of the slices.
+    varied
+        Whether contrasts, and the size, place and make of tumours, differ as far as they may in any scanner:
+        for training. After Billot et al., "SynthSeg" (2023).
 
     Returns
     -------
@@ -56,10 +64,14 @@ def brain_mr(
         for n, s in zip((slices, size, size), spacing, strict=True)
     )
     points: Points = (x[None, None, :], y[None, :, None], z[:, None, None])
-    tissue = _Tissue(points, rng)
+    tissue = _Tissue(points, rng, _vary(rng) if varied else TISSUES)
     tissue.head()
-    mask = tissue.grow() if tumour else np.zeros(tissue.shape, np.uint8)
-    return _scan(tissue.values, rng), mask, spacing
+    grow = tissue.grow_any if varied else tissue.grow
+    mask = grow() if tumour else np.zeros(tissue.shape, np.uint8)
+    values = _scan(tissue.values, rng)
+    if varied and rng.random() < ALIKE:
+        values = np.repeat(values[..., 1:2], len(SEQUENCES), -1)
+    return values, mask, spacing
 
 
 def brain_sample(
@@ -72,11 +84,27 @@ def brain_sample(
     return Image(data, "ZYXC", geometry, names), Labels(truth, (TUMOUR,), geometry, names)
 
 
+def _vary(rng: np.random.Generator) -> dict[str, tuple[float, ...]]:
+    """`TISSUES` of another scanner: a tumour stays brighter than the brain on FLAIR, and mostly darker on T1."""
+    found = {name: np.array(value) * np.exp(rng.normal(0, 0.12, len(SEQUENCES))) for name, value in TISSUES.items()}
+    found["cyst"] = 1.1 * found["fluid"]
+    found["scalp"] *= np.exp(rng.uniform(-0.6, 0.5, len(SEQUENCES)))
+    for name in ("swelling", "tumour", "rim"):
+        found[name][1] = found["grey matter"][1] * rng.uniform(1.06, 2.1)
+    for name in ("swelling", "tumour"):
+        before = (found["white matter"][0] + found["grey matter"][0]) / 2 * rng.uniform(0.6, 1.02)
+        found[name][[0, 2]] = before, before * rng.uniform(0.95, 1.2)
+    brightest = max(1.0, *(float(value.max()) for value in found.values()))
+    return {name: tuple((value / brightest).tolist()) for name, value in found.items()}
+
+
 class _Tissue:
     """Brightness of every voxel in the three sequences, filled from the outside inwards."""
 
-    def __init__(self, points: Points, rng: np.random.Generator) -> None:
-        self._points, self._rng = points, rng
+    def __init__(
+        self, points: Points, rng: np.random.Generator, tissues: Mapping[str, tuple[float, ...]] = TISSUES
+    ) -> None:
+        self._points, self._rng, self._tissues = points, rng, tissues
         self.shape = tuple(int(n) for n in np.broadcast_shapes(*(p.shape for p in points)))
         self.values = np.full((*self.shape, 3), 0.02, np.float32)
         self._soft = float(points[0][0, 0, 1] - points[0][0, 0, 0])
@@ -116,9 +144,27 @@ class _Tissue:
             self._fill("rim", np.maximum(core, -core - np.float32(2.5)))
         return np.asarray(inside < 0, np.uint8)
 
+    def grow_any(self) -> NDArray[np.uint8]:
+        """The same anywhere in the brain: one or two, large or small, sharp or not, solid or with a cyst."""
+        rng, mask = self._rng, np.zeros(self.shape, bool)
+        for _ in range(1 if rng.random() < 0.85 else 2):
+            centre = rng.uniform((-48, -60, -45), (48, 60, 40))
+            radii = np.exp(rng.uniform(np.log(7), np.log(38))) * rng.uniform(0.7, 1.3, 3)
+            lump = ellipsoid(self._points, tuple(centre.tolist()), tuple(radii.tolist()))
+            inside = np.maximum(lump + self._waves(14, 45) * rng.uniform(1, 6), self.brain - np.float32(3))
+            self._fill("swelling", inside, blur=rng.uniform(1, 6))
+            core = np.maximum(inside, lump + np.float32(rng.uniform(0.2, 0.8) * radii.min()))
+            kind = rng.choice(["swelling", "tumour", "cyst"], p=(0.25, 0.45, 0.3))
+            if kind != "swelling":
+                self._fill(str(kind), core)
+            if rng.random() < 0.4:
+                self._fill("rim", np.maximum(core, -core - np.float32(rng.uniform(1.5, 4))))
+            mask |= inside < 0
+        return mask.astype(np.uint8)
+
     def _fill(self, name: str, distance: Field, blur: float = 1.0) -> None:
         share = np.clip(0.5 - distance / np.float32(self._soft * blur), 0, 1)[..., None]
-        value = np.asarray(TISSUES[name], np.float32) * np.float32(self._rng.uniform(0.93, 1.07))
+        value = np.asarray(self._tissues[name], np.float32) * np.float32(self._rng.uniform(0.93, 1.07))
         self.values += share * (value - self.values)
 
     def _waves(self, shortest: float, longest: float, count: int = 10) -> Field:

@@ -6,7 +6,6 @@ import math
 from dataclasses import dataclass
 
 import torch
-from kornia.filters import gaussian_blur2d
 from skimage.color import hed_from_rgb, rgb_from_hed
 from torch import Tensor
 from torch.nn import functional
@@ -72,6 +71,8 @@ def change_values(image: Tensor, preset: Augmentation, dice: Dice, channels: Cha
     if channels.kind == "sequences":
         _miss_channels(image, preset, dice, channels)
     if changed := dice.happens(preset.blur, n).nonzero().flatten().tolist():
+        from kornia.filters import gaussian_blur2d  # slow to load, and many runs never blur
+
         sigma = dice.between(*SIGMAS, len(changed)).to(image.device)[:, None].expand(-1, 2)
         image[changed] = gaussian_blur2d(image[changed], BLUR, sigma, "replicate")
     for i in dice.happens(preset.coarse, n).nonzero().flatten().tolist():
