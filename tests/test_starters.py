@@ -15,6 +15,7 @@ import torch
 import napari_medseg as medseg
 from napari_medseg.core import Geometry, Image
 from napari_medseg.models.weights import load_network
+from napari_medseg.phantoms.brain import SEED, brain_sample
 from napari_medseg.phantoms.draw import Draw
 from napari_medseg.phantoms.pictures import chest_sample, tissue_sample
 
@@ -131,6 +132,17 @@ def test_built_in_lungs_are_found_in_real_x_rays(real_data, benchmark_script):
         labels = np.asarray(medseg.segment(image, "lungs-xray").data)
         found.append(2 * (labels * case.truth).sum() / (labels.sum() + case.truth.sum()))
     assert np.mean(found) > 0.9
+
+
+def test_built_in_tumours_are_found_in_made_up_heads_and_healthy_ones_are_told():
+    for seed, tumour in ((SEED, True), (SEED + 1, False)):
+        image, truth = brain_sample(seed, slices=8, size=256, tumour=tumour)
+        found = medseg.segment(image, "tumour-mr")
+        if tumour:
+            assert medseg.evaluate(found, truth).figure("dice").pooled > 0.7
+        assert found.presence is not None
+        wrong = [z for z, chance in found.presence.items() if chance > 0.5 and not np.asarray(truth.data[z]).any()]
+        assert len(wrong) <= 2
 
 
 def test_built_in_nuclei_are_found_in_made_up_tissue():
