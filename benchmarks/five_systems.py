@@ -105,7 +105,8 @@ def describe_machine() -> str:
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return f"{names[0] if names else platform.processor()}, {cpu_count()} cores"
+    cores = cpu_count()
+    return f"{names[0] if names else platform.processor()}, {cores} core{'s' * (cores > 1)}"
 
 
 def main() -> None:
