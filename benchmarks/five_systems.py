@@ -6,7 +6,8 @@
 A seed draws the random numbers and which patients or images measure; seeds 0, 1 and 2 of ``tumour`` measure every
 patient once. Runs are kept in ``five_systems.json`` beside this file, each in the place of an earlier one of the same
 system, seed and machine, and the table in ``docs/results.md`` is written from all of them; ``--write`` does only that.
-With ``--minutes``, in the place of the recipe's own, a run is shown and not kept. ``--clock cpu`` counts the
+With ``--minutes`` or ``--set reduction=2 max_steps=200``, in the place of the recipe's own, a run is shown, not kept;
+``--as-is`` measures the model that a recipe starts from, without any training. ``--clock cpu`` counts the
 processor's time, also of threads waiting for one another: beside two other programs far fewer steps are left.
 """
 
@@ -65,8 +66,17 @@ def _truth(found: Labels, values: Any, missing: frozenset[int] = frozenset()) ->
     return replace(found, data=values, missing=missing, presence={}, not_computed=None, findings=(), look_at=())
 
 
-def run(name: str, seed: int, minutes: float | None, clock: str) -> Figures:
-    """Train and measure once."""
+def measure_start(name: str, seed: int) -> Figures:
+    """Measure what a recipe starts from."""
+    system = SYSTEMS[name]
+    card = load_model(Recipe.read(system.recipe).start).card
+    with tempfile.TemporaryDirectory() as folder:
+        figures = system.measure(predict(card, system.split(Path(folder), seed).test))
+    return {"system": name, "seed": seed, "model": card.reference, **figures}
+
+
+def run(name: str, seed: int, minutes: float | None, changes: dict[str, Any], clock: str) -> Figures:
+    """Train and measure once; ``changes`` are options in place of the recipe's."""
     system = SYSTEMS[name]
     latest: dict[str, float] = {}
 
@@ -77,16 +87,17 @@ def run(name: str, seed: int, minutes: float | None, clock: str) -> Figures:
         os.environ["NAPARI_MEDSEG_HOME"] = f"{folder}/home"
         split = system.split(Path(folder) / "data", seed)
         plan = Recipe.read(system.recipe).plan(split.pairs, name="trained", classes=system.classes)
-        changes = {"seed": seed} | ({"max_minutes": minutes} if minutes else {})
-        plan = plan.model_copy(update={"options": plan.options.model_copy(update=changes)})
+        changes = {"seed": seed} | ({"max_minutes": minutes} if minutes else {}) | changes
+        options = plan.options.model_validate(plan.options.model_dump() | changes)
+        plan = plan.model_copy(update={"options": options})
         begin = time.perf_counter()
         extra: Figures = {}
         if system.starts:
-            options = CompareOptions(starts=system.starts, **({"max_minutes": minutes} if minutes else {}))
-            result = compare(plan, options, name="trained", report=listen)
+            contest = CompareOptions(starts=system.starts, **({"max_minutes": minutes} if minutes else {}))
+            result = compare(plan, contest, name="trained", report=listen)
             card = result.winner
             assert card is not None
-            extra = {"minutes": options.max_minutes, "winner": result.rows[0].candidate, "table": str(result)}
+            extra = {"minutes": contest.max_minutes, "winner": result.rows[0].candidate, "table": str(result)}
         else:
             card = medseg.train(plan, report=listen)
             extra = {"minutes": plan.options.max_minutes, "steps": int(latest.get("step", 0))}
@@ -114,18 +125,29 @@ def main() -> None:
     parser.add_argument("systems", nargs="*", metavar="NAME", help=f"Of {', '.join(SYSTEMS)}; all without any")
     parser.add_argument("--seeds", nargs="*", type=int, default=[0, 1, 2])
     parser.add_argument("--minutes", type=float, help="In place of the recipe's own time, for a look")
+    parser.add_argument(
+        "--set", nargs="*", default=[], metavar="OPTION=VALUE", help="In place of the recipe's, for a look"
+    )
+    parser.add_argument("--as-is", action="store_true", help="Only measure what a recipe starts from")
     parser.add_argument("--write", action="store_true", help="Only write the table of what was measured")
     arguments = read_arguments(parser)
     if unknown := {*arguments.systems} - {*SYSTEMS}:
         parser.error(f"there is no {', '.join(sorted(unknown))}")
+    changes = {
+        key: None if value == "none" else value for key, _, value in (one.partition("=") for one in arguments.set)
+    }
+    for_a_look = bool(arguments.minutes or changes or arguments.as_is)
     for seed in arguments.seeds if not arguments.write else ():
         for name in arguments.systems or SYSTEMS:
-            figures = run(name, seed, arguments.minutes, arguments.clock)
+            if arguments.as_is:
+                figures = measure_start(name, seed)
+            else:
+                figures = run(name, seed, arguments.minutes, changes, arguments.clock)
             print(json.dumps(rounded(figures)), flush=True)
-            if not arguments.minutes:
+            if not for_a_look:
                 keep(figures)
                 write_page()
-    if not arguments.minutes:
+    if not for_a_look:
         write_page()
 
 

@@ -68,7 +68,7 @@ class Normalisation(_Frozen):
         if self.method == "window":
             return f"values {self.low:g} to {self.high:g}"
         if self.method == "median":
-            return f"each channel from its {self.low:g}th percentile to {self.high:g} times its median"
+            return f"each channel from its {self.low:g}th percentile to {self.high:g} times the median of its body"
         return f"{self.low:g}th to {self.high:g}th percentile"
 
     @model_validator(mode="after")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
@@ -13,16 +12,11 @@ from torch import nn
 from napari_medseg.core import ModelCard
 from napari_medseg.models.build import QUICK
 
-from .channels import GREY, find_channels
 from .engine import Engine, start_engine
-from .presets import AUTO
-from .resolution import LOOKS, MOST, choose_reduction
 from .run import TrainingRun
-from .samples import WHOLE
 from .schedule import Budget
 from .start import Start
 from .step import measure_loss, set_training
-from .truth import Painted, prepare
 from .watch import Watch
 
 STEPS = 400
@@ -47,12 +41,8 @@ TURNS = 3
 _speeds: dict[tuple[str, ...], tuple[str, float]] = {}
 
 
-def settle_portions(run: TrainingRun, start: Start, painted: Sequence[Painted], watch: Watch) -> TrainingRun:
-    """Decide number format and pixels of a step, and how a new network takes its images, where they are not chosen.
-
-    Some depend on how fast this computer is. The run's file has them, so that it goes on, and is repeated, with the
-    same.
-    """
+def settle_portions(run: TrainingRun, start: Start, watch: Watch) -> TrainingRun:
+    """Decide number format and pixels of a step, where they are not chosen, by how fast this computer is."""
     options, card = run.options, start.card
     if card.architecture == QUICK:
         return run
@@ -64,22 +54,7 @@ def settle_portions(run: TrainingRun, start: Start, painted: Sequence[Painted], 
     pixels = options.pixels or _choose_pixels(engine, start.network, card, watch.budget, steps)
     if pixels < LARGEST:
         settled["pixels"] = pixels
-    if start.parent is None:
-        some = painted[:: max(1, len(painted) // LOOKS)] if card.channels > 1 else ()
-        seen = prepare(some, card, {}, lambda _: None)  # what is damaged is said when everything is read
-        channels = find_channels(seen, card, options.channels) if seen else GREY
-        if seen:
-            settled["channels"] = channels.kind
-        if options.normalisation == AUTO:
-            settled["normalisation"] = "median" if channels.kind == "sequences" else "percentile"
-    if start.parent is None and not options.reduction and not options.longest:
-        reduction = choose_reduction(painted, channels.is_picture, pixels)
-        if card.presence is not None:  # slices must go through the network whole
-            reduction = max(reduction, max(max(one.values.shape) for one in painted) / WHOLE)
-        settled["reduction"] = min(reduction, MOST)
-    run = run.model_copy(update={"options": options.model_copy(update=settled)})
-    run.save()
-    return run
+    return run.model_copy(update={"options": options.model_copy(update=settled)})
 
 
 def small_crop(pixels: int) -> int:

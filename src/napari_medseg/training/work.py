@@ -15,7 +15,6 @@ import torch
 from napari_medseg.core import ModelCard, Reporter, check_name, silent
 from napari_medseg.evaluation.panels import check_folder
 from napari_medseg.inference.device import pick_device
-from napari_medseg.inference.ranges import NORMALISATIONS
 from napari_medseg.io.pairs.listing import SPLIT_FILE, split_text
 from napari_medseg.models import Model, library_home
 from napari_medseg.models.build import QUICK, outlines
@@ -28,12 +27,12 @@ from .distributed import Team
 from .drawn import draw_panels
 from .engine import choose_batch, load, start_engine
 from .guard import HeldOut, score
+from .intake import settle_intake, take_in
 from .launch import assemble, first_here, settle_devices
 from .log import check_log, opened
 from .loop import fit
 from .material import Material, Parts, find_archive, make_ready, split, strangers, why_sides
 from .memory import EMPTY
-from .neighbours import about_choice
 from .portion import settle_portions, small_crop
 from .presence import check_telling, says_presence, whole_side
 from .preview import Preview, Previews
@@ -106,9 +105,9 @@ def work_on(
     for note in (*notes, *strangers([*held_out, *parts.test], index), *absent):
         watch.say(note)
     start = make_start(run, [*training, *held_out], classes, parent)
-    run = team.share(lambda: settle_portions(run, start, [*training, *held_out], watch))
+    run = team.share(lambda: settle_options(run, start, [*training, *held_out], watch))
     options = run.options
-    start = settle_new(run, start, [*training, *held_out], watch) if parent is None else start
+    start = take_in(run, start, [*training, *held_out], watch) if parent is None else start
     # Of a slice that is painted again, today's labels count.
     start = replace(start, archive=archive.without({one.identity for one in parts}))
     material = make_ready(run, start, parts, index, watch)
@@ -162,21 +161,11 @@ def list_parts(run: TrainingRun, parts: Parts, team: Team) -> None:
         write_text(run.folder / SPLIT_FILE, split_text(parts.listed()))
 
 
-def settle_new(run: TrainingRun, start: Start, painted: Sequence[Painted], watch: Watch) -> Start:
-    """A new network that takes its images as was settled; what is not as one might expect is said."""
-    said = about_choice(run, painted, start.card.neighbours)
-    if said and start.card.architecture != QUICK:
-        watch.say(said)
-    options, card = run.options, start.card
-    if card.architecture == QUICK:
-        return start
-    method, low, high = NORMALISATIONS[options.normalisation].ends
-    values = card.normalisation.model_copy(update={"method": method, "low": low, "high": high})
-    changes: dict[str, object] = {"normalisation": values}
-    if options.reduction > 1:
-        watch.say(f"The images are taken {options.reduction:.3g} times smaller, for more steps in the time.")
-        changes["reduction"] = options.reduction
-    return replace(start, card=card.model_copy(update=changes))
+def settle_options(run: TrainingRun, start: Start, painted: Sequence[Painted], watch: Watch) -> TrainingRun:
+    """Decide what is not chosen; the run's file has it, so that it goes on, and is repeated, with the same."""
+    run = settle_intake(settle_portions(run, start, watch), start, painted)
+    run.save()
+    return run
 
 
 def known_weights(start: Start, job: Job) -> dict[str, torch.Tensor]:
