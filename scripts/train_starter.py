@@ -29,8 +29,8 @@ from napari_medseg.models.build import build_network
 from napari_medseg.models.weights import load_network, save_network
 from napari_medseg.phantoms.body import draw_ct_slices
 from napari_medseg.phantoms.draw import Draw
+from napari_medseg.phantoms.glands import draw_glands
 from napari_medseg.phantoms.histology import draw_histology
-from napari_medseg.phantoms.tissue import GLANDULAR
 from napari_medseg.training.average import Average
 from napari_medseg.training.losses import on_labelled, overlap
 
@@ -57,8 +57,8 @@ def nuclei(draw: Draw, count: int) -> tuple[Tensor, Tensor]:
 
 
 def glands(draw: Draw, count: int) -> tuple[Tensor, Tensor]:
-    """Tissue at 0.4-2 um a pixel: glands with their lumen, and nests of epithelium."""
-    made = draw_histology(draw, count, 256, (0.4, 2.0), GLANDULAR)
+    """Tissue at 0.9-3 um a pixel: glands with their lumen."""
+    made = draw_glands(draw, count, 256)
     return made.image / 255, made.glands.long()
 
 
@@ -118,20 +118,20 @@ STARTERS = {
     ),
     "tissue-he": Starter(
         ModelCard(
-            name="tissue-he", title="Glands and epithelium in HE", classes=(ClassInfo.numbered(1, "epithelium"),),
-            description=f"{LIMITS} Expects 0.4-2 um a pixel, bright field, haematoxylin and eosin; outlines glands "
-            "with their lumen, and nests of epithelium, healthy or not.", tile=512, **WIDE, **COLOUR,
+            name="tissue-he", title="Glands in HE", classes=(ClassInfo.numbered(1, "gland"),), reduction=2, tile=512,
+            **FINE, description=f"{LIMITS} Expects 0.45-1.5 um a pixel (20x to 5x), bright field, haematoxylin and "
+            "eosin; outlines glands with their lumen, healthy or not.", **COLOUR,
         ),
-        glands,
+        glands, side=128,
     ),
     "bone-ct": Starter(
         ModelCard(
-            name="bone-ct", title="Bones in CT", classes=(ClassInfo.numbered(1, "bone"),), tile=512, **WIDE,
+            name="bone-ct", title="Bones in CT", classes=(ClassInfo.numbered(1, "bone"),), tile=512, **FINE,
             description=f"{LIMITS} Expects slices in any direction, in HU or through any window that shows bone; "
             "marrow counts as bone. Contrast medium and calcified vessels may be taken for bone.", modality="CT",
             normalisation=RANGE,
         ),
-        bones,
+        bones, side=128,
     ),
 }  # fmt: skip
 

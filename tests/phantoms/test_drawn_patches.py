@@ -7,6 +7,7 @@ import torch
 
 from napari_medseg.phantoms.body import draw_ct_slices
 from napari_medseg.phantoms.draw import Draw, Stars, stamp
+from napari_medseg.phantoms.glands import draw_glands
 from napari_medseg.phantoms.histology import draw_histology
 from napari_medseg.phantoms.placing import place
 from napari_medseg.phantoms.xray import draw_chest_xrays
@@ -16,6 +17,7 @@ SIZE = 128
 GENERATORS = {
     "histology": (draw_histology, ("nuclei", "glands", "tissue"), 3),
     "coarse histology": (lambda d, n, s: draw_histology(d, n, s, (1.5, 2.0)), ("nuclei", "glands", "tissue"), 3),
+    "glands": (draw_glands, ("glands",), 3),
     "chest": (draw_chest_xrays, ("lungs",), 1),
     "ct": (draw_ct_slices, ("bones",), 1),
 }
@@ -65,6 +67,18 @@ def test_nuclei_hold_more_haematoxylin_than_what_is_around_them(patches):
 def test_nuclei_are_darker_in_the_picture_too(patches):
     red = patches.image[:, 0]
     assert red[patches.nuclei].mean() < red[~patches.nuclei & patches.tissue].mean() - 10
+
+
+def test_glands_lie_apart_and_are_stained_otherwise_than_what_is_between_them():
+    made = draw_glands(Draw(2), 12, SIZE, (1.5, 1.5))
+    shares = made.glands.float().mean((1, 2))
+    assert ((shares > 0.05) & (shares < 0.9)).sum() >= 8
+    different = []
+    for image, glands in zip(made.image, made.glands, strict=True):
+        if 0.05 < glands.float().mean() < 0.9:
+            inside, between = image[:, glands].mean(1), image[:, ~glands].mean(1)
+            different.append(float((inside - between).abs().max()))
+    assert sorted(different)[len(different) // 2] > 10
 
 
 def test_finer_pixels_make_larger_nuclei():

@@ -40,8 +40,16 @@ def test_with_little_time_images_are_smaller_but_small_things_stay(
     assert size / choose_reduction([painted(size, radius)], False, pixels) == pytest.approx(side)
 
 
-def test_colours_and_strokes_keep_their_size() -> None:
-    assert choose_reduction([painted(512, 150)], True, 2**15) == 1
+@pytest.mark.parametrize(
+    ("size", "radius", "reduction"), [(1000, 15, 1), (500, 75, 2), (400, 75, 1), (2572, 150, 4), (500, 15, 1)]
+)
+def test_pictures_in_colour_keep_their_size_but_where_things_are_large(size: int, radius: int, reduction: int) -> None:
+    """Time does not matter, as texture tells: only the size of nuclei, glands or regions."""
+    for pixels in (2**15, 2**22):
+        assert choose_reduction([painted(size, radius)], True, pixels) == reduction
+
+
+def test_strokes_keep_their_size() -> None:
     assert choose_reduction([painted(512, 150, unlabelled=255)], False, 2**15) == 1
 
 

@@ -83,7 +83,7 @@ def draw_tissue(draw: Draw, count: int, size: int, pixel: float, shares: tuple[f
     hollow = (kind == GLANDS) | ((kind == NESTS) & draw.chance(0.25, count))
     lumen = smooth_step(inner, -0.8, 0.8) * column(hollow)
     angle, fibres = _draw_fibres(draw, count, size, extent, gland)
-    glass = _draw_glass(draw, count, size)
+    glass = draw_glass(draw, count, size)
     gaps = column(draw.chance(0.7, count) * draw.uniform(0.0, 1.3, count))
     cleft = smooth_step(-fibres - 2.6 + gaps, 0, 0.9) * (gland > 0)
     shrunk = column(draw.chance(0.3, count) * draw.scale(1, 7, count))
@@ -150,7 +150,7 @@ def _draw_fibres(draw: Draw, count: int, size: int, extent: float, gland: Tensor
     return angle, texture / texture.std((1, 2), keepdim=True).clamp(min=1e-3)
 
 
-def _draw_glass(draw: Draw, count: int, size: int) -> Tensor:
+def draw_glass(draw: Draw, count: int, size: int) -> Tensor:
     """Share beyond the edge of the section, on one patch in eight."""
     glass = torch.zeros(count, size, size, device=draw.device)
     which = draw.chance(0.13, count).nonzero()[:, 0]

@@ -14,6 +14,9 @@ from .truth import Painted
 LARGE = 200
 """Pixels; of things that are larger, the network sees too little at once to tell where it is."""
 
+LARGE_IN_COLOUR = 80
+"""The same of pictures in colour, which are shown in crops: glands at 20x, but not nuclei at 40x."""
+
 SMALLEST = 224
 """Images are not reduced to a shorter side than this for the sake of large things."""
 
@@ -37,8 +40,8 @@ def choose_reduction(painted: Sequence[Painted], pictures: bool, pixels: int) ->
     """How many times smaller the images are taken, by what is painted and the time there is.
 
     Typical things are at most `LARGE` pixels long: the network then sees such things as lungs in one look. Where time
-    is short, images that are learnt whole become smaller still, until a step holds `BATCH` of them. Pictures in colour
-    keep their size, as texture tells there, and so do strokes, which say nothing about sizes.
+    is short, images that are learnt whole become smaller still, until a step holds `BATCH` of them; but not pictures in
+    colour, as texture tells there. Strokes keep their size, as they say nothing about that of things.
 
     Parameters
     ----------
@@ -47,14 +50,16 @@ def choose_reduction(painted: Sequence[Painted], pictures: bool, pixels: int) ->
     pixels
         That a step may take in.
     """
-    if pictures or any(one.unlabelled is not None for one in painted):
+    if any(one.unlabelled is not None for one in painted):
         return 1.0
     side = typical_side(painted)
     height, width = (max(one.values.shape[axis] for one in painted) for axis in (0, 1))
     shortest = min(min(one.values.shape) for one in painted)
-    reduction = 1.0
-    while reduction < MOST and side > LARGE * reduction and shortest >= 2 * SMALLEST * reduction:
+    large, reduction = LARGE_IN_COLOUR if pictures else LARGE, 1.0
+    while reduction < MOST and side > large * reduction and shortest >= 2 * SMALLEST * reduction:
         reduction *= 2
+    if pictures:
+        return reduction
     longest = max(height, width)
     wanted = min(math.sqrt(BATCH * height * width / pixels), side / FINE, longest / LEAST, MOST)
     if wanted <= reduction or longest / wanted > WHOLE:
