@@ -40,7 +40,7 @@ from napari_medseg.training import Recipe
 from napari_medseg.training.comparison import CompareOptions, compare
 
 
-def predict(card: ModelCard, cases: Iterable[Case]) -> Pairs:
+def predict(card: ModelCard, cases: Iterable[Case], tta: str) -> Pairs:
     """What a model makes of the cases, each beside its truth."""
     model = load_model(card.reference)
     pairs = []
@@ -50,12 +50,12 @@ def predict(card: ModelCard, cases: Iterable[Case]) -> Pairs:
     for path, members in series.items():
         image = medseg.read(path)
         if members[0].z is None:
-            found = medseg.segment(image, model)
+            found = medseg.segment(image, model, tta=tta)
             pairs += [(found, _truth(found, case.truth)) for case in members]
             continue
         for case in members:
             assert case.z is not None
-            found = medseg.segment(image, model, slices=f"{case.z}:{case.z + 1}")
+            found = medseg.segment(image, model, tta=tta, slices=f"{case.z}:{case.z + 1}")
             empty = np.zeros(found.data.shape, np.uint8)
             empty[case.z] = case.truth
             pairs.append((found, _truth(found, empty, frozenset({*range(len(found))} - {case.z}))))
@@ -71,8 +71,8 @@ def measure_start(name: str, seed: int) -> Figures:
     system = SYSTEMS[name]
     card = load_model(Recipe.read(system.recipe).start).card
     with tempfile.TemporaryDirectory() as folder:
-        figures = system.measure(predict(card, system.split(Path(folder), seed).test))
-    return {"system": name, "seed": seed, "model": card.reference, **figures}
+        figures = system.measure(predict(card, system.split(Path(folder), seed).test, system.tta))
+    return {"system": name, "seed": seed, "model": card.reference, "tta": system.tta, **figures}
 
 
 def run(name: str, seed: int, minutes: float | None, changes: dict[str, Any], clock: str) -> Figures:
@@ -102,9 +102,10 @@ def run(name: str, seed: int, minutes: float | None, changes: dict[str, Any], cl
             card = medseg.train(plan, report=listen)
             extra = {"minutes": plan.options.max_minutes, "steps": int(latest.get("step", 0))}
         seconds = time.perf_counter() - begin
-        figures = system.measure(predict(card, split.test))
+        figures = system.measure(predict(card, split.test, system.tta))
     return {
-        "system": name, "seed": seed, "recipe": system.recipe, "trained on": len(split.pairs), **extra, **figures,
+        "system": name, "seed": seed, "recipe": system.recipe, "tta": system.tta, "trained on": len(split.pairs),
+        **extra, **figures,
         "seconds": round(seconds), "clock": clock, "machine": describe_machine(), "date": str(date.today()),
     }  # fmt: skip
 

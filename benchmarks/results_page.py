@@ -82,8 +82,8 @@ def write_page() -> None:
     PAGE.write_text("\n".join([PREFACE, *lines, "", "Machines:", "", *numbered, "", *notes]) + "\n")
 
 
-KNOWN = {"system", "seed", "recipe", "trained on", "minutes", "steps", "dice", "seconds", "clock", "machine", "date",
-         "table", "winner"}  # fmt: skip
+KNOWN = {"system", "seed", "recipe", "tta", "trained on", "minutes", "steps", "dice", "seconds", "clock", "machine",
+         "date", "table", "winner"}  # fmt: skip
 
 
 def describe(name: str, own: list[Figures]) -> str:
@@ -97,6 +97,8 @@ def describe(name: str, own: list[Figures]) -> str:
         f"**{SYSTEMS[name].title}**: recipe `{own[0]['recipe']}`.",
         f"Images or series that train: {own[0]['trained on']}.",
     ]
+    if own[0].get("tta", "none") != "none":
+        text.append(f"Segmented with `--tta {own[0]['tta']}`.")
     more = [k for k in own[0] if k not in KNOWN and own[0][k] is not None]
     values = {k: [one[k] for one in own if one.get(k) is not None] for k in more}
     if more:

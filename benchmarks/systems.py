@@ -79,6 +79,8 @@ class System:
         What a case is.
     starts
         Networks to choose from; empty where the recipe's own is trained.
+    tta
+        Mirror images that are segmented too, as in `SegmentOptions`; where things look alike in a mirror.
     """
 
     title: str
@@ -90,6 +92,7 @@ class System:
     aim: str = ""
     classes: tuple[str, ...] = ()
     starts: tuple[str, ...] = ()
+    tta: str = "none"
 
 
 SYSTEMS = {
@@ -99,6 +102,7 @@ SYSTEMS = {
     ),
     "tumour": System(
         "Brain tumour in MR: detect, then outline", "brain-tumour", tumour, "patient", by_volume, aim="0.78",
+        tta="flips",
     ),
     "femur-ct": System(
         "Femur in hip CT, ten slices painted", "femur-ct", femur_ten, "slice",
@@ -113,15 +117,18 @@ SYSTEMS = {
     ),
     "nuclei": System(
         "Nuclei in HE", "nuclei-he", lambda folder, seed: pictures("monuseg", 1, seed), "image", aim="0.78",
+        tta="flips",
     ),
     "four-nuclei": System(
-        "Nuclei of four kinds in HE", "nuclei-he-classes", four_nuclei, "image", by_class(),
+        "Nuclei of four kinds in HE", "nuclei-he-classes", four_nuclei, "image", by_class(), tta="flips",
         classes=tuple(f"{i}={name}" for i, name in enumerate(NUCLEI, 1)),
     ),
     "glands": System(
         "Glands in HE", "glands-he", lambda folder, seed: pictures("glas", 6, seed), "image", aim="0.925",
+        tta="flips",
     ),
     "cancer": System(
         "Cancer regions in HE", "cancer-he", lambda folder, seed: pictures("bcnb_he_tumour", 1, seed), "image",
+        tta="flips",
     ),
 }  # fmt: skip

@@ -1,6 +1,6 @@
 """Procedural medical images whose truth is known exactly.
 
-What needs torch is not imported here: `body` (CT slices), `histology` (HE patches) and `xray` (chests).
+What needs torch is not imported here: `body` (CT slices), `histology` and `glands` (HE patches), `xray` (chests).
 """
 
 from .femur import femur_ct, femur_slices

@@ -177,15 +177,22 @@ def _paint_metal(draw: Draw, hu: Tensor, bones: Tensor, rng: np.random.Generator
 
 
 def _paint_table(draw: Draw, hu: Tensor, inside: Tensor) -> Tensor:
-    """The couch under the body: one curve or two, and a blanket's folds."""
+    """The couch under the body: a shell around foam, or a mat, as bright as bone on some; and a blanket's folds."""
     count, size = hu.shape[:2]
     y, x = grid(size, draw.device)
     for _ in range(2):
-        at, bend = column(draw.uniform(0.62, 1.0, count)) * size, column(draw.uniform(-0.12, 0.0, count))
-        line = y - at - bend * (x - size / 2) ** 2 / size * 4
-        there = column(draw.chance(0.5, count) * draw.uniform(0.4, 1.0, count))
-        share = (1.5 - line.abs() / column(draw.uniform(0.6, 2.0, count))).clamp(0, 1) * there * (inside < -2)
-        hu = hu + share * (column(draw.uniform(-500, 700, count)) - hu)
+        at, bend = column(draw.uniform(0.58, 1.0, count)) * size, column(draw.uniform(-0.3, 0.03, count))
+        from_middle = (x - size / 2 - column(draw.uniform(-0.05, 0.05, count)) * size).abs()
+        across = y - at - bend * from_middle**2 / size * 4
+        # Upper and lower shell meet where the couch ends.
+        deep, end = (column(draw.uniform(low, high, count)) * size for low, high in ((0.0, 0.08), (0.25, 0.6)))
+        within = torch.maximum(across.abs() - deep / 2 * (1 - (from_middle / end) ** 4).clamp(min=0), from_middle - end)
+        outside, width = inside < -2, column(draw.uniform(0.6, 2.5, count))
+        there = column(draw.chance(0.5, count) * draw.uniform(0.4, 1.0, count)) * outside
+        foam = (0.5 - within).clamp(0, 1) * there
+        hu = hu + foam * (column(draw.uniform(-1000, -500, count)) - hu)
+        shell = (width - within.abs()).clamp(0, 1) * there
+        hu = hu + shell * (column(draw.uniform(-500, 1200, count)) - hu)
     folds = (1 - 12 * (draw.noise(count, size, 6)).abs()).clamp(min=0) * (inside < -3) * (inside > -25)
     return hu + folds * column(draw.chance(0.3, count) * draw.uniform(100, 700, count))
 
