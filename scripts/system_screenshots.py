@@ -63,8 +63,18 @@ def make_tissue(seed: int) -> tuple[Any, Any]:
     return tissue_sample()
 
 
+def make_body(seed: int) -> tuple[Any, Any]:
+    from dataclasses import replace
+
+    from napari_medseg.phantoms import femur_sample
+
+    image, labels = femur_sample(seed, slices=12)
+    return replace(image, names=tuple(f"{z:02d}.png" for z in range(len(image)))), labels
+
+
 UNSEEN = 1863
 SCENES = {
+    "bone-ct": Scene(make_body, at=1),
     "lungs-xray": Scene(make_chests, at=2),
     "nuclei-he": Scene(make_tissue),
     "brain-tumour": Scene(make_head, "brain-tumour", 14),

@@ -128,8 +128,9 @@ STARTERS = {
         ModelCard(
             name="bone-ct", title="Bones in CT", classes=(ClassInfo.numbered(1, "bone"),), tile=512, **FINE,
             description=f"{LIMITS} Expects slices in any direction, in HU or through any window that shows bone; "
-            "marrow counts as bone. Contrast medium and calcified vessels may be taken for bone.", modality="CT",
-            normalisation=RANGE,
+            "marrow counts as bone. Contrast medium, calcified vessels and parts of the couch may be taken for bone. "
+            "The couch in the made-up images was redrawn after looking at what an earlier model made of one real CT, "
+            "which trained nothing.", modality="CT", normalisation=RANGE,
         ),
         bones, side=128,
     ),

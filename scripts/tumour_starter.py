@@ -8,19 +8,16 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-import numpy as np
 import tifffile
 from femur_starter import tell
 
-from napari_medseg.core import ClassInfo, Geometry, Image, Labels
+from napari_medseg.core import ClassInfo
 from napari_medseg.models import find_model, load_model
-from napari_medseg.models.weights import read_card, save_network
+from napari_medseg.models.weights import save_network
 from napari_medseg.phantoms.brain import brain_mr
 from napari_medseg.training import TrainingRun, train
-from napari_medseg.training.memory import Memory, write_memory
 from napari_medseg.training.options import TrainOptions
 from napari_medseg.training.run import Pair
-from napari_medseg.training.truth import LabelledSlice, paint, prepare
 
 START = "unet:tu-resnet10t"
 HEADS, EMPTY = 160, 10
@@ -30,9 +27,6 @@ SIZE, REDUCTION = 128, 2
 """Pixels along the sides of a drawn slice; scanners give about twice as many, which the model takes smaller."""
 
 RATE = 2e-3
-
-REMEMBERED = 48
-"""Heads of which a slice each is remembered; every fourth slice shows no tumour."""
 
 
 def draw(folder: Path, seed: int) -> list[Pair]:
@@ -45,22 +39,6 @@ def draw(folder: Path, seed: int) -> list[Pair]:
         tifffile.imwrite(pair.labels, mask, photometric="minisblack", metadata={"axes": "ZYX"})
         pairs.append(pair)
     return pairs
-
-
-def remember(folder: Path, seed: int = 0) -> int:
-    """Write what the model remembers: slices of heads it learnt from, so that a few patients do not make it forget."""
-    card, slices = read_card(folder).model_copy(update={"reduction": 1.0}), list[LabelledSlice]()
-    for i in np.linspace(0, HEADS - 1, REMEMBERED).round().astype(int).tolist():
-        values, mask, _ = brain_mr(1000 * seed + i, size=SIZE, tumour=i % EMPTY > 0, varied=True)
-        full = [z for z in range(len(mask)) if mask[z].any()]
-        rest = [z for z in range(len(mask)) if not mask[z].any()]
-        chosen = full or rest if len(slices) % 4 else rest or full
-        z = chosen[(7 * i) % len(chosen)]
-        names = tuple(f"made-up head {i}, slice {k}" for k in range(len(mask)))
-        stack = Image(values, "ZYXC", Geometry.unknown(3), names)
-        truth = Labels(mask, card.classes, Geometry.unknown(3))
-        slices += prepare(paint(stack, truth, [z]), card, {0: 0, 1: 1}, print)
-    return write_memory(folder, Memory(tuple(slices)), card)
 
 
 def make_tumour_mr(output: Path, minutes: float, seed: int) -> None:
@@ -96,5 +74,4 @@ def make_tumour_mr(output: Path, minutes: float, seed: int) -> None:
         "parent_sha256": "",
     })  # fmt: skip
     card = save_network(output, card, load_model(model).network, half=True)
-    remember(output, seed)
     print(card.model_dump_json(indent=2))

@@ -55,7 +55,9 @@ def test_both_wheels_hold_the_same_files(wheels: dict[str, Path]) -> None:
 
 def test_wheel_holds_the_built_in_models(wheels: dict[str, Path]) -> None:
     weights = [i for i in zipfile.ZipFile(wheels["tree"]).infolist() if i.filename.endswith("model.safetensors")]
-    assert {Path(i.filename).parent.name for i in weights} == {"femur-ct", "lungs-xray", "nuclei-he", "tumour-mr"}
+    assert {Path(i.filename).parent.name for i in weights} == {
+        "bone-ct", "femur-ct", "lungs-xray", "nuclei-he", "tumour-mr",
+    }  # fmt: skip
     assert sum(i.file_size for i in weights) <= 40e6
 
 
