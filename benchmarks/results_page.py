@@ -52,7 +52,8 @@ Mean Dice over cases; ± is half the distance between the best and the worst see
 or images (lungs: the same 60 X-rays). 5 %: the fifth percentile of all cases.
 Minutes are those of training; with `--clock cpu` they are processor time divided by the number of cores, as other work
 ran on the machine.
-A task that is not in the table has not been measured by this command as it is now.
+A task that is not in the table has not been measured; each figure is of the recipe and the command as they were on its
+day.
 """
 
 

@@ -41,7 +41,8 @@ def test_with_little_time_images_are_smaller_but_small_things_stay(
 
 
 @pytest.mark.parametrize(
-    ("size", "radius", "reduction"), [(1000, 15, 1), (500, 75, 2), (400, 75, 1), (2572, 150, 4), (500, 15, 1)]
+    ("size", "radius", "reduction"),
+    [(1000, 15, 1), (500, 75, 2), (433, 75, 2), (200, 75, 1), (2572, 150, 4), (500, 15, 1)],
 )
 def test_pictures_in_colour_keep_their_size_but_where_things_are_large(size: int, radius: int, reduction: int) -> None:
     """Time does not matter, as texture tells: only the size of nuclei, glands or regions."""

@@ -17,7 +17,7 @@ LARGE = 200
 LARGE_IN_COLOUR = 80
 """The same of pictures in colour, which are shown in crops: glands at 20x, but not nuclei at 40x."""
 
-SMALLEST = 224
+SMALLEST, SMALLEST_IN_COLOUR = 224, 128
 """Images are not reduced to a shorter side than this for the sake of large things."""
 
 BATCH = 8
@@ -55,8 +55,9 @@ def choose_reduction(painted: Sequence[Painted], pictures: bool, pixels: int) ->
     side = typical_side(painted)
     height, width = (max(one.values.shape[axis] for one in painted) for axis in (0, 1))
     shortest = min(min(one.values.shape) for one in painted)
-    large, reduction = LARGE_IN_COLOUR if pictures else LARGE, 1.0
-    while reduction < MOST and side > large * reduction and shortest >= 2 * SMALLEST * reduction:
+    large, smallest = (LARGE_IN_COLOUR, SMALLEST_IN_COLOUR) if pictures else (LARGE, SMALLEST)
+    reduction = 1.0
+    while reduction < MOST and side > large * reduction and shortest >= 2 * smallest * reduction:
         reduction *= 2
     if pictures:
         return reduction
