@@ -58,7 +58,7 @@ def test_what_is_changed_afterwards_counts(dock: FineTuneWidget) -> None:
 
 
 def test_a_new_network_stays_in_the_list_and_fits_the_image(dock: FineTuneWidget) -> None:
-    choose(dock, "lungs-xray")
+    choose(dock, "glands-he")
     dock.model.set_channels(3)
     card = dock.model.value()
     assert card is not None
