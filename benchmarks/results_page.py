@@ -94,11 +94,13 @@ def describe(name: str, own: list[Figures]) -> str:
     minutes = own[0]["minutes"]
     if minutes != Recipe.read(own[0]["recipe"]).options.get("max_minutes") and not SYSTEMS[name].starts:
         clock += f" --minutes {minutes:g}"  # the recipe has another time by now
+    start = Recipe.read(own[0]["recipe"]).start
+    built_in = "" if ":" in start or SYSTEMS[name].starts else f", from the built-in model `{start}`"
     text = [
-        f"**{SYSTEMS[name].title}**: recipe `{own[0]['recipe']}`.",
+        f"**{SYSTEMS[name].title}**: recipe `{own[0]['recipe']}`{built_in}.",
         f"Images or series that train: {own[0]['trained on']}.",
     ]
-    if own[0].get("tta", "none") != "none":
+    if own[0]["tta"] != "none":
         text.append(f"Segmented with `--tta {own[0]['tta']}`.")
     more = [k for k in own[0] if k not in KNOWN and own[0][k] is not None]
     values = {k: [one[k] for one in own if one.get(k) is not None] for k in more}

@@ -13,7 +13,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -64,8 +64,6 @@ def make_tissue(seed: int) -> tuple[Any, Any]:
 
 
 def make_body(seed: int) -> tuple[Any, Any]:
-    from dataclasses import replace
-
     from napari_medseg.phantoms import femur_sample
 
     image, labels = femur_sample(seed, slices=12)

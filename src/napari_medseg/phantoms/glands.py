@@ -1,7 +1,6 @@
 """Made-up HE patches at low magnification, in which every gland is known; contrasts differ as far as they may.
 
-At 1-3 um a pixel nuclei are dots: they are drawn as texture, which takes a tenth of the time that `histology` needs to
-draw each of them.
+At 1-3 um a pixel nuclei are dots: they are drawn as texture, not one by one as in `histology`.
 """
 
 from __future__ import annotations
@@ -13,11 +12,14 @@ import torch
 from torch import Tensor
 
 from .draw import Draw, Stars, column, enlarge, grid, resample, smooth_step, star_distance
-from .stain import add_dirt, add_folds, draw_stains, take_picture
+from .stain import show_slide
 from .tissue import draw_glass, wobble
 
 COARSE = 64
 """Side of the grid on which outlines are computed."""
+
+MOST = 16
+"""Rows, and columns, of things on a patch."""
 
 APART = 400.0
 """Distance in pixels where nothing is."""
@@ -64,10 +66,7 @@ def draw_glands(draw: Draw, count: int, size: int = 256, pixel: tuple[float, flo
     haematoxylin, eosin = plan.paint_holes(haematoxylin, eosin)
     glass = draw_glass(draw, count, size)
     density = torch.stack([haematoxylin, eosin, torch.zeros_like(eosin)], 1) * (1 - glass)[:, None]
-    density = density * (1 + 0.1 * draw.noise(count, size, 3))[:, None].clamp(min=0.5)
-    colours = torch.einsum("nsyx,nsc->ncyx", add_folds(draw, density), draw_stains(draw, count))
-    image = take_picture(draw, add_dirt(draw, colours))
-    return GlandPatches(image, (plan.gland < 0) & (glass < 0.5), scale)
+    return GlandPatches(show_slide(draw, density, 0.1), (plan.gland < 0) & (glass < 0.5), scale)
 
 
 class _Plan:
@@ -76,10 +75,9 @@ class _Plan:
     def __init__(self, draw: Draw, count: int, size: int, pixel: float) -> None:
         self._draw, self._count, self._size, self._pixel = draw, count, size, pixel
         self.radius = draw.scale(18, 75, count) / pixel
-        self.gland = self._place(self.radius, draw.chance(0.88, count))
-        self.gland = self.gland + column(self.radius * draw.uniform(0, 0.07, count)) * draw.rough(
-            count, size, size / 16, 2
-        )
+        placed = self._place(self.radius, draw.chance(0.88, count))
+        rough = column(self.radius * draw.uniform(0, 0.07, count)) * draw.rough(count, size, size / 16, 2)
+        self.gland = placed + rough
         self._strength = self._each(0.35, 1.2)
 
     def _each(self, low: float, high: float) -> Tensor:
@@ -91,8 +89,7 @@ class _Plan:
         draw, count, size = self._draw, self._count, self._size
         spacing = 2 * radius * draw.scale(0.95, 1.7, count)
         aspect = draw.scale(1, 2.6, count)
-        side = math.ceil(1.5 * size / float(spacing.min())) + 1
-        side = min(side, 16)
+        side = min(math.ceil(1.5 * size / float(spacing.min())) + 1, MOST)
         most = side * side
         index = torch.arange(most, device=draw.device)
         row = (index // side).float() - (side - 1) / 2
@@ -150,45 +147,55 @@ class _Plan:
         return haematoxylin, eosin.clamp(min=0.03)
 
     def paint_glands(self, haematoxylin: Tensor, eosin: Tensor) -> tuple[Tensor, Tensor]:
-        """A row of nuclei along the border or all through, cytoplasm with drops of mucin, and a lumen with or without.
+        """A wall of cells, a lumen with or without something in it, and, round some, a gap to the stroma.
 
         Where the stains were drawn as those of the stroma, nothing but the order of the nuclei tells a gland.
         """
-        draw, count, pixel = self._draw, self._count, self._pixel
-        depth = -self.gland
-        inside = smooth_step(depth, -0.7, 0.7)
+        draw, count = self._draw, self._count
         wall = self.radius * draw.uniform(0.25, 0.95, count)
-        band = torch.minimum(wall, draw.scale(6, 30, count) / pixel)
-        wild = draw.chance(0.3, count)  # nuclei all through the wall
-        band = torch.where(wild, wall, band)
-        start = torch.where(wild, 0.0, draw.uniform(0, 0.3, count) * band)
-        rough = self._each(0, 0.25) * column(wall) * self._slow(draw.one(12, 40))
-        row = smooth_step(depth + rough - column(start), -0.8, 1.2) * smooth_step(
-            column(band) + rough - depth, -0.8, 1.2
-        )
-        dense = torch.where(draw.chance(0.85, count), draw.uniform(0.2, 1.8, count), -0.6)
-        nuclei = self._dots((5, 12), column(dense)) * row + self._dots((5, 12), self._each(-2.2, -0.4)) * (1 - row)
-        mucin = self._dots((12, 30), self._each(-1.2, 1.2)) * (1 - row) * column(draw.chance(0.6, count))
-        slow = 1 + self._each(0, 0.25) * self._slow(40)
-        own_eosin = self._strength * self._each(0.3, 1.4) * slow * (1 - mucin * self._each(0.3, 1))
-        own_eosin = own_eosin * (1 - row * self._each(0, 0.5))
-        own = self._each(-0.1, 0.5).clamp(min=0) * slow * (1 - 0.5 * mucin) + mucin * self._each(-0.3, 0.3).clamp(min=0)
-        own = own + self._each(0, 0.4) * row + self._each(0.45, 1.6) * nuclei
+        *own, rough = self._paint_wall(wall)
+        depth = -self.gland
         hollow = column(draw.chance(0.75, count))
         lumen = smooth_step(depth + 0.6 * rough - column(wall), -0.8, 1.2) * hollow
         # Sieve-like: further holes in the wall of some.
         holes = self._dots((25, 70), self._each(-1.5, 0.3)) * column(draw.chance(0.25, count)) * (depth > 3)
         empty = 1 - (1 - lumen) * (1 - holes)
-        filled = self._each(-0.6, 0.6).clamp(min=0) * self._strength * (1 + 0.5 * self._slow(15)).clamp(min=0)
-        debris = self._dots((6, 12), self._each(-2.5, -0.6))
-        own_eosin = torch.lerp(own_eosin, filled, empty)
-        own = torch.lerp(own, filled * 0.2 + debris * self._each(-0.5, 0.7).clamp(min=0), empty)
-        # A gap between a gland and its stroma.
-        gap = column(draw.chance(0.3, count) * draw.scale(1, 8, count) / pixel)
+        secretion = self._each(-0.6, 0.6).clamp(min=0) * self._strength * (1 + 0.5 * self._slow(15)).clamp(min=0)
+        debris = self._dots((6, 12), self._each(-2.5, -0.6)) * self._each(-0.5, 0.7).clamp(min=0)
+        filled = 0.2 * secretion + debris, secretion
+        gap = column(draw.chance(0.3, count) * draw.scale(1, 8, count) / self._pixel)
         halo = smooth_step(gap - self.gland, -0.5, 0.5) * smooth_step(self.gland, -0.5, 0.5) * (gap > 0)
-        halo = halo * smooth_step(self._slow(50), -0.2, 0.4)
-        out = [torch.lerp(old * (1 - halo), new, inside) for old, new in ((haematoxylin, own), (eosin, own_eosin))]
-        return out[0].clamp(min=0), out[1].clamp(min=0)
+        around = 1 - halo * smooth_step(self._slow(50), -0.2, 0.4)
+        inside = smooth_step(depth, -0.7, 0.7)
+        out = [
+            torch.lerp(old * around, torch.lerp(cells, content, empty), inside).clamp(min=0)
+            for old, cells, content in zip((haematoxylin, eosin), own, filled, strict=True)
+        ]
+        return out[0], out[1]
+
+    def _paint_wall(self, wall: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Haematoxylin and eosin of cells: a row of nuclei along the border or all through, cytoplasm, drops of mucin.
+
+        Also how far the inner border is from where it should be.
+        """
+        draw, count, depth = self._draw, self._count, -self.gland
+        band = torch.minimum(wall, draw.scale(6, 30, count) / self._pixel)
+        wild = draw.chance(0.3, count)  # nuclei all through the wall
+        band = torch.where(wild, wall, band)
+        start = torch.where(wild, 0.0, draw.uniform(0, 0.3, count) * band)
+        rough = self._each(0, 0.25) * column(wall) * self._slow(draw.one(12, 40))
+        begun, ended = depth + rough - column(start), column(band) + rough - depth
+        row = smooth_step(begun, -0.8, 1.2) * smooth_step(ended, -0.8, 1.2)
+        dense = torch.where(draw.chance(0.85, count), draw.uniform(0.2, 1.8, count), -0.6)
+        nuclei = self._dots((5, 12), column(dense)) * row + self._dots((5, 12), self._each(-2.2, -0.4)) * (1 - row)
+        mucin = self._dots((12, 30), self._each(-1.2, 1.2)) * (1 - row) * column(draw.chance(0.6, count))
+        slow = 1 + self._each(0, 0.25) * self._slow(40)
+        eosin = self._strength * self._each(0.3, 1.4) * slow * (1 - mucin * self._each(0.3, 1))
+        eosin = eosin * (1 - row * self._each(0, 0.5))
+        ground = self._each(-0.1, 0.5).clamp(min=0) * slow * (1 - 0.5 * mucin)
+        haematoxylin = ground + mucin * self._each(-0.3, 0.3).clamp(min=0)
+        haematoxylin = haematoxylin + self._each(0, 0.4) * row + self._each(0.45, 1.6) * nuclei
+        return haematoxylin, eosin, rough
 
     def paint_holes(self, haematoxylin: Tensor, eosin: Tensor) -> tuple[Tensor, Tensor]:
         """What is hollow and no gland: fat, vessels with their wall and blood, and cracks; all of it between glands."""

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from .cells import EPITHELIAL, RED_CELL, Cells, draw_cells, draw_vacuoles
 from .draw import Draw, Stars, column, enlarge, smooth_step, stamp
-from .stain import add_dirt, add_folds, draw_stains, take_picture
+from .stain import show_slide
 from .tissue import MIXED, Tissue, draw_tissue
 
 
@@ -72,10 +72,7 @@ def draw_histology(
     nuclei, haematoxylin, eosin, red = _paint_nuclei(draw, cells, haematoxylin, eosin)
     present = 1 - tissue.glass
     density = torch.stack([haematoxylin, eosin, red], 1) * present[:, None]
-    uneven = 1 + 0.12 * draw.noise(count, size, 3)
-    density = add_folds(draw, density * uneven[:, None].clamp(min=0.5))
-    colours = torch.einsum("nsyx,nsc->ncyx", density, draw_stains(draw, count))
-    image = take_picture(draw, add_dirt(draw, colours))
+    image = show_slide(draw, density, 0.12)
     glass = tissue.glass > 0.5
     glands = (tissue.gland < 0) & ~glass
     return Histology(image, nuclei & ~glass, glands, ~glass, density[:, 0], scale)

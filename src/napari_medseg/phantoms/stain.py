@@ -43,6 +43,21 @@ def draw_stains(draw: Draw, count: int) -> Tensor:
     return functional.normalize(stains, dim=2)
 
 
+def show_slide(draw: Draw, density: Tensor, uneven: float) -> Tensor:
+    """What a scanner stores, 0 to 255, (N, 3, Y, X), of a section with these amounts of each stain, (N, 3, Y, X).
+
+    Parameters
+    ----------
+    uneven
+        Standard deviation of the section's thickness, as a share.
+    """
+    count, _, size, _ = density.shape
+    thickness = 1 + uneven * draw.noise(count, size, 3)
+    density = add_folds(draw, density * thickness[:, None].clamp(min=0.5))
+    colours = torch.einsum("nsyx,nsc->ncyx", density, draw_stains(draw, count))
+    return take_picture(draw, add_dirt(draw, colours))
+
+
 def add_folds(draw: Draw, density: Tensor) -> Tensor:
     """Fold a few sections, in place: a band of about twice the density, (N, C, Y, X)."""
     size = density.shape[2]

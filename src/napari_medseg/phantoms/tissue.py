@@ -82,7 +82,7 @@ def draw_tissue(draw: Draw, count: int, size: int, pixel: float, shares: tuple[f
     inner = -gland - column(epithelium) + column(draw.scale(1, 6, count)) * draw.rough(count, size, extent / 14)
     hollow = (kind == GLANDS) | ((kind == NESTS) & draw.chance(0.25, count))
     lumen = smooth_step(inner, -0.8, 0.8) * column(hollow)
-    angle, fibres = _draw_fibres(draw, count, size, extent, gland)
+    angle, fibres = _draw_fibres(draw, count, size, extent)
     glass = draw_glass(draw, count, size)
     gaps = column(draw.chance(0.7, count) * draw.uniform(0.0, 1.3, count))
     cleft = smooth_step(-fibres - 2.6 + gaps, 0, 0.9) * (gland > 0)
@@ -131,7 +131,7 @@ def _draw_glands(draw: Draw, count: int, extent: float, kind: Tensor) -> Tensor:
     return torch.where(column(kind >= STROMA), 60.0, gland)
 
 
-def _draw_fibres(draw: Draw, count: int, size: int, extent: float, gland: Tensor) -> tuple[Tensor, Tensor]:
+def _draw_fibres(draw: Draw, count: int, size: int, extent: float) -> tuple[Tensor, Tensor]:
     """Direction of the fibres and their texture: streaks, bent by slow waves."""
     turn = draw.uniform(0, math.pi, count)
     stretch = draw.one(6, 16)
