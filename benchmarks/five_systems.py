@@ -1,14 +1,14 @@
 """The five published walk-throughs, each by its recipe, on real images that were never trained on.
 
-    python benchmarks/five_systems.py [NAME ...] [--seeds 0 1 2] [--minutes M] [--clock wall]
+    python benchmarks/five_systems.py [NAME ...] [--seeds 0 1 2] [--start MODEL] [--minutes M] [--clock wall]
     python benchmarks/five_systems.py --write
 
 A seed draws the random numbers and which patients or images measure; seeds 0, 1 and 2 of ``tumour`` measure every
 patient once. Runs are kept in ``five_systems.json`` beside this file, each in the place of an earlier one of the same
 system, seed and machine, and the table in ``docs/results.md`` is written from all of them; ``--write`` does only that.
-With ``--minutes`` or ``--set reduction=2 max_steps=200``, in the place of the recipe's own, a run is shown, not kept;
-``--as-is`` measures the model that a recipe starts from, without any training. ``--clock cpu`` counts the
-processor's time, also of threads waiting for one another: beside two other programs far fewer steps are left.
+With ``--minutes``, ``--start MODEL`` or ``--set reduction=2 max_steps=200``, in the place of the recipe's own, a run is
+shown, not kept; ``--as-is`` measures the model that a recipe starts from, without any training. ``--clock cpu`` counts
+the processor's time, also of threads waiting for one another: beside two other programs far fewer steps are left.
 """
 
 from __future__ import annotations
@@ -75,8 +75,8 @@ def measure_start(name: str, seed: int) -> Figures:
     return {"system": name, "seed": seed, "model": card.reference, "tta": system.tta, **figures}
 
 
-def run(name: str, seed: int, minutes: float | None, changes: dict[str, Any], clock: str) -> Figures:
-    """Train and measure once; ``changes`` are options in place of the recipe's."""
+def run(name: str, seed: int, start: str | None, changes: dict[str, Any], clock: str) -> Figures:
+    """Train and measure once; ``start`` and ``changes`` are in place of the recipe's."""
     system = SYSTEMS[name]
     latest: dict[str, float] = {}
 
@@ -86,14 +86,16 @@ def run(name: str, seed: int, minutes: float | None, changes: dict[str, Any], cl
     with tempfile.TemporaryDirectory() as folder:
         os.environ["NAPARI_MEDSEG_HOME"] = f"{folder}/home"
         split = system.split(Path(folder) / "data", seed)
-        plan = Recipe.read(system.recipe).plan(split.pairs, name="trained", classes=system.classes)
-        changes = {"seed": seed} | ({"max_minutes": minutes} if minutes else {}) | changes
-        options = plan.options.model_validate(plan.options.model_dump() | changes)
+        recipe = Recipe.read(system.recipe)
+        plan = recipe.plan(split.pairs, model=start or "", name="trained", classes=system.classes)
+        options = plan.options.model_validate(plan.options.model_dump() | {"seed": seed} | changes)
         plan = plan.model_copy(update={"options": options})
         begin = time.perf_counter()
         extra: Figures = {}
         if system.starts:
-            contest = CompareOptions(starts=system.starts, **({"max_minutes": minutes} if minutes else {}))
+            contest = CompareOptions(
+                starts=system.starts, **{key: value for key, value in changes.items() if key == "max_minutes"}
+            )
             result = compare(plan, contest, name="trained", report=listen)
             card = result.winner
             assert card is not None
@@ -125,6 +127,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("systems", nargs="*", metavar="NAME", help=f"Of {', '.join(SYSTEMS)}; all without any")
     parser.add_argument("--seeds", nargs="*", type=int, default=[0, 1, 2])
+    parser.add_argument("--start", metavar="MODEL", help="In place of the recipe's own, for a look")
     parser.add_argument("--minutes", type=float, help="In place of the recipe's own time, for a look")
     parser.add_argument(
         "--set", nargs="*", default=[], metavar="OPTION=VALUE", help="In place of the recipe's, for a look"
@@ -134,16 +137,18 @@ def main() -> None:
     arguments = read_arguments(parser)
     if unknown := {*arguments.systems} - {*SYSTEMS}:
         parser.error(f"there is no {', '.join(sorted(unknown))}")
-    changes = {
+    changes: dict[str, Any] = {
         key: None if value == "none" else value for key, _, value in (one.partition("=") for one in arguments.set)
     }
-    for_a_look = bool(arguments.minutes or changes or arguments.as_is)
+    if arguments.minutes:
+        changes["max_minutes"] = arguments.minutes
+    for_a_look = bool(arguments.start or changes or arguments.as_is)
     for seed in arguments.seeds if not arguments.write else ():
         for name in arguments.systems or SYSTEMS:
             if arguments.as_is:
                 figures = measure_start(name, seed)
             else:
-                figures = run(name, seed, arguments.minutes, changes, arguments.clock)
+                figures = run(name, seed, arguments.start, changes, arguments.clock)
             print(json.dumps(rounded(figures)), flush=True)
             if not for_a_look:
                 keep(figures)
