@@ -6,13 +6,16 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from napari_medseg.training import TrainOptions
 from napari_medseg.training import blend as blending
+from napari_medseg.training.channels import GREY, Channels
 from napari_medseg.training.guard import HeldOut
 from napari_medseg.training.loop import Best
+from napari_medseg.training.truth import IGNORE, LabelledSlice
 
 
 @pytest.fixture
@@ -24,7 +27,7 @@ def mix(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[Best, float]]:
         monkeypatch.setattr(blending, "score", lambda *_: HeldOut((0.0, mixed)))
         samples = SimpleNamespace(slices=[None] * 6)
         job: Any = SimpleNamespace(
-            network=network, options=TrainOptions(), held_out=held_out, engine=None, samples=samples
+            network=network, options=TrainOptions(), held_out=held_out, engine=None, samples=samples, channels=GREY
         )
         watch: Any = SimpleNamespace(metrics={})
         best = Best({"weight": torch.ones(1, 1)}, HeldOut((0.0, 0.9)) if held_out else None, 7, 0.9)
@@ -65,3 +68,15 @@ def test_the_fewer_the_slices_the_more_of_the_start_stays() -> None:
     assert shares == sorted(shares)
     assert shares[1] < 0.5 < shares[2]
     assert 0 < shares[0] < shares[-1] < 1
+
+
+def test_a_large_stained_image_counts_by_what_is_labelled_of_it() -> None:
+    """Two of 1000 x 1000 pixels show hundreds of cells; strokes on them show few, and a CT slice is one of a body."""
+    target = np.zeros((1000, 1000), np.int16)
+    outlined = [LabelledSlice(name, np.zeros((3, 1000, 1000), np.float16), target) for name in "ab"]
+    target = np.full((1000, 1000), IGNORE, np.int16)
+    target[100:110, 100:400] = 1
+    strokes = [LabelledSlice(name, np.zeros((3, 1000, 1000), np.float16), target) for name in "ab"]
+    assert blending.choose_share(blending.count_views(outlined, Channels("stain"))) > 0.85
+    assert blending.count_views(strokes, Channels("stain")) == 2
+    assert blending.count_views(outlined, GREY) == 2

@@ -8,13 +8,16 @@ Source: Wortsman et al., "Robust fine-tuning of zero-shot models" (CVPR 2022).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
+import numpy as np
 from torch import Tensor
 
+from .channels import Channels
 from .guard import HeldOut, score
 from .loop import Best
 from .step import Job
+from .truth import IGNORE, LabelledSlice
 from .watch import Watch
 
 FAR = 0.1
@@ -24,8 +27,19 @@ FAR = 0.1
 EVEN = 4
 """Slices from which on what is learnt from them counts more than what was known before."""
 
+WINDOW = 256
+"""Pixels; a labelled square of this side of a stained slide shows as much as a slice of a body does."""
 
-def choose_share(slices: int) -> float:
+
+def count_views(slices: Sequence[LabelledSlice], channels: Channels) -> float:
+    """How many slices they are worth: one each, but a stained slide may be large and show hundreds of cells."""
+    if channels.kind != "stain":
+        return len(slices)
+    labelled = sum(np.count_nonzero(one.target != IGNORE) for one in slices)
+    return max(len(slices), labelled / WINDOW**2)
+
+
+def choose_share(slices: float) -> float:
     """Share of the trained weights after training on so many slices: 0.43 after 3, 0.6 after 6, 0.8 after 16.
 
     The fewer, the less do they show of a body. On a made-up leg, three slices of which one shows the shin alone taught
@@ -62,7 +76,7 @@ def blend(
     Best
         The weights to keep, and their score.
     """
-    share = job.options.blend or choose_share(len(job.samples.slices))
+    share = job.options.blend or choose_share(count_views(job.samples.slices, job.channels))
     mixed = {
         # Where memory ran out on the way, the start's weights are still on the first device.
         name: start[name].to(value.device).lerp(value, share) if value.is_floating_point() and name in start else value

@@ -192,7 +192,7 @@ class TrainOptions(Options):
         0.0,
         title="Share of the new",
         description="How far fine-tuning goes from the start model to the trained weights (1); less forgets less; "
-        "0 chooses by the number of slices",
+        "0 chooses by how much is labelled",
         ge=0,
         le=1,
     )
