@@ -271,6 +271,33 @@ def test_flips_keep_left_and_right_apart(make_model: MakeModel) -> None:
     np.testing.assert_allclose(plain, flipped, atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("upright", "sides", "seen"),
+    [(False, False, 4), (True, False, 2), (False, True, 2), (True, True, 1)],
+    ids=["picture", "scan", "sides", "scan with sides"],
+)
+def test_only_mirror_images_are_averaged_that_a_model_learnt_from(
+    make_model: MakeModel, upright: bool, sides: bool, seen: int
+) -> None:
+    """A scan upside down is nothing that its network ever saw."""
+    shown: list[torch.Tensor] = []
+    scan = _slices(1, 1, 32, 32)
+
+    class Watched(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            shown.append(x.clone())
+            return torch.zeros(len(x), 2, *x.shape[-2:])
+
+    predictor, _ = _start(make_model(Watched(), sides=sides, upright=upright), scan, tta="flips")
+    shown.clear()
+    predictor.forward(scan)
+    first = torch.from_numpy(scan)[:, :, :1, :1]
+    corners = {tuple(int((image == first).nonzero()[0][k]) for k in (2, 3)) for image in shown}
+    assert len(shown) == len(corners) == seen
+    assert all((row == 0 or not upright) and (column == 0 or not sides) for row, column in corners)
+    assert any("one way round" in note for note in predictor.notes) == (seen == 1)
+
+
 def test_training_can_go_on_with_the_same_network(make_model: MakeModel) -> None:
     """Parameters moved in inference mode could never be trained again."""
     network = torch.nn.Conv2d(1, 2, 1)

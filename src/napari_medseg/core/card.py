@@ -110,6 +110,7 @@ class ModelCard(_Frozen):
     classes: tuple[ClassInfo, ...] = Field(min_length=1)
     normalisation: Normalisation = Normalisation()
     sides: bool = Field(default=False, description="Classes are left and right: images must never be mirrored")
+    upright: bool = Field(default=False, description="Trained on images with an up, as scans have: never upside down")
     pixel_size: float | None = Field(default=None, gt=0)
     reduction: float = Field(default=1, ge=1, le=8, description="Images are taken this many times smaller, after that")
     longest: int | None = Field(

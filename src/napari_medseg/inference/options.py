@@ -85,7 +85,8 @@ class SegmentOptions(Options):
     tta: Annotated[str, Choice(FLIPS)] = Field(
         default="none",
         title="Test-time augmentation",
-        description="flips averages over the four mirror images of every slice: a little better, four times as long.",
+        description="flips averages over mirror images of every slice: of scans left to right, of pictures top to "
+        "bottom, too; a little better, two or four times as long.",
     )
     slices: str = Field(
         default="",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy.typing as npt
@@ -41,8 +42,12 @@ class Launched:
     said: Callable[[], npt.NDArray[Any]] | None
 
 
-_FLIPS: tuple[tuple[int, ...], ...] = ((), (-2,), (-1,), (-2, -1))
-"""Axes that are mirrored; the first two leave left and right where they are."""
+def choose_mirrors(card: ModelCard, tta: str) -> list[tuple[int, ...]]:
+    """Axes that are mirrored for each of the images that are averaged: only ways round that the model learnt from."""
+    if tta == "none" or needs_whole(card):
+        return [()]
+    rows, columns = ((), () if card.upright else (-2,)), ((), () if card.sides else (-1,))
+    return list(dict.fromkeys(row + column for row, column in product(rows, columns)))
 
 
 class Passes:
@@ -73,7 +78,9 @@ class Passes:
         self.card, self.network, self._beat = card, network, beat
         self.key = (card.sha256, tta) if card.sha256 else ()
         self.notes: list[str] = []
-        self._flips = _FLIPS[: 1 if tta == "none" or needs_whole(card) else 2 if card.sides else 4]
+        self._flips = choose_mirrors(card, tta)
+        if tta != "none" and len(self._flips) == 1:
+            self.notes.append(f"{card.name} takes images one way round only: no mirror images are averaged.")
         self.scale: Scale | None = None
         self.compiled: Callable[[torch.Tensor], Any] = network
 

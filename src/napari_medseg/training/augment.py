@@ -58,12 +58,17 @@ def augment(
     return change_values(image, preset, dice, channels), labels
 
 
+def has_up(preset: Augmentation, channels: Channels, *, sides: bool) -> bool:
+    """Whether top and bottom are never exchanged: nothing tells the two apart in pictures, but in scans."""
+    return sides or not (channels.is_picture or preset.any_up)
+
+
 def move(
     image: Tensor, labels: Tensor, preset: Augmentation, dice: Dice, channels: Channels, *, sides: bool
 ) -> tuple[Tensor, Tensor]:
     """Mirror, turn, scale, shift and bend image and labels alike."""
     n, _, height, width = image.shape
-    free = (channels.is_picture or preset.any_up) and not sides
+    free = not has_up(preset, channels, sides=sides)
     matrix = _matrices(n, height / width, preset, dice, mirror=not sides, free=free)
     grid = functional.affine_grid(matrix.to(image.device), [n, 1, height, width], align_corners=False)
     if preset.elastic:

@@ -13,11 +13,13 @@ import torch
 from napari_medseg.core import Cancelled, Score
 from napari_medseg.models import add_model
 
+from .augment import has_up
 from .guard import score
 from .loop import Best
 from .material import count_slices
 from .memory import Memory, write_memory
 from .presence import measure_presence
+from .presets import choose_preset
 from .run import TrainingRun, write_text
 from .start import Start
 from .step import Job
@@ -66,6 +68,7 @@ def keep(run: TrainingRun, start: Start, job: Job, best: Best, verdict: Verdict,
         "name": run.name if verdict.promoted else f"{run.name}-rejected",
         "title": "",
         "sides": job.sides,
+        "upright": has_up(choose_preset(job.options.augmentation, math.inf), job.channels, sides=job.sides),
         "description": " ".join(remarks),
         "trained_on": data,
         "scores": tuple(s for s in scores if not math.isnan(s.value)),
