@@ -15,7 +15,8 @@ from napari_medseg.training import blend as blending
 from napari_medseg.training.channels import GREY, Channels
 from napari_medseg.training.guard import HeldOut
 from napari_medseg.training.loop import Best
-from napari_medseg.training.truth import IGNORE, LabelledSlice
+from napari_medseg.training.losses import IGNORE
+from napari_medseg.training.truth import LabelledSlice
 
 
 @pytest.fixture

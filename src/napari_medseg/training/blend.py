@@ -16,8 +16,9 @@ from torch import Tensor
 from .channels import Channels
 from .guard import HeldOut, score
 from .loop import Best
+from .losses import IGNORE
 from .step import Job
-from .truth import IGNORE, LabelledSlice
+from .truth import LabelledSlice
 from .watch import Watch
 
 FAR = 0.1
