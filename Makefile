@@ -17,7 +17,7 @@ demo: $(READY)  ## Run the whole loop on the built-in sample; results in demo-ou
 # A wait for the window that ran out of time, and nothing else, is tried once more: computers do stall. Three at a time, as
 # tests wait for other processes.
 test: $(READY)  ## Run the whole test suite
-	$(PYTHON) -m pytest -n 3 --dist loadfile --reruns 1 --only-rerun "timed out in|not emitted after"
+	$(PYTHON) -m pytest -n 3 --dist loadfile --no-loadscope-reorder --reruns 1 --only-rerun "timed out in|not emitted after"
 
 coverage: $(READY)  ## Run the whole test suite and say which lines it does not reach
 	$(PYTHON) -m pytest -n 2 --dist loadfile --cov=napari_medseg --cov-report=term:skip-covered

@@ -13,6 +13,8 @@ from napari_medseg import demo
 from napari_medseg.core import Geometry, Image
 from napari_medseg.phantoms import FEMURS, femur_sample, femur_slices
 
+pytestmark = pytest.mark.long
+
 
 def test_built_in_model_finds_unseen_made_up_femora() -> None:
     """0.91 on average over twenty people (docs/femur-ct.md); of any three, some room below that."""

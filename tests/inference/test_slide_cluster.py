@@ -17,6 +17,8 @@ from small_slides import OPTIONS, files_of, small_slide
 from napari_medseg.core import Image, InputError
 from napari_medseg.inference.slides.cluster import segment_on_cluster
 
+pytestmark = pytest.mark.long
+
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no way to kill a program unawares")
 @pytest.mark.timeout(180)

@@ -17,7 +17,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 KILLS = 4
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="no way to start a program in a moment")
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="no way to start a program in a moment"),
+]
 
 
 @pytest.mark.timeout(120)

@@ -24,6 +24,8 @@ from specimens import Specimen, blocks, dicom_series, format_of, present, uprigh
 from napari_medseg.core import InputError
 from napari_medseg.io import FORMATS
 
+pytestmark = pytest.mark.long
+
 THOROUGH = int(os.environ.get("MEDSEG_FUZZ", "1"))
 """How many times as many damaged files as usual are tried."""
 

@@ -15,6 +15,8 @@ from napari_medseg.models.build import ARCHITECTURES
 from napari_medseg.models.heads import split_output
 from napari_medseg.models.smp import import_smp
 
+pytestmark = pytest.mark.long
+
 IMAGE = torch.rand(2, 1, 64, 64)
 
 

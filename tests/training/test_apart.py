@@ -25,6 +25,8 @@ from napari_medseg.training.preview import Asked
 
 from .conftest import Folders, Listener
 
+pytestmark = pytest.mark.long
+
 SMALL: dict[str, Any] = {"device": "cpu", "batch": 1, "precision": "fp32", "crop": 64}
 
 

@@ -23,6 +23,8 @@ from napari_medseg.training import train
 from .conftest import Folders, Listener
 from .test_presence import some_empty
 
+pytestmark = pytest.mark.long
+
 WriteSeries = Callable[..., Folders]
 
 START = f"{CLASSIFIER}:tu-resnet10t"

@@ -26,6 +26,8 @@ from napari_medseg.training.comparison import adopt_candidate, compare
 from napari_medseg.training.standings import Comparison
 from napari_medseg.training.verdict import TrainingResult, Verdict
 
+pytestmark = pytest.mark.long
+
 SMALL = "unet:tu-resnet10t"
 DICE = {"unet:resnet18": 0.6, "unet:resnet34": 0.8, "fpn:resnet18": 0.7, "fpn:resnet34": 0.5, "manet:resnet18": 0.4}
 

@@ -17,6 +17,8 @@ from napari_medseg.training.launch import settle_devices
 
 from .conftest import Folders, Listener
 
+pytestmark = pytest.mark.long
+
 TWO: dict[str, Any] = {
     "model": "unet:tu-resnet10t", "name": "n", "device": "cpu", "devices": 2, "batch": 1, "precision": "fp32",
 }  # fmt: skip

@@ -22,6 +22,8 @@ from napari_medseg.training.truth import Painted
 
 from .conftest import Listener
 
+pytestmark = pytest.mark.long
+
 SIDE = 32
 PAINTED, OTHERS = (*range(1, 49, 3),), (*range(49, 73, 3),)
 START: dict[str, Any] = {"device": "cpu", "batch": 4, "augmentation": "none", "rival": False, "precision": "fp32"}

@@ -23,6 +23,8 @@ from napari_medseg.widgets.result_layer import result_layer
 from napari_medseg.widgets.segment import SegmentWidget
 from napari_medseg.widgets.truth import choose_strokes
 
+pytestmark = pytest.mark.long
+
 CARD = ModelCard(
     name="tiny",
     encoder="tu-mobilenetv3_small_050",

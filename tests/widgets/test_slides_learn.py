@@ -25,6 +25,8 @@ from napari_medseg.widgets.fine_tune import FineTuneWidget
 from napari_medseg.widgets.segment import SegmentWidget
 from napari_medseg.widgets.work_area import find_work_area
 
+pytestmark = pytest.mark.long
+
 CARD = ModelCard(
     name="tiny-he",
     channels=3,

@@ -37,8 +37,8 @@ def tissue_sample(seed: int = TISSUE_SEED) -> tuple[Image, Labels]:
     geometry = Geometry(spacing=(PIXEL, PIXEL), unit="um")
     pixels = np.ascontiguousarray(np.moveaxis(_bytes(made.image[0]), 0, -1))
     return (
-        Image(pixels, "YXC", geometry, ("tissue.png",)),
-        Labels(_bytes(made.nuclei[0]), (NUCLEUS,), geometry, ("tissue.png",)),
+        Image(pixels, "YXC", geometry, ("tissue.tif",)),
+        Labels(_bytes(made.nuclei[0]), (NUCLEUS,), geometry, ("tissue.tif",)),
     )
 
 
