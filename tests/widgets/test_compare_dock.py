@@ -14,6 +14,7 @@ from qtpy.QtCore import QThreadPool
 from qtpy.QtWidgets import QCheckBox, QPushButton
 
 from napari_medseg.core import ClassInfo, ModelCard, Normalisation, silent
+from napari_medseg.io import read
 from napari_medseg.models import library
 from napari_medseg.training import Recipe, TrainOptions
 from napari_medseg.training.candidates import CompareOptions
@@ -202,6 +203,20 @@ def test_each_model_gets_its_own_range_of_values(
         assert known["window"] == (-5, 70)
         assert known["percentile"] == (0, 200)
         assert known["median"] == ((0,), (600,)), "three times the median of what is brighter than the mean"
+
+
+def test_new_networks_learn_from_the_true_neighbours_of_painted_slices(
+    viewer: ViewerModel, corrected: Any, trainings: Any, own_library: Path
+) -> None:
+    """Slices 1, 2 and 4 of six are painted; which start stands first does not matter."""
+    snapshots = tuple(take_snapshots([ChosenPair(viewer.layers[0], corrected, find_truth(corrected))]))
+    for starts in (("quick", "unet:resnet18"), ("unet:resnet18", "fpn:resnet18")):
+        trainings.dice.update(dict.fromkeys(starts, 0.5))
+        options = CompareOptions(starts=starts, seeds=1)
+        contest.train_candidates(contest.Common(snapshots, TrainOptions()), options, contest.Shelf(), silent)
+    for run in trainings.runs:
+        [pair] = run.pairs
+        assert (len(read(pair.image)), pair.slices, pair.neighbours) == (6, (1, 2, 4), 1)
 
 
 def test_closing_while_it_runs_leaves_no_thread_and_no_models(

@@ -16,12 +16,18 @@ from qtpy.QtWidgets import QPushButton
 
 from napari_medseg.core import Cancelled, InputError, ModelCard, Score, silent
 from napari_medseg.editing.corrections import corrections_of
+from napari_medseg.inference.normalise import SliceReader
 from napari_medseg.inference.options import SegmentOptions
 from napari_medseg.io import read, read_labels
 from napari_medseg.training import TrainingRun, TrainOptions
+from napari_medseg.training.gather import gather
+from napari_medseg.training.neighbours import about_choice, choose_neighbours
+from napari_medseg.training.schedule import Budget
+from napari_medseg.training.truth import prepare
+from napari_medseg.training.watch import Watch
 from napari_medseg.widgets.curves import Curves
 from napari_medseg.widgets.fine_tune import FineTuneWidget
-from napari_medseg.widgets.model_picker import ModelPicker
+from napari_medseg.widgets.model_picker import ModelPicker, fresh_start, start_of
 from napari_medseg.widgets.pairs_list import ChosenPair
 from napari_medseg.widgets.result_layer import result_layer
 from napari_medseg.widgets.snapshot import Order, save_run, take_snapshots
@@ -218,6 +224,51 @@ def test_saved_run_keeps_the_neighbours_a_model_sees(
     lacking = replace(snapshot, image=replace(snapshot.image, missing=frozenset({5})))
     beside = read(save_run(replace(order, snapshots=(lacking,), name="lacking"), silent).pairs[0].image)
     np.testing.assert_array_equal(beside.slice(5), snapshot.image.slice(4), "not the black that stands for it")
+
+
+def new_order(viewer: ViewerModel, image: Any, slices: tuple[int, ...], neighbours: str = "auto") -> Order:
+    """A new network is to learn from some slices, painted by hand."""
+    data = np.zeros(image.data.shape, np.uint8)
+    data[[*slices], 4:9, 4:9] = 1
+    labels = viewer.add_labels(data, scale=image.scale)
+    card = fresh_start("unet:tu-resnet10t", 1)
+    snapshots = tuple(take_snapshots([ChosenPair(image, labels, find_truth(labels))]))
+    return Order(snapshots, card, start_of(card), "mine", TrainOptions(neighbours=neighbours))
+
+
+@pytest.mark.parametrize("slices", [(3, 15, 30), (0, 20, 39), (7,)])
+@pytest.mark.parametrize(("asked", "wanted"), [("auto", 1), ("2", 2), ("0", 0)])
+def test_new_network_learns_from_the_true_neighbours_of_painted_slices(
+    viewer: ViewerModel, slices: tuple[int, ...], asked: str, wanted: int
+) -> None:
+    pixels = np.random.default_rng(0).integers(0, 200, (40, 16, 16), np.uint8)
+    image = viewer.add_image(pixels, scale=(2, 0.8, 0.8), units=("mm",) * 3)
+    order = new_order(viewer, image, slices, asked)
+    run = save_run(order, silent)
+    painted = gather(run.pairs, run.options, Watch(silent, Budget(None, 1)))
+    assert [order.snapshots[0].in_layer(one.z, order.beside[0]) for one in painted] == [*slices]
+    assert choose_neighbours(run, painted) == wanted
+    card = order.card.model_copy(update={"neighbours": wanted})
+    whole = SliceReader(order.snapshots[0].image, card, painted[0].value_range(card.normalisation))
+    for z, one in zip(slices, prepare(painted, card, {1: 1}, list[str]().append), strict=True):
+        np.testing.assert_array_equal(one.pixels, whole(z).astype(np.float16))
+
+
+def test_new_network_is_not_shown_slices_that_lie_far_apart_or_unevenly(viewer: ViewerModel) -> None:
+    pixels = np.random.default_rng(0).integers(0, 200, (40, 16, 16), np.uint8)
+    thick = viewer.add_image(pixels, scale=(5, 0.8, 0.8), units=("mm",) * 3)
+    even = viewer.add_image(pixels, scale=(2, 0.8, 0.8), units=("mm",) * 3)
+    for image, missing in ((thick, frozenset[int]()), (even, frozenset({11}))):
+        order = new_order(viewer, image, (3, 4, 5))
+        [snapshot] = order.snapshots
+        order = replace(order, snapshots=(replace(snapshot, image=replace(snapshot.image, missing=missing)),))
+        run = save_run(order, silent)
+        painted = gather(run.pairs, run.options, Watch(silent, Budget(None, 1)))
+        assert choose_neighbours(run, painted) == 0
+        assert ("single slices only" in about_choice(run, painted, 0)) == bool(missing)
+    asking = run.model_copy(update={"options": TrainOptions(neighbours="1")})
+    with pytest.raises(InputError, match="saved with 0 slices on either side"):
+        choose_neighbours(asking, painted)
 
 
 def test_colour_snapshot_of_a_single_image(viewer: ViewerModel, cards: list[ModelCard]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from napari_medseg.core import Finding, Image, ModelCard
@@ -36,6 +38,17 @@ def why_uneven(image: Image) -> str:
     if image.missing or any(f.code == "MISSING_SLICES" for f in image.findings):
         return f"{name} lacks slices"
     return ""
+
+
+def all_close(images: Sequence[Image]) -> bool:
+    """Whether all are series whose slices lie close enough for the next one to tell something."""
+    distances = [slice_distance(image) for image in images]
+    return all(distance is not None and distance <= CLOSE for distance in distances)
+
+
+def usual_neighbours(images: Sequence[Image]) -> int:
+    """Slices on either side that a network for whole images looks at, where nobody asks for a number."""
+    return int(all_close(images) and not any(map(why_uneven, images)))
 
 
 def about_neighbours(image: Image, card: ModelCard) -> tuple[Finding, ...]:

@@ -71,6 +71,9 @@ class Pair(BaseModel):
         Which series of an ``image`` that holds several.
     part
         Whether ``image`` is cut out of larger ones: then where a pixel lies in it says nothing.
+    neighbours
+        Slices on either side that a new network may look at, where ``image`` holds only some slices of its series, each
+        labelled one with so many beside it; None goes by the image.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -84,6 +87,7 @@ class Pair(BaseModel):
     newest: tuple[int, ...] = ()
     series: str = ""
     part: bool = False
+    neighbours: int | None = Field(default=None, ge=0)
 
 
 class TrainingRun(BaseModel):

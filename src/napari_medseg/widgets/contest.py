@@ -77,8 +77,9 @@ def train_candidates(common: Common, options: CompareOptions, shelf: Shelf, repo
     neighbours = max([0, *(card.neighbours for card in cards.values())])
     fresh = ModelCard(name="comparison", classes=(ClassInfo.numbered(1),), neighbours=neighbours)
     normalisations = tuple(card.normalisation for card in cards.values())
+    start = next(filter(is_start, options.starts), options.starts[0])
     order = Order(
-        common.snapshots, fresh, options.starts[0], fresh.name, common.options, normalisations=normalisations,
+        common.snapshots, fresh, start, fresh.name, common.options, normalisations=normalisations,
         files=common.files, classes=common.classes, merge=common.merge,
     )  # fmt: skip
     run = save_run(order, report)

@@ -222,7 +222,7 @@ class FineTuneWidget(Dock):
             return
         held_out: dict[int, set[int]] = {i: set() for i in range(len(self._learning))}
         for i, z in (one for one in result.held_out if one[0] in held_out):
-            held_out[i].add(self._order.snapshots[i].in_layer(z, self._order.card.neighbours))
+            held_out[i].add(self._order.snapshots[i].in_layer(z, self._order.beside[0]))
         for i, slices in held_out.items():
             corrections_of(self._learning[i][0].labels).set_held_out(sorted(slices))
 

@@ -6,21 +6,19 @@ import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
-from pathlib import Path
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import tifffile
 
 from napari_medseg._layers import image_from_layer, labels_from_layer
-from napari_medseg.core import Geometry, Image, InputError, Labels, ModelCard, Normalisation, Progress, Reporter
-from napari_medseg.inference.neighbours import find_gaps
+from napari_medseg.core import Geometry, Image, Labels, ModelCard, Normalisation, Progress, Reporter
 from napari_medseg.io.blocks import read_region
 from napari_medseg.training.options import TrainOptions
 
 from .files_form import NO_FILES, ChosenFiles
+from .kept_slices import spread_labels, write_slices
 from .learnt import newest_slices
 from .pairs_list import ChosenPair
 from .placing import Box, Start
@@ -128,6 +126,14 @@ class Order:
     merge: bool = False
     normalisations: tuple[Normalisation, ...] = ()
 
+    @cached_property
+    def beside(self) -> tuple[int, int]:
+        """Slices on either side of each labelled one that go into the run, and how many a new network may look at."""
+        from napari_medseg.training.neighbours import count_beside
+
+        images = [one.image for one in self.snapshots]
+        return count_beside(images, self.options.neighbours, (self.start, self.recall), self.card.neighbours)
+
 
 def train_order(order: Order, preview: Preview, report: Reporter) -> TrainingResult:
     """Save the run and carry it out in a process of its own; called in a worker thread."""
@@ -141,37 +147,38 @@ def save_run(order: Order, report: Reporter) -> TrainingRun:
     """Write the snapshots below the library's ``runs`` folder and build the run that repeats exactly from them.
 
     Each pair is a TIFF of the labelled slices (of the part under the labels), with the neighbours the model sees, and
-    one of their labels; the range of values is that of the whole image, so they look to the network as they do when
-    segmented.
+    one of their labels; range of values and neighbours are those of the whole image, so they look to the network as
+    they do when segmented.
     """
     from napari_medseg.io import write
     from napari_medseg.models.library import library_home
     from napari_medseg.training.naming import name_colors
     from napari_medseg.training.run import Pair, TrainingRun
 
-    card = order.card
+    beside, fresh = order.beside
     folder = library_home() / "runs" / f"{order.name}-{time.strftime('%Y%m%d-%H%M%S')}"
     pairs = []
     for i, snapshot in enumerate(order.snapshots):
         report(Progress("Preparing", message=f"reading the labelled slices of {snapshot.title}"))
         place = folder / f"pair-{i + 1}"
         place.mkdir(parents=True, exist_ok=True)
-        kept = snapshot.kept(card.neighbours)
+        kept = snapshot.kept(beside)
+        slices, newest = (
+            tuple(kept.index(z + snapshot.first) for z in chosen) for chosen in (snapshot.slices, snapshot.newest)
+        )
         stem = re.sub(r"[^\w-]+", "_", snapshot.title)[:60] or "image"
         image, labels = place / f"{stem}.tif", place / f"{stem}_labels.tif"
         cut, lost = _cut(snapshot)
         known = _without(snapshot, lost)
-        _write_image(image, cut, kept, [z + snapshot.first for z in snapshot.slices])
+        write_slices(image, cut, kept, [z + snapshot.first for z in snapshot.slices])
+        spread = spread_labels(known.labels, slices, len(kept), snapshot.image.geometry)
         # As what has no result: masks of only 0 and 255 are taken for masks of one class otherwise.
-        write(labels, replace(known.labels, not_computed=known.unlabelled), overwrite=True)
-        slices, newest = (
-            tuple(kept.index(z + snapshot.first) for z in chosen) for chosen in (snapshot.slices, snapshot.newest)
-        )
+        write(labels, replace(spread, not_computed=known.unlabelled), overwrite=True)
         ranges = _measure(snapshot.image, order)
         pairs.append(
             Pair(
                 image=image, labels=labels, slices=slices, ranges=ranges, unlabelled=known.unlabelled,
-                newest=newest, part=snapshot.labels.data.shape[-2:] != snapshot.image.shape[-2:],
+                newest=newest, part=snapshot.labels.data.shape[-2:] != snapshot.image.shape[-2:], neighbours=fresh,
             )
         )  # fmt: skip
     more, measures = (
@@ -260,32 +267,3 @@ def _part(labels: Labels, data: npt.NDArray[Any]) -> Labels:
         return replace(labels, data=data[0], geometry=geometry.flat, **about)
     even = Geometry(spacing=geometry.spacing, unit=geometry.unit)
     return replace(labels, data=data, geometry=even, names=(), source=None, missing=frozenset())
-
-
-def _read_slice(image: Image, z: int, labelled: Sequence[int]) -> npt.NDArray[Any]:
-    """A slice; the labelled one that it stands beside where it cannot be read or lies beyond a wide gap."""
-    nearest = min(labelled, key=lambda other: abs(other - z))
-    between = range(min(z, nearest), max(z, nearest))
-    if z not in image.missing and find_gaps(image).isdisjoint(between):
-        try:
-            return image.slice(z)
-        except InputError:
-            if z == nearest:
-                raise
-    return image.slice(nearest)
-
-
-def _write_image(path: Path, image: Image, slices: Sequence[int], labelled: Sequence[int]) -> None:
-    pixels = np.stack([_read_slice(image, z, labelled) for z in slices])
-    if pixels.dtype.name not in ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64"):
-        pixels = pixels.astype(np.uint8 if pixels.dtype.kind == "b" else np.float64)
-    stack = len(slices) > 1
-    color = image.channels > 1
-    about: dict[str, Any] = {"axes": ("ZYX" if stack else "YX") + ("S" if color else "")}
-    if image.geometry.known:
-        unit = "µm" if image.geometry.unit == "um" else "mm"
-        for axis, size in zip("ZYX"[-image.geometry.ndim :], image.geometry.spacing, strict=True):
-            if axis != "Z" or stack:
-                about |= {f"PhysicalSize{axis}": size, f"PhysicalSize{axis}Unit": unit}
-    photometric = "rgb" if image.channels == 3 else "minisblack"
-    tifffile.imwrite(path, pixels if stack else pixels[0], ome=True, metadata=about, photometric=photometric)
