@@ -288,12 +288,58 @@ def table(tmp_path: Path) -> Path:
 
 def test_a_table_pairs_images_and_masks_and_groups_patients(table: Path) -> None:
     pairs = match_pairs(table, table.parent)
-    assert [(p.image.name, p.mask.name, p.group) for p in pairs][::3] == [
-        ("p1_1.png", "p1_1_mask.png", "p1"), ("p2_2.png", "p2_2_mask.png", "p2"),
-    ]  # fmt: skip
-    assert pairs[0].how == "row 2 of data_mask.csv"
+    assert [(p.image.name, [m.name for m in p.masks], p.group) for p in pairs] == [
+        (name, [f"{name}_1_mask.png", f"{name}_2_mask.png"], name) for name in ("p1", "p2")
+    ]
+    assert pairs[0].how == "2 rows of data_mask.csv, slices of one series"
     assert match_pairs(table, table)[0] == pairs[0]
     assert [c.value for c in read_pair(pairs[0])[1].classes] == [1]
+
+
+def test_rows_of_a_table_are_slices_of_the_series_in_their_folder(table: Path) -> None:
+    """Those that no row names have no mask; masks may be called anything and lie anywhere."""
+    for k in (3, 10):
+        save_png(table.parent / "p1" / f"p1_{k}.png", plane(k))
+    save_png(table.parent / "drawn" / "x.png", np.eye(12, 17, dtype=np.uint8))
+    table.write_text("image,mask\np1/p1_10.png,drawn/x.png\np1/p1_2.png,p1/p1_2_mask.png\n")
+    [pair] = match_pairs(table, table.parent)
+    image, labels, slices = read_pair(pair)
+    assert image.names == ("p1_1.png", "p1_2.png", "p1_3.png", "p1_10.png")
+    assert slices == (1, 3)
+    assert labels.data.max((1, 2)).tolist() == [0, 1, 0, 1]
+
+
+def test_series_in_one_folder_are_told_apart_by_the_patients_of_a_table(table: Path) -> None:
+    for patient, k in ((1, 1), (1, 2), (2, 1), (2, 2)):
+        save_png(table.parent / "all" / f"p{patient}_{k}.png", plane(k))
+        save_png(table.parent / "masks" / f"p{patient}_{k}.png", np.eye(12, 17, dtype=np.uint8))
+    rows = [f"p{p}_{k}.png" for k in (1, 2) for p in (1, 2)]
+    with_patients = [f"{row[:2]},all/{row},masks/{row}" for row in rows]
+    table.write_text("\n".join(["patient,image,mask", *with_patients]))
+    pairs = match_pairs(table, table.parent)
+    assert [(p.group, p.series, read_pair(p)[0].names) for p in pairs] == [
+        ("p1", "p1_", ("p1_1.png", "p1_2.png")), ("p2", "p2_", ("p2_1.png", "p2_2.png")),
+    ]  # fmt: skip
+    table.write_text("\n".join(["image,mask", *(row[3:] for row in with_patients)]))
+    assert len(match_pairs(table, table.parent)) == 4, "as a folder of several series is paired"
+
+
+@pytest.mark.parametrize("names", [("anna", "bob", "carl"), ("1", "2", "3")], ids=["no numbers", "sizes"])
+def test_rows_of_pictures_that_are_no_series_stay_single(tmp_path: Path, names: tuple[str, ...]) -> None:
+    for k, name in enumerate(names):
+        shape = (12, 17 + (k if name.isdigit() else 0))
+        save_png(tmp_path / "i" / f"{name}.png", plane(k, shape))
+        save_png(tmp_path / "m" / f"{name}.png", np.eye(*shape, dtype=np.uint8))
+    (tmp_path / "t.csv").write_text("\n".join(["image,mask", *(f"i/{n}.png,m/{n}.png" for n in names)]))
+    pairs = match_pairs(tmp_path / "t.csv", tmp_path)
+    assert [p.image.stem for p in pairs] == [*names]
+    assert pairs[0].how == "row 2 of t.csv"
+    assert len(read_pair(pairs[1])[0]) == 1
+
+
+def test_rows_of_one_series_that_name_several_patients_stay_single(table: Path) -> None:
+    table.write_text("\n".join(["patient,image,mask", *(f"{k},p1/p1_{k}.png,p1/p1_{k}_mask.png" for k in (1, 2))]))
+    assert [(p.image.name, p.group) for p in match_pairs(table, table.parent)] == [("p1_1.png", "1"), ("p1_2.png", "2")]
 
 
 @pytest.mark.parametrize(

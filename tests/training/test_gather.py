@@ -184,3 +184,30 @@ def test_patients_of_a_table_are_held_out_together(write_series: WriteSeries, li
     table.write_text("\n".join(["patient,image,mask", *rows]))
     painted = read((table, table.parent), listener)
     assert [one.group for one in painted] == ["p1", "p1", "p2"]
+
+
+def test_a_table_of_slices_gives_what_its_folders_give(tmp_path: Path, listener: Listener) -> None:
+    """Values, neighbours and whole volumes, held out: the slices of a patient differ in brightness."""
+    rows = ["image,mask"]
+    for patient in ("ann", "bob"):
+        for k in range(1, 6):
+            image, mask = draw(k)
+            for kind, pixels in (("images", image // 6 * (7 - k) // 2), ("masks", mask)):
+                path = tmp_path / kind / patient / f"{k}.png"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                Picture.fromarray(pixels.astype(np.uint8)).save(path)
+            rows.insert(1, f"images/{patient}/{k}.png,masks/{patient}/{k}.png")
+    (tmp_path / "t.csv").write_text("\n".join(rows))
+    by_table, by_folders = (
+        sorted(read(one, listener), key=lambda one: (str(one.image.source), one.z))
+        for one in ((tmp_path / "t.csv", tmp_path), (tmp_path / "images", tmp_path / "masks"))
+    )
+    assert len(by_table) == 10
+    card = CARD.model_copy(update={"neighbours": 1})
+    ready = [prepare(slices, card, {0: 0, 1: 1, 2: 2}, list[str]().append) for slices in (by_table, by_folders)]
+    for ours, theirs in zip(*ready, strict=True):
+        assert ours.name == theirs.name
+        np.testing.assert_array_equal(ours.pixels, theirs.pixels)
+        np.testing.assert_array_equal(ours.target, theirs.target)
+    assert [one.z for one in by_table] == 2 * [*range(5)]
+    assert len({id(one.image) for one in by_table}) == 2, "so that whole volumes can be held out"

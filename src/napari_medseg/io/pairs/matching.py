@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from napari_medseg.core import InputError
+from napari_medseg.io.findings import counted
 from napari_medseg.io.names import in_order, masked_stem, stem_of
 from napari_medseg.io.outlines.placing import outline_files
 from napari_medseg.io.registry import is_folder_format
 from napari_medseg.io.series import find_series, image_files
 
 from .names import Matched, describe_match, match_names
-from .tables import is_table, read_table
+from .tables import TableRow, is_table, read_table
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,8 @@ class FilePair:
         Why they were put together, in words.
     series
         Which series of an image that holds several; empty where it holds one.
+    slices
+        File name and mask of each slice that has one, where a table says so; ``mask`` is then the folder of the first.
     """
 
     image: Path
@@ -39,11 +43,12 @@ class FilePair:
     group: str = ""
     how: str = ""
     series: str = ""
+    slices: tuple[tuple[str, Path], ...] = ()
 
     @property
     def masks(self) -> tuple[Path, ...]:
         """Where its masks lie."""
-        return tuple(path for _, path in self.parts) or (self.mask,)
+        return tuple(path for _, path in self.parts or self.slices) or (self.mask,)
 
 
 class Pairs(list[FilePair]):
@@ -183,15 +188,23 @@ def _match_classes(images: Path, masks: Path, folders: Sequence[Path]) -> Pairs:
 
 def _match_rows(table: Path, root: Path) -> Pairs:
     result = Pairs()
-    seen: dict[Path, int] = {}
+    seen: dict[Path, TableRow] = {}
+    folders: dict[Path, list[TableRow]] = defaultdict(list)
     for row in read_table(table, root):
         if row.problem:
             result.unmatched[root / f"row {row.number}"] = row.problem
         elif row.image in seen:
-            result.unmatched[row.mask] = f"Row {row.number}: row {seen[row.image]} names the same image."
+            result.unmatched[row.mask] = f"Row {row.number}: row {seen[row.image].number} names the same image."
         else:
-            seen[row.image] = row.number
-            result.append(FilePair(row.image, row.mask, group=row.group, how=f"row {row.number} of {table.name}"))
+            seen[row.image] = row
+            folders[row.image.parent].append(row)
+    for folder, rows in folders.items():
+        left = {row.image: row for row in rows}
+        for label, files in _series_in(folder):
+            if (own := [row for path in files if (row := left.get(path))]) and _one_volume(own, label):
+                result.append(_join_rows(own, label, table))
+                left = {path: row for path, row in left.items() if row not in own}
+        result += [_join_rows([row], "", table, alone=True) for row in left.values()]
     if not result:
         reason = next(iter(result.unmatched.values()), "")
         raise InputError(
@@ -199,6 +212,31 @@ def _match_rows(table: Path, root: Path) -> Pairs:
             "Give the folder that its paths start from: --data TABLE.csv FOLDER.",
         )
     return result
+
+
+def _series_in(folder: Path) -> list[tuple[str, tuple[Path, ...]]]:
+    """Label and files of each series of slices that a folder holds by itself, as it is read without a table."""
+    try:
+        found = find_series(folder)
+    except InputError:  # told when the files are read
+        return []
+    groups = [("", found.files)] if found.kind == "series" else [(one.label, one.files) for one in found.groups]
+    return [(label, files) for label, files in groups if len(files) > 1 and len({*files}) == len(files)]
+
+
+def _one_volume(rows: Sequence[TableRow], label: str) -> bool:
+    """Whether rows of one series are of one patient; of several series in a folder the table must say so."""
+    groups = {row.group for row in rows}
+    return len(groups) == 1 and not (label and groups == {""})
+
+
+def _join_rows(rows: Sequence[TableRow], label: str, table: Path, *, alone: bool = False) -> FilePair:
+    first = rows[0]
+    if alone:
+        return FilePair(first.image, first.mask, group=first.group, how=f"row {first.number} of {table.name}")
+    how = f"{counted(len(rows), 'row')} of {table.name}, slices of one series"
+    slices = tuple((row.image.name, row.mask) for row in rows)
+    return FilePair(first.image.parent, first.mask.parent, group=first.group, how=how, series=label, slices=slices)
 
 
 def _match_folders(images: Path, masks: Path) -> Pairs:

@@ -25,6 +25,7 @@ from napari_medseg.io.series import find_series
 from napari_medseg.io.sidecar import read_sidecar
 
 from .matching import FilePair, mask_files, match_folder
+from .names import Matched
 
 Read = tuple[Image, Labels, tuple[int, ...]]
 
@@ -72,7 +73,7 @@ def read_pair(image_path: str | Path | FilePair, mask_path: str | Path = "", *, 
 
 def _read_masks(image: Image, pair: FilePair, mask_path: Path, legend: Legend | None) -> Labels:
     """Labels of the size of the image."""
-    if mask_path.is_dir() and pair.image.is_dir() and image.is_stack:
+    if pair.slices or (mask_path.is_dir() and pair.image.is_dir() and image.is_stack):
         return _by_slice(image, pair, mask_path, legend)
     if holds_outlines(mask_path) and not mask_path.is_dir():
         classes = classes_of_files(outline_files(mask_path.parent))
@@ -108,7 +109,7 @@ def _join(parts: list[Labels], pair: FilePair) -> Labels:
 
 def _by_slice(image: Image, pair: FilePair, mask_folder: Path, legend: Legend | None) -> Labels:
     image_folder = pair.image
-    matched = match_folder(image_folder, mask_folder, image.names)
+    matched = Matched(dict(pair.slices)) if pair.slices else match_folder(image_folder, mask_folder, image.names)
     if matched.wrong:
         path, reason = next(iter(matched.wrong.items()))
         raise InputError(f"{path.name}: {reason}", "Keep one mask per slice.")
@@ -127,7 +128,7 @@ def _by_slice(image: Image, pair: FilePair, mask_folder: Path, legend: Legend | 
     wanted = {z: matched.masks[name] for z, name in enumerate(image.names) if name in matched.masks and z not in none}
     if wanted and all(holds_outlines(path) for path in wanted.values()):
         return fill_slices(wanted, image, mask_folder)
-    legend, told = find_legend(mask_files(image_folder, mask_folder), legend)
+    legend, told = find_legend(pair.masks if pair.slices else mask_files(image_folder, mask_folder), legend)
     planes, damage = _load(wanted, image, legend)
     dtype = np.result_type(*planes.values()) if planes else np.dtype(np.uint8)
     data = np.zeros(image.shape, dtype)
