@@ -211,3 +211,39 @@ def test_a_table_of_slices_gives_what_its_folders_give(tmp_path: Path, listener:
         np.testing.assert_array_equal(ours.target, theirs.target)
     assert [one.z for one in by_table] == 2 * [*range(5)]
     assert len({id(one.image) for one in by_table}) == 2, "so that whole volumes can be held out"
+
+
+@pytest.mark.parametrize(
+    ("names", "groups", "said"),
+    [
+        (("p1-ant", "p1-bee", "p2-cow"), ["p1", "p1", "p2"], ""),
+        (("p1-ant", "bee", "cow"), ["p1", "volume 1", "volume 2"], "is not found in 2 of 3 names, such as bee.png"),
+        (("ant", "bee", "cow"), ["", "", ""], "is found in no name, such as ant.png"),
+    ],
+)
+def test_names_without_the_group_go_by_their_volume_and_that_is_said_once(
+    write_series: WriteSeries, listener: Listener, names: tuple[str, ...], groups: list[str], said: str
+) -> None:
+    folders = rename(write_series(3), *names)
+    options, watch = TrainOptions(group="p[0-9]"), Watch(listener, Budget(None, 1))
+    painted = gather([Pair(image=folders[0], labels=folders[1])], options, watch)
+    assert [one.group for one in painted] == groups
+    assert said in listener.said
+    assert listener.said.count("p[0-9]") == bool(said)
+
+
+def test_a_volume_without_the_group_is_held_out_beside_patients(write_series: WriteSeries, listener: Listener) -> None:
+    """A series of other names beside files that the expression fits."""
+    named, others = rename(write_series(3), "p1-ant", "p1-bee", "p2-cow"), write_series(4, name="other")
+    pairs = [Pair(image=i, labels=m) for i, m in (named, others)]
+    painted = gather(pairs, TrainOptions(group="p[0-9]"), Watch(listener, Budget(None, 1)))
+    assert [one.group for one in painted] == ["p1", "p1", "p2", *4 * ["volume 1"]]
+
+
+def test_patients_of_a_table_count_where_the_group_is_not_found(write_series: WriteSeries, listener: Listener) -> None:
+    folders = write_series(3)
+    table = folders[0].parent / "table.csv"
+    table.write_text("\n".join(["patient,image,mask", *(f"ann,images/{k}.png,masks/{k}.png" for k in range(3))]))
+    options = TrainOptions(group="TCGA")
+    painted = gather([Pair(image=table, labels=table.parent)], options, Watch(listener, Budget(None, 1)))
+    assert {one.group for one in painted} == {"ann"}

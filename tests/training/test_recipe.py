@@ -3,10 +3,30 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import tifffile
 
 from napari_medseg.core import InputError, OutputError
 from napari_medseg.models import is_start, list_models
+from napari_medseg.phantoms.brain import brain_sample
 from napari_medseg.training import Recipe, TrainOptions, list_recipes, plan_run
+from napari_medseg.training.material import split
+from napari_medseg.training.schedule import Budget
+from napari_medseg.training.split import NOTHING
+from napari_medseg.training.watch import Watch
+
+from .conftest import Listener
+
+
+def test_the_sample_trains_by_the_recipe_for_its_kind(tmp_path: Path) -> None:
+    """No name of the sample tells a patient as the recipe expects it."""
+    image, labels = brain_sample(1)
+    tifffile.imwrite(tmp_path / "brain mr.tif", image.data, photometric="rgb")
+    tifffile.imwrite(tmp_path / "truth.tif", labels.data)
+    run = Recipe.read("brain-tumour").plan([(tmp_path / "brain mr.tif", tmp_path / "truth.tif")])
+    listener = Listener()
+    parts = split(run, NOTHING, Watch(listener, Budget(None, 1)), empty=True)
+    assert len(parts.training) > len(parts.held_out) > 0
+    assert "is found in no name, such as brain mr.tif, slice 0" in listener.said
 
 
 @pytest.mark.parametrize("name", list_recipes())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -75,6 +75,7 @@ def gather(pairs: Sequence[Pair], options: TrainOptions, watch: Watch, reading: 
         No file can be read, an image has no mask or another size than its mask, or nothing is labelled.
     """
     painted: list[Painted] = []
+    patients: dict[int, str] = {}
     unread: list[InputError] = []
     for number, found in expand(pairs, watch):
         pair = pairs[number]
@@ -82,7 +83,9 @@ def gather(pairs: Sequence[Pair], options: TrainOptions, watch: Watch, reading: 
             # The patients of a table are held out as a whole, unless the user says by what to group.
             group = pair.group or ("" if options.group else found.group)
             chosen = pair.model_copy(update={"group": group})
-            painted.extend(replace(one, pair=number) for one in read_painted(found, chosen, options, watch, reading))
+            read = [replace(one, pair=number) for one in read_painted(found, chosen, options, watch, reading)]
+            patients |= {id(one.image): found.group for one in read}
+            painted += read
         except InputError as error:
             # Files of another size are a mistake of the user's and are refused; a damaged one is left out.
             if not is_damage(error, found):
@@ -94,7 +97,33 @@ def gather(pairs: Sequence[Pair], options: TrainOptions, watch: Watch, reading: 
         raise unread[0]
     if not painted:
         raise InputError("No image has a mask.", "Masks are named like their images, or NAME_mask.")
-    return painted
+    return group_rest(painted, options.group, patients, watch) if options.group else painted
+
+
+def group_rest(painted: list[Painted], expression: str, patients: Mapping[int, str], watch: Watch) -> list[Painted]:
+    """Slices in whose names the expression finds nothing go by the patient of their table, else by their volume; where
+    it finds nothing at all, as without an expression. It is said once.
+
+    Parameters
+    ----------
+    patients
+        By ``id`` of the image; empty where no table tells them.
+    """
+    rest = [one for one in painted if not one.group]
+    if not rest:
+        return painted
+    number = {image: i for i, image in enumerate(dict.fromkeys(id(one.image) for one in rest), 1)}
+    if nowhere := len(rest) == len(painted):
+        where, so = "found in no name", "slices are held out as without it"
+    else:
+        where, so = f"not found in {len(rest)} of {len(painted)} names", "their slices are held out by volume"
+    watch.say(f"The group '{expression}' is {where}, such as {rest[0].name}: {so}.")
+    return [
+        one
+        if one.group
+        else replace(one, group=patients[id(one.image)] or ("" if nowhere else f"volume {number[id(one.image)]}"))
+        for one in painted
+    ]
 
 
 def is_damage(error: InputError, found: FilePair) -> bool:

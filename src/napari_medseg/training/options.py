@@ -234,7 +234,8 @@ class TrainOptions(Options):
     group: str = Field(
         "",
         title="Group",
-        description="Regular expression on file names; what it finds (a patient) is held out as a whole",
+        description="Regular expression on file names; what it finds (a patient) is held out as a whole; of names in "
+        "which it finds nothing, the volume is",
     )
     log_dir: Path | None = Field(
         None,

@@ -146,7 +146,7 @@ class LabelledSlice:
 
 
 def paint(image: Image, labels: Labels, slices: Sequence[int], group: str = "") -> list[Painted]:
-    """Snapshots of the labelled slices of one image.
+    """Snapshots of the labelled slices of one image, each of the group that an expression finds in its name, if any.
 
     Raises
     ------
@@ -169,9 +169,7 @@ def paint(image: Image, labels: Labels, slices: Sequence[int], group: str = "") 
         if values.min(initial=0) < 0:
             raise InputError(f"{name}: the mask has negative values.", "Class values start at 0, the background.")
         found = re.search(group, name) if group else None
-        if group and not found:
-            raise InputError(f"{name}: the group '{group}' is not found in this name.", "Correct the expression.")
-        key = (found.group(1) if found.groups() else found.group()) if found else ""
+        key = ((found.group(1) if found.groups() else found.group()) if found else "") or ""
         values = values.astype(np.min_scalar_type(int(values.max(initial=0))))
         painted.append(Painted(image, z, values, labels.classes, name, key))
     return painted
