@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from dataclasses import replace
 
@@ -13,13 +14,15 @@ from napari_medseg.training.augment import augment
 from napari_medseg.training.channels import GREY, Channels
 from napari_medseg.training.losses import IGNORE
 from napari_medseg.training.presets import AUGMENTATIONS, AUTO, FEW, Augmentation, choose_preset
+from napari_medseg.training.values import Dice
 
-PLACE = ("mirror", "turn", "scale", "shift", "elastic", "any_up")
+PLACE = ("mirror", "turn", "shear", "scale", "shift", "elastic", "any_up")
 """Options that change where a pixel is; the others change its value."""
 
 MOVES = {
     "mirror": Augmentation(mirror=0.5),
     "turn": Augmentation(turn=25),
+    "shear": Augmentation(shear=25),
     "scale": Augmentation(scale=(0.6, 1.7)),
     "shift": Augmentation(shift=0.2),
     "elastic": Augmentation(elastic=0.06),
@@ -209,6 +212,35 @@ def test_turned_images_are_not_sheared(shape: tuple[int, int]) -> None:
     assert scales.std() > 0.05
     angles = torch.rad2deg(torch.atan2(down[:, 1], down[:, 0]))
     assert 20 < angles.abs().max() <= 40
+
+
+@pytest.mark.parametrize("shape", [(65, 65), (49, 97), (97, 49)], ids=str)
+def test_a_shear_shifts_rows_along_themselves_by_its_angle(
+    shape: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By 20 degrees: what lies 12 rows below the middle comes from 12 tan 20 columns beside it; labels do, too."""
+    monkeypatch.setattr(Dice, "around", lambda self, most, n: torch.full((n,), float(most)))
+    image, labels = positions(shape, 1)
+    moved, found = augment(image, labels, Augmentation(shear=20), generator())
+    y, x = shape[0] // 2, shape[1] // 2
+    for down in (-12, 0, 12):
+        along = down * math.tan(math.radians(20))
+        assert moved[0, :2, y + down, x].tolist() == pytest.approx([y + down, x + along], abs=1e-3)
+        assert found[0, y + down, x] == (y + down) * shape[1] + round(x + along)
+
+
+def test_a_turned_shear_is_one_all_the_same() -> None:
+    """Angles between rows and columns differ from a right one by up to that, and areas stay."""
+    image, labels = positions((48, 96), 64)
+    moved, _ = augment(image, labels, Augmentation(turn=20, shear=15, mirror=0.5), generator())
+    down = (moved[:, :2, 28, 48] - moved[:, :2, 20, 48]) / 8
+    right = (moved[:, :2, 24, 52] - moved[:, :2, 24, 44]) / 8
+    assert torch.allclose(right.norm(dim=1), torch.ones(64), atol=1e-3)
+    area = down[:, 0] * right[:, 1] - down[:, 1] * right[:, 0]
+    assert torch.allclose(area.abs(), torch.ones(64), atol=1e-3)
+    slant = torch.rad2deg(torch.asin((down * right).sum(1) / down.norm(dim=1)))
+    assert 10 < slant.max() <= 15.01
+    assert -15.01 <= slant.min() < -10
 
 
 def test_what_a_network_has_hardly_seen_is_varied_lightly() -> None:

@@ -1,8 +1,8 @@
 """Vary training samples; images and labels move together.
 
-Position, rotation, scale and bending are composed into one sampling grid, used once for the image and once for the
-labels. kornia's chain of transforms samples once per step (an image loses sharpness each time), gives the outside of
-labels the value 0 (background) where this project must not claim anything, and draws from torch's global random
+Position, rotation, shear, scale and bending are composed into one sampling grid, used once for the image and once for
+the labels. kornia's chain of transforms samples once per step (an image loses sharpness each time), gives the outside
+of labels the value 0 (background) where this project must not claim anything, and draws from torch's global random
 numbers. What kornia does well on a whole batch, `values` takes from it.
 """
 
@@ -66,7 +66,7 @@ def has_up(preset: Augmentation, channels: Channels, *, sides: bool) -> bool:
 def move(
     image: Tensor, labels: Tensor, preset: Augmentation, dice: Dice, channels: Channels, *, sides: bool
 ) -> tuple[Tensor, Tensor]:
-    """Mirror, turn, scale, shift and bend image and labels alike."""
+    """Mirror, turn, shear, scale, shift and bend image and labels alike."""
     n, _, height, width = image.shape
     free = not has_up(preset, channels, sides=sides)
     matrix = _matrices(n, height / width, preset, dice, mirror=not sides, free=free)
@@ -105,6 +105,9 @@ def _matrices(n: int, aspect: float, preset: Augmentation, dice: Dice, *, mirror
     x = 1 - 2 * (dice.happens(preset.mirror, n) & mirror).float()
     y = 1 - 2 * (dice.happens(preset.mirror, n) & free).float()
     shift = [dice.around(2 * preset.shift, n) for _ in range(2)]
+    slant = torch.deg2rad(dice.around(preset.shear, n)).tan() if preset.shear else torch.zeros(n)
     cosine, sine = size * angle.cos(), size * angle.sin()
-    rows = [cosine * x, -sine * aspect * y, shift[0], sine / aspect * x, cosine * y, shift[1]]
+    # Mirrored, then sheared, then turned, in pixels; aspect converts columns' and rows' -1…1 into each other.
+    right, down = (cosine * x, sine / aspect * x), ((cosine * slant - sine) * aspect * y, (sine * slant + cosine) * y)
+    rows = [right[0], down[0], shift[0], right[1], down[1], shift[1]]
     return torch.stack(rows, 1).view(n, 2, 3)

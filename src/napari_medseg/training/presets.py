@@ -17,6 +17,8 @@ class Augmentation:
         Probability of a mirror image; never left-right when classes are sides.
     turn
         Largest rotation in degrees, both ways.
+    shear
+        Largest slant in degrees, both ways: rows are shifted along themselves, the further up or down the more.
     scale
         Smallest and largest magnification.
     shift
@@ -51,6 +53,7 @@ class Augmentation:
 
     mirror: float = 0.0
     turn: float = 0.0
+    shear: float = 0.0
     scale: tuple[float, float] = (1.0, 1.0)
     shift: float = 0.0
     elastic: float = 0.0
@@ -73,7 +76,8 @@ class Augmentation:
     @property
     def moves(self) -> bool:
         """Whether pixels change their place."""
-        return bool(self.mirror or self.turn or self.scale != (1.0, 1.0) or self.shift or self.elastic or self.any_up)
+        moved = self.mirror or self.turn or self.shear or self.scale != (1.0, 1.0) or self.shift or self.elastic
+        return bool(moved or self.any_up)
 
 
 AUGMENTATIONS: dict[str, Augmentation] = {
@@ -83,13 +87,14 @@ AUGMENTATIONS: dict[str, Augmentation] = {
         stain=0.05, hue=3,
     ),
     "medium": Augmentation(
-        mirror=0.5, turn=15, scale=(0.7, 1.4), shift=0.1, air=0.5, brightness=0.2, contrast=0.25, gamma=0.3, colour=0.1,
-        stain=0.15, hue=8, channel_drop=0.1, channel_copy=0.05, channel_same=0.12, noise=0.1, blur=0.1, coarse=0.1,
+        mirror=0.5, turn=15, shear=5, scale=(0.7, 1.4), shift=0.1, air=0.5, brightness=0.2, contrast=0.25, gamma=0.3,
+        colour=0.1, stain=0.15, hue=8, channel_drop=0.1, channel_copy=0.05, channel_same=0.12, noise=0.1, blur=0.1,
+        coarse=0.1,
     ),
     "heavy": Augmentation(
-        mirror=0.5, turn=30, scale=(0.7, 1.4), shift=0.15, air=0.5, elastic=0.04, any_up=True, brightness=0.4,
-        contrast=0.4, gamma=0.5, colour=0.2, stain=0.3, hue=15, channel_drop=0.2, channel_copy=0.1, channel_same=0.15,
-        noise=0.3, blur=0.2, coarse=0.2, dropout=3,
+        mirror=0.5, turn=30, shear=10, scale=(0.7, 1.4), shift=0.15, air=0.5, elastic=0.04, any_up=True,
+        brightness=0.4, contrast=0.4, gamma=0.5, colour=0.2, stain=0.3, hue=15, channel_drop=0.2, channel_copy=0.1,
+        channel_same=0.15, noise=0.3, blur=0.2, coarse=0.2, dropout=3,
     ),
 }  # fmt: skip
 
