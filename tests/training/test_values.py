@@ -24,7 +24,7 @@ ALONE = {
     "noise": Augmentation(noise=0.2),
     "blur": Augmentation(blur=1),
     "coarse": Augmentation(coarse=1),
-    "dropout": Augmentation(dropout=3),
+    "cutout": Augmentation(cutout=3),
 }
 USED_BY = {
     "colour": {"sequences", "photo"},
@@ -80,7 +80,7 @@ def test_values_stay_finite_even_of_constant_images(preset: Augmentation, kind: 
 def test_samples_of_one_batch_vary_differently() -> None:
     image = torch.rand(1, 1, 32, 32, generator=generator()).expand(4, -1, -1, -1)
     labels = torch.zeros(4, 32, 32, dtype=torch.long)
-    for name in ("brightness", "contrast", "gamma", "noise", "blur", "coarse", "dropout"):
+    for name in ("brightness", "contrast", "gamma", "noise", "blur", "coarse", "cutout"):
         changed, _ = augment(image, labels, ALONE[name], generator())
         for i in range(3):
             assert not torch.allclose(changed[i], changed[i + 1], atol=1e-4), name

@@ -145,6 +145,14 @@ class TrainOptions(Options):
         description="How the learning rate falls over the run's time or steps; plateau: where the held-out Dice stalls",
     )
     weight_decay: float = Field(1e-4, title="Weight decay", description="Pull of the weights towards zero", ge=0, le=1)
+    dropout: float = Field(
+        0.0,
+        title="Dropout",
+        description="Share of the decoder's last features that is left out at random in every step, against learning "
+        "by heart",
+        ge=0,
+        le=0.9,
+    )
     encoder_rate: float | None = Field(
         None,
         title="Encoder's rate",

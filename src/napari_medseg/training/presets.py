@@ -47,7 +47,7 @@ class Augmentation:
         Largest standard deviation of added noise, in standard deviations of the image.
     blur, coarse
         Probability of a blurred and of a low-resolution sample.
-    dropout
+    cutout
         Number of squares, each up to a fifth of the side, whose image is replaced by its mean.
     """
 
@@ -71,7 +71,7 @@ class Augmentation:
     noise: float = 0.0
     blur: float = 0.0
     coarse: float = 0.0
-    dropout: int = 0
+    cutout: int = 0
 
     @property
     def moves(self) -> bool:
@@ -94,7 +94,7 @@ AUGMENTATIONS: dict[str, Augmentation] = {
     "heavy": Augmentation(
         mirror=0.5, turn=30, shear=10, scale=(0.7, 1.4), shift=0.15, air=0.5, elastic=0.04, any_up=True,
         brightness=0.4, contrast=0.4, gamma=0.5, colour=0.2, stain=0.3, hue=15, channel_drop=0.2, channel_copy=0.1,
-        channel_same=0.15, noise=0.3, blur=0.2, coarse=0.2, dropout=3,
+        channel_same=0.15, noise=0.3, blur=0.2, coarse=0.2, cutout=3,
     ),
 }  # fmt: skip
 

@@ -16,6 +16,7 @@ from napari_medseg.core import ClassInfo, ComputeError
 from .augment import augment
 from .channels import GREY, Channels
 from .distributed import Team
+from .dropout import leaving_out
 from .engine import Engine, choose_batch, ran_out_of_memory
 from .log import Log
 from .losses import LOSSES, PRESENCE, presence_loss
@@ -225,7 +226,8 @@ class Stepper:
 
     def _learn(self, images: Tensor, target: Tensor, holds: Tensor) -> float:
         job = self._job
-        loss = measure_loss(job.engine, job.network, job.options.loss, (images, target, holds))
+        with leaving_out(job.network, job.options.dropout):
+            loss = measure_loss(job.engine, job.network, job.options.loss, (images, target, holds))
         value = float(loss.detach())
         self._optimiser.zero_grad(set_to_none=True)
         if math.isfinite(value):

@@ -79,7 +79,7 @@ def change_values(image: Tensor, preset: Augmentation, dice: Dice, channels: Cha
         image[i] = _coarsen(image[i : i + 1], dice)[0]
     if preset.noise:
         image = image.addcmul_(dice.normal(image), column(dice.between(0, preset.noise, n)) * spread)
-    for _ in range(preset.dropout):
+    for _ in range(preset.cutout):
         _cover(image, dice, mean)
     return image
 
