@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from napari_medseg.core import ClassInfo, Image, ModelCard, Progress
 from napari_medseg.core.geometry import Geometry
-from napari_medseg.training import LOSSES, TrainOptions, loop
+from napari_medseg.training import LOSSES, TrainOptions, loop, step
 from napari_medseg.training.engine import Engine
 from napari_medseg.training.guard import HeldOut
 from napari_medseg.training.loop import Best, fit
@@ -54,6 +54,7 @@ def fit_scripted(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[Best, S
         *dice: float,
         held_out: int = 50,
         remembered: int = 0,
+        side: int = 32,
         report: Callable[[Progress], None] = lambda progress: None,
         passes: Callable[[HeldOut], bool] = lambda scores: True,
         previews: Previews | None = None,
@@ -62,12 +63,12 @@ def fit_scripted(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[Best, S
         script = Script(dice)
         torch.manual_seed(0)
         monkeypatch.setattr(loop, "score", script)
-        target = np.zeros((32, 32), np.int16)
+        target = np.zeros((side, side), np.int16)
         target[8:20, 8:20] = 1
         one = LabelledSlice("a", target[None].astype(np.float16), target)
         measured = [one] * held_out + [replace(one, remembered=True)] * remembered
         job = Job(
-            nn.Conv2d(1, 2, 1), False, Samples([one], (32, 32), 0), measured, [ClassInfo.numbered(1)],
+            nn.Conv2d(1, 2, 1), False, Samples([one], (side, side), 0), measured, [ClassInfo.numbered(1)],
             Engine(torch.device("cpu"), "fp32", 2, 32), TrainOptions(max_steps=STEPS, augmentation="none", **settings),
             1, False,
         )  # fmt: skip
@@ -87,6 +88,35 @@ def test_the_best_is_kept_and_not_the_last(fit_scripted: Callable[..., Any]) -> 
     assert len(script.weights) == 8, "the last weights were scored too"
     assert same(job.network.state_dict(), script.weights[1])
     assert not same(job.network.state_dict(), script.weights[-1])
+
+
+@pytest.mark.parametrize(
+    ("side", "settings", "halved", "validations"),
+    [
+        (384, {}, 7, 5),  # 40 % of the steps, and nothing is measured before half of them
+        (384, {"coarse_start": False}, 0, 8),
+        (320, {}, 0, 8),
+    ],
+)
+def test_large_samples_are_seen_at_half_resolution_at_first_unless_told_not_to(
+    fit_scripted: Callable[..., Any],
+    side: int,
+    settings: dict[str, Any],
+    halved: int,
+    validations: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sides: list[int] = []
+    measure = step.measure_loss
+
+    def watch(engine: Engine, network: nn.Module, name: str, batch: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+        sides.append(batch[0].shape[-1])
+        return measure(engine, network, name, batch)
+
+    monkeypatch.setattr(step, "measure_loss", watch)
+    _, script, _ = fit_scripted(0.5, side=side, **settings)
+    assert sides == [side // 2] * halved + [side] * (STEPS - halved)
+    assert len(script.weights) == validations
 
 
 def test_stopping_keeps_the_best_and_not_the_last(fit_scripted: Callable[..., Any]) -> None:

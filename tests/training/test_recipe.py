@@ -41,6 +41,14 @@ def test_recipes_of_the_package_can_be_followed(name: str) -> None:
     assert recipe.source
 
 
+@pytest.mark.parametrize("name", [name for name in list_recipes() if name.endswith("-published")])
+def test_published_settings_hold_from_the_first_step(name: str) -> None:
+    """What was published knew no start at half resolution, nor a built-in model."""
+    recipe = Recipe.read(name)
+    assert not recipe.plan([("images", "masks")]).options.coarse_start
+    assert is_start(recipe.start)
+
+
 def test_what_is_given_stands_in_the_place_of_the_recipes_own() -> None:
     recipe = Recipe(title="t", start="unet:resnet18", classes=("1=lungs",), options={"max_minutes": 3})
     run = recipe.plan([("images", "masks")], model="femur-ct", classes=["2=heart"])

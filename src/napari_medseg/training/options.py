@@ -144,12 +144,17 @@ class TrainOptions(Options):
         title="Scheduler",
         description="How the learning rate falls over the run's time or steps; plateau: where the held-out Dice stalls",
     )
+    coarse_start: bool = Field(
+        True,
+        title="Coarse start",
+        description="A new network sees large samples at half resolution in the first 40 % of the run: many more steps "
+        "in the time, but nothing is measured until half of it is over",
+    )
     weight_decay: float = Field(1e-4, title="Weight decay", description="Pull of the weights towards zero", ge=0, le=1)
     dropout: float = Field(
         0.0,
         title="Dropout",
-        description="Share of the decoder's last features that is left out at random in every step, against learning "
-        "by heart",
+        description="Share of the decoder's last features left out at random in every step, against learning by heart",
         ge=0,
         le=0.9,
     )

@@ -259,7 +259,7 @@ def measure_loss(engine: Engine, network: nn.Module, name: str, batch: tuple[Ten
 def shows_halves(job: Job) -> bool:
     """Whether the run begins at half resolution."""
     even = all(side % (2 * job.engine.multiple) == 0 for side in job.samples.size)
-    return even and not job.pretrained and min(job.samples.size) >= LARGE
+    return job.options.coarse_start and even and not job.pretrained and min(job.samples.size) >= LARGE
 
 
 def set_training(network: nn.Module, *, frozen_statistics: bool, momentum: float = MOMENTUM) -> None:
