@@ -98,7 +98,7 @@ def test_what_is_given_can_be_saved_as_a_recipe(run: Run, series: Path, truth: P
     assert result.code == 0, result.err
     assert json.loads(path.read_text()) == {
         "title": "mine", "start": "lungs-xray", "classes": ["1=lungs"], "merge": True,
-        "options": {"max_minutes": 10.0, "longest": 256, "loss": "focal"},
+        "options": {"max_minutes": 10.0, "longest": 256, "validation": 0.1, "loss": "focal"},
     }  # fmt: skip
     assert run(*command, path).code == 0
     assert run(*command, "lungs-xray", "--save-recipe", path).code == 2

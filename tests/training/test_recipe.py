@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import tifffile
@@ -10,6 +11,7 @@ from napari_medseg.models import is_start, list_models
 from napari_medseg.phantoms.brain import brain_sample
 from napari_medseg.training import Recipe, TrainOptions, list_recipes, plan_run
 from napari_medseg.training.material import split
+from napari_medseg.training.presets import AUGMENTATIONS
 from napari_medseg.training.schedule import Budget
 from napari_medseg.training.split import NOTHING
 from napari_medseg.training.watch import Watch
@@ -41,7 +43,47 @@ def test_recipes_of_the_package_can_be_followed(name: str) -> None:
     assert recipe.source
 
 
-@pytest.mark.parametrize("name", [name for name in list_recipes() if name.endswith("-published")])
+PUBLISHED: dict[str, tuple[str, dict[str, Any]]] = {
+    "lungs-xray-published": (
+        "unet:",
+        {
+            "longest": 512, "loss": "dice", "optimizer": "adam", "learning_rate": 1e-5, "scheduler": "plateau",
+            "validation": 0.1, "test": 0.1,
+        },
+    ),
+    "cancer-he-published": ("fcn8s:vgg16", {"scheduler": "exponential"}),
+    "femur-ct-published": ("unet:", {"longest": 256, "loss": "dice", "neighbours": "0"}),
+    "choosing-published": (
+        "unet:tu-regnety_004", {"optimizer": "radam-lookahead", "encoder_rate": 0.1, "loss": "bce-dice"},
+    ),
+}  # fmt: skip
+"""How the start of each begins, and what its publication says of the training."""
+
+any_published = pytest.mark.parametrize("name", [name for name in list_recipes() if name.endswith("-published")])
+
+
+@any_published
+def test_what_was_published_is_what_a_recipe_says(name: str) -> None:
+    start, settings = PUBLISHED[name]
+    run = Recipe.read(name).plan([("images", "masks")])
+    assert run.start.startswith(start)
+    assert {field: getattr(run.options, field) for field in settings} == settings
+
+
+def test_the_published_femur_is_varied_in_every_way_that_was_published() -> None:
+    options = Recipe.read("femur-ct-published").plan([("images", "masks")]).options
+    preset = AUGMENTATIONS[options.augmentation]
+    assert options.dropout > 0
+    assert all((preset.turn, preset.shift, preset.shear, preset.mirror, preset.scale != (1, 1)))
+
+
+@pytest.mark.parametrize("name", ["lungs-xray", "cancer-he"])
+def test_the_published_way_can_be_compared_with_ours_on_the_same_masks(name: str) -> None:
+    ours, theirs = Recipe.read(name), Recipe.read(f"{name}-published")
+    assert (ours.classes, ours.merge) == (theirs.classes, theirs.merge)
+
+
+@any_published
 def test_published_settings_hold_from_the_first_step(name: str) -> None:
     """What was published knew no start at half resolution, nor a built-in model."""
     recipe = Recipe.read(name)
