@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from napari_medseg.core import (
     Cancelled,
@@ -17,6 +18,7 @@ from napari_medseg.core import (
     ModelCard,
     ModelError,
     Progress,
+    Reporter,
 )
 from napari_medseg.inference.cost import Cost, measure_cost
 from napari_medseg.models import find_model, list_models, read_card
@@ -25,6 +27,7 @@ from napari_medseg.training.candidates import CompareOptions, lay_out
 from napari_medseg.training.comparison import adopt_candidate, compare
 from napari_medseg.training.standings import Comparison
 from napari_medseg.training.verdict import TrainingResult, Verdict
+from napari_medseg.training.work import carry_out
 
 pytestmark = pytest.mark.long
 
@@ -38,6 +41,7 @@ class Trainings:
     def __init__(self) -> None:
         self.runs: list[TrainingRun] = []
         self.stop_after = math.inf
+        self.by_rate: dict[float, float] = {}
         self.errors: dict[str, MedsegError] = {}
 
     def __call__(self, run: TrainingRun, report: Callable[[Progress], None], *, library: Path) -> TrainingResult:
@@ -53,7 +57,8 @@ class Trainings:
         card = ModelCard(name="candidate", version=1, classes=(ClassInfo.numbered(1),))
         (folder / "card.json").write_text(card.model_dump_json())
         (folder / "start").write_text(f"{run.start} {run.options.seed}")
-        return TrainingResult(card, Verdict(math.nan, DICE[run.start] - run.options.seed / 100), "", ())
+        dice = DICE[run.start] + self.by_rate.get(run.options.learning_rate, 0.0) - run.options.seed / 100
+        return TrainingResult(card, Verdict(math.nan, dice), "", ())
 
 
 @pytest.fixture
@@ -62,6 +67,45 @@ def trainings(monkeypatch: pytest.MonkeyPatch) -> Trainings:
     monkeypatch.setattr(comparison, "train_apart", found)
     monkeypatch.setattr(comparison, "measure_cost", lambda *_: Cost(1.0, 2.0, 3))
     return found
+
+
+def test_every_combination_is_one_candidate_with_a_name_of_its_own() -> None:
+    options = CompareOptions(
+        starts=("unet:resnet18",), learning_rates=(1e-3, 1e-5, 1e-3), weight_decays=(0.0, 5e-4), batches=(2, 4)
+    )
+    names = [str(one) for one in options.candidates]
+    assert len({*names}) == len(names) == 8
+    assert names[0] == "unet:resnet18, dice-ce, auto, rate 0.001, decay 0.0, batch 2"
+    assert names[-1] == "unet:resnet18, dice-ce, auto, rate 1e-05, decay 0.0005, batch 4"
+    assert str(CompareOptions().candidates[0]) == "unet:resnet18, dice-ce, auto"
+
+
+@pytest.mark.parametrize("axis", [{"learning_rates": (0.2,)}, {"weight_decays": (-1,)}, {"batches": (2000,)}])
+def test_a_sweep_keeps_the_bounds_of_a_training(axis: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match=r"(less|greater) than or equal"):
+        CompareOptions(**axis)
+
+
+def test_one_start_at_several_rates_is_a_comparison(trainings: Trainings, tmp_path: Path) -> None:
+    """What is not varied is the run's own; the report says what is."""
+    trainings.by_rate = {1e-3: 0.0, 1e-4: 0.1}
+    run = plan_run([("a", "b")])
+    run = run.model_copy(update={"options": run.options.model_copy(update={"batch": 3, "log_dir": tmp_path / "logs"})})
+    options = CompareOptions(
+        starts=("unet:resnet18",), learning_rates=(1e-3, 1e-4), weight_decays=(0.01,), seeds=1, max_minutes=4
+    )
+    found = compare(run, options, folder=tmp_path)
+    tried = [(one.options.learning_rate, one.options.weight_decay, one.options.batch) for one in trainings.runs]
+    assert tried == [(1e-3, 0.01, 3), (1e-4, 0.01, 3)]
+    assert len({one.options.log_dir for one in trainings.runs}) == 2
+    assert found.names == ("rate 0.0001", "rate 0.001"), "only what differs"
+    assert found.rows[0].way.settings["learning_rate"] == 1e-4
+    lines = (tmp_path / "comparison.csv").read_text().splitlines()
+    assert lines[0].startswith("start,loss,augmentation,learning_rate,weight_decay,batch,state,")
+    assert lines[1].startswith("unet:resnet18,dice-ce,auto,0.0001,0.01,,in,0.7000")
+    row = json.loads((tmp_path / "comparison.json").read_text())["rows"][0]
+    assert (row["learning_rate"], row["weight_decay"], row["batch"]) == (1e-4, 0.01, None)
+    assert "rate 0.0001, decay 0.01" in str(found)
 
 
 def test_each_round_has_the_same_share_of_the_time() -> None:
@@ -116,7 +160,7 @@ def test_what_cannot_be_trained_is_told_and_goes_last(trainings: Trainings, tmp_
     assert any("dpt:resnet18" in line and "does not fit" in line for line in told)
     assert all(sentence in str(found) for sentence in found.failures)
     lines = (tmp_path / "comparison.csv").read_text().splitlines()
-    assert lines[1].startswith("unet:resnet18,dice-ce,auto,in,0.6000,0.0000,1,2,5,3,1.0,2.0,")
+    assert lines[1].startswith("unet:resnet18,dice-ce,auto,,,,in,0.6000,0.0000,1,2,5,3,1.0,2.0,")
     assert lines[4].endswith("dpt:resnet18 does not fit.")
     with pytest.raises(InputError, match="does not fit"):
         compare(plan_run([("a", "b")]), CompareOptions(starts=("dpt:resnet18", "pan:resnet18"), seeds=1))
@@ -214,3 +258,25 @@ def test_the_winner_comes_into_the_library_and_nothing_else(
     cost = measure_cost("winner", (64, 64), "cpu")
     assert cost.parameters > 1e6
     assert cost.milliseconds > 0
+
+
+def test_a_sweep_trains_as_it_says(
+    write_series: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With real trainings of one network, in this process."""
+
+    def train_here(run: TrainingRun, report: Reporter, *, library: Path) -> TrainingResult:
+        monkeypatch.setenv("NAPARI_MEDSEG_HOME", str(library))
+        return carry_out(run, report)
+
+    monkeypatch.setattr(comparison, "train_apart", train_here)
+    monkeypatch.setattr(comparison, "measure_cost", lambda *_: Cost(parameters=1, milliseconds=1.0, mebibytes=1.0))
+    run = plan_run([write_series(5)])
+    options = CompareOptions(starts=(SMALL,), learning_rates=(1e-4, 3e-3), batches=(2,), max_minutes=0.06, seeds=1)
+    found = compare(run, options, shelf=tmp_path / "shelf")
+    assert not found.failures
+    assert {row.learning_rate for row in found.rows} == {1e-4, 3e-3}
+    assert all(row.measured for row in found.rows)
+    done = [json.loads(path.read_text()) for path in (tmp_path / "shelf").rglob("run.json")]
+    assert sorted(one["options"]["learning_rate"] for one in done) == [1e-4, 3e-3]
+    assert {one["options"]["batch"] for one in done} == {2}

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from napari.components import ViewerModel
 from qtpy.QtCore import QThreadPool
-from qtpy.QtWidgets import QCheckBox, QPushButton
+from qtpy.QtWidgets import QCheckBox, QLineEdit, QPushButton
 
 from napari_medseg.core import ClassInfo, ModelCard, Normalisation, silent
 from napari_medseg.io import read
@@ -142,7 +142,7 @@ def test_report_is_saved_as_json_and_csv(
         dock.panel.run.click()
     dock.save_report(tmp_path / "mine.json")
     assert json.loads((tmp_path / "mine.json").read_text())["rows"][0]["start"] == "fpn:resnet18"
-    assert (tmp_path / "mine.csv").read_text().splitlines()[1].startswith("fpn:resnet18,dice-ce,auto,in,0.8950")
+    assert (tmp_path / "mine.csv").read_text().splitlines()[1].startswith("fpn:resnet18,dice-ce,auto,,,,in,0.8950")
     [kept] = own_library.glob("runs/comparison-*/comparison.json")
     assert kept.read_text() == (tmp_path / "mine.json").read_text(), "also where nobody saves it"
     (tmp_path / "file").touch()
@@ -182,6 +182,41 @@ def test_plan_is_told_before_the_start(corrected: Any, dock: CompareWidget) -> N
     boxes["dice"].click()
     assert dock.panel.run.isEnabled()
     assert "2 candidates with 2 seeds" in dock.panel.status.text()
+
+
+def write(dock: CompareWidget, name: str, text: str) -> None:
+    """Type into a row of the options."""
+    field = dock.options.findChild(QLineEdit, name)
+    assert field is not None
+    field.setText(text)
+
+
+def test_one_start_is_compared_at_several_rates(
+    qtbot: Any, corrected: Any, dock: CompareWidget, trainings: Any, tmp_path: Path
+) -> None:
+    dock.starts.set_value(("fpn:resnet18",))
+    assert "one alone cannot be compared" in dock.panel.status.text()
+    write(dock, "learning_rates", "0.001, 1e-5")
+    write(dock, "batches", "2")
+    assert "2 candidates with 2 seeds" in dock.panel.status.text()
+    with qtbot.waitSignal(dock.panel.job.finished):
+        dock.panel.run.click()
+    assert {(one.options.learning_rate, one.options.batch) for one in trainings.runs} == {(0.001, 2), (1e-5, 2)}
+    assert {*shown(dock)} == {"rate 0.001", "rate 1e-05"}
+    dock.table.selectRow(2)
+    row = dock.table.value()
+    dock.recipe.saving.emit(tmp_path / "mine.json")
+    recipe = Recipe.read(tmp_path / "mine.json")
+    assert (recipe.options["learning_rate"], recipe.options["batch"]) == (row.learning_rate, 2)
+
+
+@pytest.mark.parametrize("text", ["0,001", "fast", "0.5"])
+def test_a_rate_that_cannot_be_one_is_told(corrected: Any, dock: CompareWidget, text: str) -> None:
+    write(dock, "learning_rates", text)
+    assert not dock.panel.run.isEnabled()
+    assert "learning_rates" in dock.panel.status.text()
+    write(dock, "learning_rates", "0.05")
+    assert dock.panel.run.isEnabled()
 
 
 def test_each_model_gets_its_own_range_of_values(

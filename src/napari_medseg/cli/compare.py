@@ -68,7 +68,7 @@ def compare(
     ] = None,
     options: CompareOptions,
 ) -> int:
-    """Train several networks, losses and augmentations in the same time on the same images, and say which does best.
+    """Train several networks, losses, rates … in the same time on the same images, and say which does best.
 
     All begin with little time; the better half goes on with more, and the last two are trained with several seeds. The
     same images are held out for all. Ctrl-C ends it with what there is.
@@ -78,6 +78,7 @@ def compare(
     ```
     napari-medseg compare --data images/ masks/ --starts unet:resnet18 unetplusplus:tu-regnety_004 fpn:resnet18
     napari-medseg compare --data images/ masks/ --losses dice-ce dice --max-minutes 60 --name organs --output report/
+    napari-medseg compare --data images/ masks/ --starts fcn8s:vgg16 --learning-rates 0.001 0.0001 --batches 2 4
     ```
     """
     run = material.plan()

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import product
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -20,6 +20,7 @@ from napari_medseg.models import find_model, is_start
 from napari_medseg.models.build import ARCHITECTURES
 
 from .losses import LOSSES
+from .options import Batch, Decay, Rate
 from .presets import AUGMENTATIONS, AUTO
 from .run import TrainingRun
 
@@ -46,6 +47,15 @@ class CompareOptions(Options):
     augmentations: tuple[Annotated[str, Choice((AUTO, *AUGMENTATIONS))], ...] = Field(
         (AUTO,), title="Augmentations", description="How strongly the images are varied", min_length=1
     )
+    learning_rates: tuple[Rate, ...] = Field(
+        (), title="Learning rates", description="Largest steps of the optimiser; without any, that of all trainings"
+    )
+    weight_decays: tuple[Decay, ...] = Field(
+        (), title="Weight decays", description="Pulls of the weights towards zero (L2); without any, that of all"
+    )
+    batches: tuple[Batch, ...] = Field(
+        (), title="Batches", description="Samples in one step; without any, as in all trainings"
+    )
     max_minutes: float = Field(20.0, title="Minutes", description="Time for all trainings together", gt=0, le=100_000)
     seeds: int = Field(
         2, title="Seeds", description="How often each of the last two is trained, for the spread", ge=1, le=20
@@ -54,30 +64,44 @@ class CompareOptions(Options):
     @property
     def candidates(self) -> tuple[Candidate, ...]:
         """Every combination, each once."""
-        return tuple(
-            Candidate(*one) for one in dict.fromkeys(product(self.starts, self.losses, self.augmentations))
-        )  # fmt: skip
+        numbers = (values or (None,) for values in (self.learning_rates, self.weight_decays, self.batches))
+        ways = product(self.starts, self.losses, self.augmentations, *numbers)
+        return tuple(Candidate(*one) for one in dict.fromkeys(ways))
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """One way to train."""
+    """One way to train; None takes the run's own value."""
 
     start: str
     loss: str
     augmentation: str
+    learning_rate: float | None = None
+    weight_decay: float | None = None
+    batch: int | None = None
 
     def __str__(self) -> str:
-        return f"{self.start}, {self.loss}, {self.augmentation}"
+        return ", ".join(filter(None, self.words))
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """One for each thing that may differ, empty for the run's own value."""
+        numbers = {"rate": self.learning_rate, "decay": self.weight_decay, "batch": self.batch}
+        named = ("" if value is None else f"{name} {value}" for name, value in numbers.items())
+        return self.start, self.loss, self.augmentation, *named
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The options of a training that it sets."""
+        return {name: value for name, value in asdict(self).items() if name != "start" and value is not None}
 
     def over(self, run: TrainingRun, folder: Path, minutes: float, seed: int) -> TrainingRun:
         """The run that trains this way, with a folder of its own, and one in the folder for TensorBoard."""
         # In a library of its own, a model of the user's is known by its folder only.
         start = self.start if is_start(self.start) else str(find_model(self.start))
         log = run.options.log_dir and run.options.log_dir / re.sub(r"[^\w.+-]+", "-", str(self))
-        changed = {"loss": self.loss, "augmentation": self.augmentation, "max_minutes": minutes, "seed": seed,
-                   "max_steps": None, "rival": False, "checkpoint_minutes": 0.0, "log_dir": log,
-                   "panels": None}  # fmt: skip
+        changed = {**self.settings, "max_minutes": minutes, "seed": seed, "max_steps": None, "rival": False,
+                   "checkpoint_minutes": 0.0, "log_dir": log, "panels": None}  # fmt: skip
         options = run.options.model_copy(update=changed)
         return run.model_copy(update={"start": start, "name": "candidate", "options": options, "folder": folder})
 

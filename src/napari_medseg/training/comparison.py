@@ -7,6 +7,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 
 from napari_medseg.core import Cancelled, InputError, MedsegError, ModelCard, Progress, Reporter, check_name, silent
@@ -64,7 +65,7 @@ def compare(
     if name:
         check_name(name)
     if len(options.candidates) < 2:
-        raise InputError("There is only one candidate.", "Give several starts, losses or augmentations.")
+        raise InputError("There is only one candidate.", "Give several starts, losses, rates or others.")
     with tempfile.TemporaryDirectory(prefix="napari-medseg-", ignore_cleanup_errors=True) as temporary:
         contest = _Contest(run, options, shelf or Path(temporary), report)
         stopped = False
@@ -107,10 +108,7 @@ class _Contest:
     def __init__(self, run: TrainingRun, options: CompareOptions, library: Path, report: Reporter) -> None:
         self._run, self._library, self._report = run, library, report
         self._total, self._spent, self._trainings = 60 * options.max_minutes, 0.0, 0
-        self._rows = {
-            one: Row(candidate=str(one), start=one.start, loss=one.loss, augmentation=one.augmentation)
-            for one in options.candidates
-        }
+        self._rows = {one: Row(candidate=str(one), **asdict(one)) for one in options.candidates}
         self._at_work: tuple[Candidate, tuple[Curve, ...]] | None = None
         self.failure: MedsegError | None = None
 

@@ -24,6 +24,10 @@ MOST_HELD_OUT = 0.8
 SMALLEST_SIDE = 32
 """Pixels; a network that halves its images five times needs as many."""
 
+Rate = Annotated[float, Field(ge=0, le=0.1)]
+Decay = Annotated[float, Field(ge=0, le=1)]
+Batch = Annotated[int, Field(ge=0, le=1024)]
+
 
 class TrainOptions(Options):
     """Settings of one training run."""
@@ -64,12 +68,10 @@ class TrainOptions(Options):
         title="Precision",
         description="Number format of the network's arithmetic; auto takes the fastest that is stable",
     )
-    batch: int = Field(
+    batch: Batch = Field(
         0,
         title="Batch",
         description="Samples in one step; 0 chooses by their size and the pixels of a step",
-        ge=0,
-        le=1024,
     )
     pixels: int = Field(
         0,
@@ -129,12 +131,10 @@ class TrainOptions(Options):
     unlabelled: int | None = Field(
         None, title="Unlabelled value", description="Mask value that never counts, for strokes: 0; empty for none", ge=0
     )
-    learning_rate: float = Field(
+    learning_rate: Rate = Field(
         0.0,
         title="Learning rate",
         description="Largest step of the optimiser; 0 chooses by the start model",
-        ge=0,
-        le=0.1,
     )
     optimizer: Annotated[str, Choice(OPTIMISERS)] = Field(
         "adamw", title="Optimiser", description="How steps follow from gradients; adamw suits short runs"
@@ -150,7 +150,7 @@ class TrainOptions(Options):
         description="A new network sees large samples at half resolution in the first 40 % of the run: many more steps "
         "in the time, but nothing is measured until half of it is over",
     )
-    weight_decay: float = Field(1e-4, title="Weight decay", description="Pull of the weights towards zero", ge=0, le=1)
+    weight_decay: Decay = Field(1e-4, title="Weight decay", description="Pull of the weights towards zero")
     dropout: float = Field(
         0.0,
         title="Dropout",

@@ -6,6 +6,7 @@ import csv
 import io
 import math
 import statistics
+from dataclasses import fields
 from pathlib import Path
 from typing import Literal, Self
 
@@ -14,12 +15,15 @@ from pydantic import BaseModel, Field
 from napari_medseg.core import ModelCard
 from napari_medseg.inference.cost import Cost
 
+from .candidates import Candidate
 from .run import write_text
 
 FILE = "comparison.json"
 
 COLUMNS = ("held-out Dice", "round", "minutes", "million weights", "ms an image", "MiB")
 """What `Row.figures` says."""
+
+AXES = tuple(field.name for field in fields(Candidate))
 
 
 class Curve(BaseModel):
@@ -38,8 +42,8 @@ class Row(BaseModel):
 
     Attributes
     ----------
-    candidate, start, loss, augmentation
-        Which.
+    candidate, start, loss, augmentation, learning_rate, weight_decay, batch
+        Which; None for what is the same for all.
     state
         Whether it waits for its first training, is trained now, is still in, is out, or failed.
     reason
@@ -62,6 +66,9 @@ class Row(BaseModel):
     start: str
     loss: str
     augmentation: str
+    learning_rate: float | None = None
+    weight_decay: float | None = None
+    batch: int | None = None
     state: Literal["waiting", "training", "in", "out", "failed"] = "waiting"
     reason: str = ""
     round: int = 0
@@ -70,6 +77,11 @@ class Row(BaseModel):
     curves: tuple[Curve, ...] = ()
     cost: Cost | None = None
     model: Path | None = Field(None, exclude=True)
+
+    @property
+    def way(self) -> Candidate:
+        """How it is trained."""
+        return Candidate(**{name: getattr(self, name) for name in AXES})
 
     @property
     def measured(self) -> list[float]:
@@ -111,8 +123,8 @@ class Comparison(BaseModel):
     @property
     def names(self) -> tuple[str, ...]:
         """What tells the candidates apart: their parts that are not the same for all."""
-        parts = [(row.start, row.loss, row.augmentation) for row in self.rows]
-        differing = [i for i in range(3) if len({one[i] for one in parts}) > 1] or [0]
+        parts = [row.way.words for row in self.rows]
+        differing = [i for i in range(len(AXES)) if len({one[i] for one in parts}) > 1] or [0]
         return tuple(", ".join(one[i] for i in differing) for one in parts)
 
     @property
@@ -133,18 +145,19 @@ class Comparison(BaseModel):
         return "\n".join([line.rstrip() for line in table] + [*self.failures])
 
     def to_csv(self) -> str:
-        """One line for each candidate; empty cells are figures that do not exist."""
+        """One line for each candidate; empty cells are figures that do not exist and what is the same for all."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["start", "loss", "augmentation", "state", "dice", "spread", "seeds", "round", "minutes",
-                         "parameters", "milliseconds", "mebibytes", "reason"])  # fmt: skip
+        writer.writerow([*AXES, "state", "dice", "spread", "seeds", "round", "minutes", "parameters", "milliseconds",
+                         "mebibytes", "reason"])  # fmt: skip
         for row in self.rows:
             dice = (f"{row.mean:.4f}", f"{row.spread:.4f}") if row.measured else ("", "")
             trained = (len(row.dice), row.round, f"{row.minutes:.4g}") if row.round else ("", "", "")
             cost = row.cost
             memory = f"{cost.mebibytes:.1f}" if cost and cost.mebibytes else ""
             costs = (cost.parameters, f"{cost.milliseconds:.1f}", memory) if cost else ("", "", "")
-            writer.writerow([row.start, row.loss, row.augmentation, row.state, *dice, *trained, *costs, row.reason])
+            way = (getattr(row, name) for name in AXES)
+            writer.writerow([*way, row.state, *dice, *trained, *costs, row.reason])
         return text.getvalue()
 
     def save(self, path: Path) -> None:

@@ -80,7 +80,7 @@ class CompareWidget(Dock):
         self.table = StandingsTable()
         self.failures = note(name="problem")
         self.winner = Winner()
-        ways = Fold("Options: losses, augmentations, seeds", self.options, "Further ways to train that are compared")
+        ways = Fold("Options: losses, rates, batches, seeds", self.options, "Further ways to train that are compared")
         common = Fold("For all trainings", self.common, "Settings that all candidates have in common")
         # Folded away while it runs: curves and table then need no scrolling.
         what = QWidget()
@@ -161,7 +161,7 @@ class CompareWidget(Dock):
         others = {"starts": starts, "max_minutes": self.time.value().max_minutes}
         options = self.options.value(**others) if starts else None
         if options is None or len(options.candidates) < 2:
-            raise InputError("Add another start, loss or augmentation: one alone cannot be compared.")
+            raise InputError("Add another start, loss, augmentation, rate or batch: one alone cannot be compared.")
         return options
 
     def _on_recipe(self, recipe: Recipe) -> None:
@@ -173,22 +173,24 @@ class CompareWidget(Dock):
             return
         self.common.set_value(common)
         self.masks.set_value(recipe.classes, recipe.merge)
-        alone = {"losses": (common.loss,), "augmentations": (common.augmentation,)}
+        alone = {"losses": (common.loss,), "augmentations": (common.augmentation,),
+                 "learning_rates": (), "weight_decays": (), "batches": ()}  # fmt: skip
         self.options.set_value(ways.model_copy(update=alone))
         self.starts.set_value((recipe.start, *self.starts.value()))
 
     def _on_save_recipe(self, path: Path) -> None:
         """The way of the candidate that is selected in the table; before a comparison, the first."""
         try:
-            row = self.table.value() or self._options().candidates[0]
+            row = self.table.value()
+            way = row.way if row else self._options().candidates[0]
             classes, merge = self.masks.value()
-            options = differing(self.common.value(loss=row.loss, augmentation=row.augmentation))
-            recipe = Recipe(title=path.stem, start=row.start, classes=classes, merge=merge, options=options)
+            options = differing(self.common.value(**way.settings))
+            recipe = Recipe(title=path.stem, start=way.start, classes=classes, merge=merge, options=options)
             recipe.save(path, overwrite=True)
         except MedsegError as error:
             self.panel.tell(str(error), bad=True)
         else:
-            self.panel.tell(f"The recipe of {row.start} is saved in {path}.")
+            self.panel.tell(f"The recipe of {way.start} is saved in {path}.")
 
     # --- a run
 

@@ -98,7 +98,7 @@ def make_editor(info: FieldInfo) -> Editor | None:
     """The editor that fits a field, or None for a kind that has none (set such a field by file or command line)."""
     kind = read_kind(info)
     if kind.several:
-        return _several(kind) if kind.choices else None
+        return _several(kind) if kind.choices else _numbers() if {float, int} & {*kind.types} else None
     if kind.choices:
         return _choice(kind)
     if bool in kind.types:
@@ -150,6 +150,18 @@ class _Checks(QWidget):
 def _several(kind: Kind) -> Editor:
     checks = _Checks(kind.choices)
     return Editor(checks, checks.value, checks.set_value, checks.changed)
+
+
+def _numbers() -> Editor:
+    """Any number of numbers; validation has the say."""
+    box = QLineEdit()
+    box.setPlaceholderText("several, with spaces between them")
+
+    def value() -> tuple[str, ...]:
+        # In some countries a comma stands within a number: only one at its end stands between two.
+        return tuple(word.rstrip(",;") for word in box.text().split())
+
+    return Editor(box, value, lambda new: box.setText(" ".join(map(str, new))), box.textChanged)
 
 
 def _choice(kind: Kind) -> Editor:
