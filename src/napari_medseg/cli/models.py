@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 
 from napari_medseg import models as library
-from napari_medseg.core import ModelCard
+from napari_medseg.core import Cancelled, InputError, ModelCard
+from napari_medseg.io.findings import counted
+from napari_medseg.models.library import children, own_entries
 from napari_medseg.training.memory import count_memory
 
 from .targets import check_target
@@ -176,14 +179,41 @@ def rename(
 
 
 @app.command
-def remove(name: Reference, /) -> int:
-    """Remove a model of your own from the library.
+def remove(
+    name: Reference,
+    /,
+    *,
+    yes: Annotated[bool, Parameter(help="Do not ask.", negative=(), show_default=False)] = False,
+) -> int:
+    """Remove a model of your own from the library: without @VERSION, all its versions.
+
+    What goes is said first, and you are asked; where nobody can be asked, as in a script, --yes is needed.
 
     **Example**
 
     ```
     napari-medseg models remove my-femur@2
+    napari-medseg models remove my-femur --yes
     ```
     """
+    if not yes:
+        _ask_to_remove(name)
     print(f"Removed {', '.join(card.reference for card in library.remove_model(name))}")
     return 0
+
+
+def _ask_to_remove(name: str) -> None:
+    """Raise `Cancelled` if the user does not want that, and an `InputError` where nobody is there to say so."""
+    going = [entry.card.reference for entry in own_entries(name, "removed")]
+    left = [e.card.reference for e in children(going) if e.card.reference not in going]
+    what = f"{counted(len(going), 'version')} of {name.partition('@')[0]} ({', '.join(going)})"
+    if not sys.stdin.isatty():
+        raise InputError(f"{what} would be removed for good, and nobody can be asked.", "Add --yes if that is right.")
+    if left:
+        print(f"Trained from it, and kept: {', '.join(left)}")
+    try:
+        answer = input(f"Remove {what}? The files are deleted. [y/N] ")
+    except EOFError:
+        answer = ""
+    if answer.strip().lower() not in ("y", "yes"):
+        raise Cancelled
