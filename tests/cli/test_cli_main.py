@@ -21,7 +21,7 @@ from napari_medseg.training import TrainOptions
 from .conftest import Run
 
 COMMANDS = ("segment", "train", "evaluate", "convert", "demo", "models")
-MODELS = ("list", "show", "import", "export", "remove")
+MODELS = ("list", "show", "compare", "import", "export", "remove")
 
 
 def fields() -> list[tuple[str, str, FieldInfo]]:

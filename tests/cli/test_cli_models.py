@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
-from napari_medseg.core import ModelCard
+from napari_medseg import io
+from napari_medseg.core import ClassInfo, Geometry, Image, Labels, ModelCard, Progress
+from napari_medseg.inference import SegmentOptions, versus
 from napari_medseg.models import list_models, load_model
 from napari_medseg.models.library import add_model
 
-from .conftest import Run
+from .conftest import Run, bright_square
 
 
 @pytest.fixture
@@ -69,3 +74,63 @@ def test_without_a_terminal_removing_needs_yes(run: Run, mine: list[str], monkey
 def test_help_of_remove_says_that_all_versions_go(run: Run) -> None:
     shown = " ".join(run("models", "remove", "--help").out.split())
     assert "without @VERSION, all its versions" in shown
+
+
+def test_list_parts_classes_by_semicolons_and_tells_a_score(run: Run) -> None:
+    line = next(line for line in run("models", "list").out.splitlines() if line.startswith("femur-ct"))
+    assert "femur, image left; femur, image right" in line
+    assert "0.910 on 20 unseen synthetic series" in line
+
+
+def test_show_tells_the_whole_chain(run: Run, mine: list[str]) -> None:
+    shown = run("models", "show", "hip").out
+    assert "mine v1 → mine v2 → mine v3" in shown
+    assert "1 femur, image left; 2 femur, image right" in shown
+
+
+@pytest.fixture
+def two_results(monkeypatch: pytest.MonkeyPatch) -> list[SegmentOptions]:
+    """Version 1 finds the whole square, any other half of it in the last two slices; what they were asked."""
+    asked: list[SegmentOptions] = []
+
+    def segment(image: Image, model: str, *, options: SegmentOptions, report: Any) -> Labels:
+        asked.append(options)
+        report(Progress("Segmenting", 1, 1, result=np.zeros(1)))
+        data = (np.asarray(image.data) > 128).astype(np.uint8)
+        if not model.endswith("@1"):
+            data[4:, 15:] = 0
+        return Labels(data, (ClassInfo.numbered(1, "femur"),), image.geometry, image.names)
+
+    monkeypatch.setattr(versus, "segment", segment)
+    return asked
+
+
+def test_compare_says_how_far_two_versions_differ(
+    run: Run, mine: list[str], series: Path, two_results: list[SegmentOptions], tmp_path: Path
+) -> None:
+    result = run("models", "compare", "mine@1", "mine@2", series, "--tta", "flips", "--output", tmp_path / "both")
+    assert result.code == 0, result.err
+    assert [options.tta for options in two_results] == ["flips", "flips"]
+    assert f"femur, image left: {2 * 500 / (600 + 500):.3f}" in result.out
+    assert "100 pixels (0.7%) differ, on 2 of 6 slices" in result.out
+    assert "4.png: 50 pixels (2.2%)" in result.out
+    assert "what is right" not in result.out
+    for place, slices in (("mine-v1", 100), ("mine-v2", 50)):
+        assert np.count_nonzero(io.read_labels(tmp_path / "both" / place).slice(5)) == slices
+    table = (tmp_path / "both" / "differences.csv").read_text().splitlines()
+    assert [line.split(",")[:2] for line in table[1:]] == [[f"{z}.png", str(50 * (z > 3))] for z in range(6)]
+
+
+def test_compare_scores_both_where_the_truth_is_known(
+    run: Run, mine: list[str], series: Path, two_results: list[SegmentOptions], tmp_path: Path
+) -> None:
+    right = np.stack([bright_square(z) > 128 for z in (3, 4)]).astype(np.uint8)
+    masks = tmp_path / "masks"
+    io.write(masks, Labels(right, (ClassInfo.numbered(1, "femur"),), Geometry.unknown(3), ("3.png", "4.png")))
+    result = run("models", "compare", "mine@1", "mine@2", series, "--truth", masks)
+    assert f"1.000 of mine@1, {2 * 150 / (200 + 150):.3f} of mine@2" in result.out
+
+
+def test_compare_refuses_what_cannot_be_compared(run: Run, mine: list[str], series: Path, images: Path) -> None:
+    assert "are the same model" in run("models", "compare", "mine", "mine@3", series).err
+    assert "different sizes" in run("models", "compare", "mine@1", "mine@2", images).err

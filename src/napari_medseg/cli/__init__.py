@@ -24,7 +24,7 @@ _COMMANDS = {
     "train": ("napari_medseg.cli.train:train", "Fine-tune a model, or train a new one, on images and their masks."),
     "compare": ("napari_medseg.cli.compare:compare", "Train several networks in the same time and keep the best."),
     "evaluate": ("napari_medseg.cli.evaluate:evaluate", "Compare masks with the truth: Dice, IoU, distances."),
-    "models": ("napari_medseg.cli.models:app", "List, show, import, export and remove models."),
+    "models": ("napari_medseg.cli.models:app", "List, show, compare, import, export and remove models."),
     "convert": ("napari_medseg.cli.convert:convert", "Convert masks between formats."),
     "demo": ("napari_medseg.demo:demo", "Run the whole loop on a built-in sample."),
 }

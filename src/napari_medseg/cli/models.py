@@ -1,4 +1,4 @@
-"""``napari-medseg models list | show | import | export | rename | remove``."""
+"""``napari-medseg models list | show | compare | import | export | rename | remove``."""
 
 from __future__ import annotations
 
@@ -9,17 +9,21 @@ from typing import Annotated, Literal
 from cyclopts import App, Parameter
 
 from napari_medseg import models as library
-from napari_medseg.core import Cancelled, InputError, ModelCard
+from napari_medseg.core import Cancelled, InputError, ModelCard, Score
 from napari_medseg.io.findings import counted
-from napari_medseg.models.library import children, own_entries
+from napari_medseg.models.library import ancestry, children, own_entries
 from napari_medseg.training.memory import count_memory
 
 from .targets import check_target
+from .versus import compare
 
 app = App(
     name="models",
-    help="List, show, import, export, rename and remove models.\n\n**Example**\n\n```\nnapari-medseg models list\n```",
+    help="List, show, compare, import, export, rename and remove models.\n\n"
+    "**Example**\n\n```\nnapari-medseg models list\n```",
 )
+
+app.command(compare)
 
 Reference = Annotated[str, Parameter(name="NAME", help="A name in the library, NAME@VERSION, or a model's folder.")]
 
@@ -39,13 +43,18 @@ def list_all(
     napari-medseg models list --all
     ```
     """
-    rows = [("model", "classes", "input", "title")]
+    rows = [("model", "classes", "input", "title", "score")]
     for card in library.list_models(all_versions=versions):
-        rows.append((card.reference, ", ".join(c.name for c in card.classes), _input(card), card.title))
-    widths = [max(len(row[i]) for row in rows) for i in range(3)]
+        score = _score(card.scores[0]) if card.scores else ""
+        rows.append((card.reference, "; ".join(c.name for c in card.classes), _input(card), card.title, score))
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     for row in rows:
-        print("  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]]).rstrip())
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
     return 0
+
+
+def _score(score: Score) -> str:
+    return f"{score.metric} {score.value:.3f} on {score.on}"
 
 
 def _input(card: ModelCard) -> str:
@@ -79,14 +88,14 @@ def show(
         "network": f"{card.architecture} with {card.encoder}",
         "input": _input(card),
         "beside it": f"{card.neighbours} slices on either side" if card.neighbours else "",
-        "classes": ", ".join(f"{c.value} {c.name}" for c in card.classes),
+        "classes": "; ".join(f"{c.value} {c.name}" for c in card.classes),
         "images go in": card.size_in_words,
         "0 to 1 are": card.normalisation.in_words,
         "empty slices": f"below a probability of {card.presence:.2g}" if card.presence is not None else "",
         "modality": card.modality,
         "trained on": card.trained_on,
         "scores": "; ".join(f"{s.metric} {s.value:.4g} on {s.on}" for s in card.scores),
-        "parent": card.parent,
+        "made from": ancestry(card),
         "memory": f"{slices} labelled slices it learnt from" if (slices := count_memory(folder)) else "",
         "licence": card.licence,
         "sha256": card.sha256,

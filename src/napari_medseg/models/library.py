@@ -179,6 +179,13 @@ def lineage(card: ModelCard) -> tuple[ModelCard, ...]:
     return tuple(line)
 
 
+def ancestry(card: ModelCard) -> str:
+    """All that a model was trained from, as far as it is there: ``unet:resnet18 → femur-ct v1 → my-femur v1``."""
+    line = lineage(card)
+    names = [line[0].parent, *(one.reference for one in line[:-1])]
+    return " → ".join(name.replace("@", " v") for name in names if name)
+
+
 def remove_model(reference: str) -> tuple[ModelCard, ...]:
     """Remove one of the user's models: ``name@version``, or every version of ``name``. Shipped ones stay.
 

@@ -37,16 +37,9 @@ def _swatch(color: str, name: str, value: int) -> str:
     return f'<span style="color:{color}">■</span> {escape(name)} ({value})'
 
 
-def _chain(card: ModelCard) -> str:
-    """All that a model was trained from, as far as it is there: ``unet:resnet18 → femur-ct v1 → my-femur v1``."""
-    from napari_medseg.models.library import lineage
-
-    line = lineage(card)
-    names = [line[0].parent, *(one.reference for one in line[:-1])]
-    return " → ".join(name.replace("@", " v") for name in names if name)
-
-
 def _words(card: ModelCard) -> dict[str, str]:
+    from napari_medseg.models.library import ancestry
+
     kind = "RGB" if card.channels == 3 else "grey" if card.channels == 1 else count(card.channels, "channel")
     beside = f"with {count(card.neighbours, 'slice')} on either side" if card.neighbours else ""
     return {
@@ -59,6 +52,6 @@ def _words(card: ModelCard) -> dict[str, str]:
         "Empty slices": f"told below a probability of {card.presence:.2g}" if card.presence is not None else "",
         "Trained on": card.trained_on,
         "Scores": "\n".join(f"{s.metric} {s.value:.3f} on {s.on}" for s in card.scores),
-        "Made from": _chain(card),
+        "Made from": ancestry(card),
         "Licence": card.licence,
     }
