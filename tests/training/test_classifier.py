@@ -55,6 +55,14 @@ def test_its_outputs_are_an_empty_mask_and_the_answer(made: tuple[Any, Any], tmp
     assert load_network(tmp_path / "a")[0].presence == 0.5
 
 
+def test_the_published_classifier_is_a_resnet_with_a_head_of_three_layers(made: tuple[Any, Any]) -> None:
+    head = made[1].classification_head
+    assert [layer.out_features for layer in head if isinstance(layer, torch.nn.Linear)] == [256, 256, 256, 1]
+    assert [layer.p for layer in head if isinstance(layer, torch.nn.Dropout)] == [0.3]
+    large = build_network(start_card(f"{CLASSIFIER}:resnet50", name="large", classes=made[0].classes))
+    assert sum(p.numel() for p in large.encoder.parameters()) > 23e6
+
+
 def test_it_is_learnt_and_fine_tuned_by_slices(
     own_library: Path, write_series: WriteSeries, listener: Listener
 ) -> None:

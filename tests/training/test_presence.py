@@ -17,10 +17,12 @@ from napari_medseg.core import InputError
 from napari_medseg.models import load_model
 from napari_medseg.models.heads import split_output
 from napari_medseg.training import TrainOptions, train
-from napari_medseg.training.losses import IGNORE, presence_loss
+from napari_medseg.training.engine import Engine
+from napari_medseg.training.losses import IGNORE, LOSSES, presence_loss
 from napari_medseg.training.presence import ENOUGH, FEWEST, check_telling, choose_threshold
 from napari_medseg.training.samples import Samples
 from napari_medseg.training.split import hold_out
+from napari_medseg.training.step import measure_loss
 from napari_medseg.training.truth import LabelledSlice
 
 from .conftest import Folders, Listener
@@ -92,6 +94,22 @@ def test_the_loss_is_cross_entropy_over_slices_that_tell() -> None:
     assert logits.grad is not None
     assert logits.grad[2] == 0
     assert presence_loss(logits, torch.full((4,), math.nan)) == 0
+
+
+def test_a_network_with_a_slice_head_learns_both_and_the_outlines_count_more() -> None:
+    """Loss of the masks + 0.3 of the slices' cross-entropy; a classifier has the latter alone."""
+    mask, said = torch.randn(2, 2, 8, 8), torch.tensor([0.4, -1.0])
+    target, holds = torch.randint(0, 2, (2, 8, 8)), torch.tensor([1.0, 0.0])
+
+    class Both(torch.nn.Module):
+        def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            return mask, said[:, None]
+
+    engine = Engine(torch.device("cpu"), "fp32", 2, 32, outlines=True)
+    batch = torch.zeros(2, 1, 8, 8), target, holds
+    told = functional.binary_cross_entropy_with_logits(said, holds)
+    assert torch.allclose(measure_loss(engine, Both(), "dice-ce", batch), LOSSES["dice-ce"](mask, target) + 0.3 * told)
+    assert torch.allclose(measure_loss(replace(engine, outlines=False), Both(), "dice-ce", batch), told)
 
 
 def test_the_threshold_finds_95_percent_where_there_are_enough() -> None:
