@@ -111,7 +111,7 @@ def test_evaluate_takes_sets_of_different_sizes(run: Run, images: Path, tmp_path
             Picture.fromarray((np.asarray(Picture.open(file)) > 128).astype(np.uint8)).save(tmp_path / side / file.name)
     result = run("evaluate", "--prediction", tmp_path / "prediction", "--truth", tmp_path / "truth", "--merge")
     assert result.code == 0, result.err
-    assert "foreground  Dice                 1.0000" in result.out
+    assert "foreground  Dice (pixel F1)      1.0000" in result.out
 
 
 def test_evaluate_of_a_set_tells_what_it_could_not_read(run: Run, images: Path, tmp_path: Path) -> None:

@@ -122,7 +122,7 @@ def surface_dice(prediction: Mask, truth: Mask, spacing: Spacing, tolerance: flo
 
 
 METRICS: dict[str, Metric] = {
-    "dice": Metric("Dice", _overlap(dice_of), dice_of),
+    "dice": Metric("Dice (pixel F1)", _overlap(dice_of), dice_of),
     "iou": Metric("IoU", _overlap(iou_of), iou_of),
     "precision": Metric("Precision", _overlap(precision_of), precision_of),
     "recall": Metric("Recall", _overlap(recall_of), recall_of),

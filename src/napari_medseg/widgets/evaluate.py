@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from napari_medseg.evaluation.report import Report
 
 _COLUMNS = ("dice", "iou", "precision", "recall", "hd95")
-_SHORT = {"precision": "Prec."}
+_SHORT = {"dice": "Dice", "precision": "Prec."}
 
 
 @dataclass(frozen=True)
