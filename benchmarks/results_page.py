@@ -49,7 +49,8 @@ never trained on. `python benchmarks/five_systems.py` trains, measures, and writ
 walk-throughs reported was measured on other images than ours: for orientation only.
 
 Mean Dice over cases; ± is half the distance between the best and the worst seed, and each seed measures other patients
-or images (lungs: the same 60 X-rays). 5 %: the fifth percentile of all cases.
+or images (lungs: the same 60 X-rays). 5 %: the fifth percentile of all cases. IoU, recall and precision stand below the
+table where a run has them, as means over cases.
 Minutes are those of training; with `--clock cpu` they are processor time divided by the number of cores, as other work
 ran on the machine.
 A task that is not in the table has not been measured; each figure is of the recipe and the command as they were on its
@@ -102,10 +103,14 @@ def describe(name: str, own: list[Figures]) -> str:
     ]
     if own[0]["tta"] != "none":
         text.append(f"Segmented with `--tta {own[0]['tta']}`.")
-    more = [k for k in own[0] if k not in KNOWN and own[0][k] is not None]
-    values = {k: [one[k] for one in own if one.get(k) is not None] for k in more}
-    if more:
-        text.append(", ".join(f"{k} {np.mean(v):.3f}" for k, v in values.items()) + ".")
+    values: dict[str, list[float]] = {}
+    for one in own:
+        for k, value in one.items():
+            if k not in KNOWN and value is not None:
+                values.setdefault(k, []).append(value)
+    if values:
+        some = {k: f" ({len(v)} of {len(own)} seeds)" if len(v) < len(own) else "" for k, v in values.items()}
+        text.append(", ".join(f"{k} {np.mean(v):.3f}{some[k]}" for k, v in values.items()) + ".")
     days = ", ".join(dict.fromkeys(one["date"] for one in own))
     text.append(f"`python benchmarks/five_systems.py {name} --seeds {seeds}{clock}` ({days})")
     tables = [f"\n```\n{one['table']}\n```" for one in own if "table" in one]

@@ -27,9 +27,11 @@ def pool(rows: list[Row]) -> float | None:
 
 
 def by_picture(pairs: Pairs) -> Figures:
-    """Dice of every image or slice, all classes as one."""
-    rows = evaluate_set(pairs, merge=True).rows
-    return {"dice": [r.values["dice"] for r in rows if not r.both_empty], "Dice of all pixels": pool([*rows])}
+    """Dice of every image or slice, all classes as one, and means of what else the walk-throughs report."""
+    report = evaluate_set(pairs, merge=True)
+    dice = [r.values["dice"] for r in report.rows if not r.both_empty]
+    means = {name: report.figure(name.lower()).mean for name in ("IoU", "recall", "precision")}
+    return {"dice": dice, "Dice of all pixels": pool([*report.rows]), **means}
 
 
 def by_class(value: int | None = None) -> Callable[[Pairs], Figures]:
@@ -98,7 +100,7 @@ class System:
 SYSTEMS = {
     "lungs": System(
         "Lungs in chest X-rays", "lungs-xray", lambda folder, seed: lungs(100, seed), "X-ray",
-        reported="Dice 0.9002", aim="0.965",
+        reported="Dice 0.9002, IoU 0.8198, recall 0.9629, precision 0.9577", aim="0.965",
     ),
     "tumour": System(
         "Brain tumour in MR: detect, then outline", "brain-tumour", tumour, "patient", by_volume, aim="0.78",
