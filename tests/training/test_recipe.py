@@ -10,6 +10,7 @@ from napari_medseg.core import InputError, OutputError
 from napari_medseg.models import is_start, list_models
 from napari_medseg.phantoms.brain import brain_sample
 from napari_medseg.training import Recipe, TrainOptions, list_recipes, plan_run
+from napari_medseg.training.candidates import CompareOptions
 from napari_medseg.training.material import split
 from napari_medseg.training.presets import AUGMENTATIONS
 from napari_medseg.training.schedule import Budget
@@ -39,6 +40,8 @@ def test_recipes_of_the_package_can_be_followed(name: str) -> None:
     assert run.options == TrainOptions(**recipe.options)
     for field, value in recipe.options.items():
         assert value != TrainOptions.model_fields[field].default, f"{field} says nothing"
+    assert len(recipe.plan_comparison().candidates) > 1
+    assert recipe.plan_comparison().starts[0] == recipe.start, "what is trained is the first that is compared"
     assert recipe.title
     assert recipe.source
 
@@ -100,6 +103,33 @@ def test_what_is_given_stands_in_the_place_of_the_recipes_own() -> None:
     assert [c.name for c in recipe.plan([("images", "masks")]).classes] == ["lungs"]
 
 
+def test_a_recipe_says_what_is_compared_and_what_it_leaves_out_is_its_own() -> None:
+    options = {"loss": "dice", "learning_rate": 0.01}
+    recipe = Recipe(title="t", start="fpn:resnet18", options=options, compare={"batches": [2, 4], "max_minutes": 60})
+    expected = CompareOptions(
+        starts=("fpn:resnet18",), losses=("dice",), batches=(2, 4), max_minutes=60, seeds=3
+    )  # fmt: skip
+    assert recipe.plan_comparison(CompareOptions(learning_rates=(0.1,), seeds=3)) == expected
+    assert recipe.plan([("images", "masks")]).options == TrainOptions(**options), "a training has no use for it"
+
+
+@pytest.mark.parametrize("compare", [{}, {"max_minutes": 60}])
+def test_a_recipe_that_names_no_candidates_is_tried_among_the_usual_ones(compare: dict[str, float]) -> None:
+    recipe = Recipe(title="t", start="fpn:resnet18", options={"loss": "dice"}, compare=compare)
+    planned = recipe.plan_comparison()
+    usual = CompareOptions().starts
+    assert planned.starts == ("fpn:resnet18", *(start for start in usual if start != "fpn:resnet18"))
+    assert planned.losses == ("dice",)
+    assert planned.max_minutes == compare.get("max_minutes", CompareOptions().max_minutes)
+
+
+def test_the_four_networks_to_choose_from_are_the_usual_ones() -> None:
+    assert Recipe.read("choosing").plan_comparison() == CompareOptions()
+    sweep = Recipe.read("cancer-he-sweep").plan_comparison()
+    assert {one.start for one in sweep.candidates} == {"fcn8s:vgg16"}
+    assert all(len(axis) > 1 for axis in (sweep.learning_rates, sweep.weight_decays, sweep.batches))
+
+
 def test_recipes_are_read_from_files(tmp_path: Path) -> None:
     path = tmp_path / "mine.json"
     path.write_text('{"title": "Mine", "start": "unet:resnet18", "options": {"loss": "focal"}}')
@@ -112,6 +142,7 @@ def test_recipes_are_read_from_files(tmp_path: Path) -> None:
         ("{", r"mine\.json is no recipe"),
         ('{"title": "Mine", "start": "unet:resnet18", "options": {"los": "focal"}}', r"mine\.json is no recipe: .*los"),
         ('{"title": "Mine", "start": "unet:resnet18", "options": {"loss": "nonsense"}}', r"mine\.json is no recipe"),
+        ('{"title": "M", "start": "quick", "compare": {"starts": []}}', r"mine\.json is no recipe: .*starts"),
         (None, r"mine\.json cannot be read"),
     ],
 )

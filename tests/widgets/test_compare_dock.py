@@ -293,6 +293,24 @@ def test_a_recipe_is_compared_among_others(dock: CompareWidget) -> None:
     assert dock.masks.isVisibleTo(dock)
 
 
+def test_a_recipe_sets_what_is_compared(dock: CompareWidget) -> None:
+    recipe = choose_recipe(dock, "cancer-he-sweep")
+    assert dock._options() == recipe.plan_comparison()
+    assert dock.starts.value() == ("fcn8s:vgg16",)
+    choose_recipe(dock, "femur-ct")
+    assert dock._options().learning_rates == (), "no other is left behind"
+
+
+def test_what_will_be_compared_becomes_a_recipe(dock: CompareWidget, tmp_path: Path) -> None:
+    write(dock, "weight_decays", "0.001 0.01")
+    dock.time.set_value(CompareOptions(max_minutes=7))
+    before = dock._options()
+    dock.recipe.saving.emit(tmp_path / "mine.json")
+    recipe = Recipe.read(tmp_path / "mine.json")
+    assert recipe.plan_comparison() == before
+    assert recipe.plan([("images", "masks")]).options.weight_decay == 0.001, "a training takes the first"
+
+
 def test_patients_are_held_out_as_a_whole(
     qtbot: Any, corrected: Any, dock: CompareWidget, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -316,4 +334,4 @@ def test_the_selected_candidate_becomes_a_recipe(
     recipe = Recipe.read(tmp_path / "mine.json")
     row = dock.table.value()
     assert row is not None
-    assert (recipe.start, recipe.options) == (row.start, {"crop": 128})
+    assert (recipe.start, recipe.options, recipe.compare) == (row.start, {"crop": 128}, {})

@@ -82,6 +82,9 @@ def compare(
     ```
     """
     run = material.plan()
+    if material.recipe:
+        given = options.model_dump(exclude_unset=True)
+        options = Recipe.read(material.recipe).plan_comparison().model_copy(update=given)
     with shown_progress() as report:
         result = compare_candidates(run, options, name=name, folder=output, report=report)
     print(result)

@@ -27,6 +27,9 @@ from .run import TrainingRun
 FINALISTS = 2
 """So many are trained with every seed in the last round."""
 
+AXES = ("starts", "losses", "augmentations", "learning_rates", "weight_decays", "batches")
+"""Fields of `CompareOptions` whose combinations are the candidates."""
+
 VARIED = ("loss", "augmentation", "max_minutes", "max_steps", "rival", "checkpoint_minutes", "panels")
 """Options of a training that the comparison sets."""
 
@@ -64,8 +67,7 @@ class CompareOptions(Options):
     @property
     def candidates(self) -> tuple[Candidate, ...]:
         """Every combination, each once."""
-        numbers = (values or (None,) for values in (self.learning_rates, self.weight_decays, self.batches))
-        ways = product(self.starts, self.losses, self.augmentations, *numbers)
+        ways = product(*(getattr(self, axis) or (None,) for axis in AXES))
         return tuple(Candidate(*one) for one in dict.fromkeys(ways))
 
 

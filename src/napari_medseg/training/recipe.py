@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from napari_medseg.core import InputError, OutputError, one_sentence
 
+from .candidates import AXES, CompareOptions
 from .naming import Classes
 from .options import TrainOptions
 from .run import Data, TrainingRun, plan_run, write_text
@@ -34,6 +35,8 @@ class Recipe(BaseModel):
         As of `TrainingRun`.
     options
         Those fields of `TrainOptions` that differ from their defaults.
+    compare
+        Fields of `CompareOptions`, for comparisons; a training has no use for them.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -44,6 +47,7 @@ class Recipe(BaseModel):
     classes: tuple[str, ...] = ()
     merge: bool = False
     options: dict[str, Any] = {}
+    compare: dict[str, Any] = {}
 
     @classmethod
     def read(cls, name: str | Path) -> Self:
@@ -65,6 +69,7 @@ class Recipe(BaseModel):
         try:
             recipe = cls.model_validate_json(path.read_bytes())
             TrainOptions.model_validate(recipe.options)
+            CompareOptions.model_validate(recipe.compare)
         except OSError as error:
             raise InputError(f"{path} cannot be read: {error.strerror}.", "Check how the path is spelled.") from error
         except ValidationError as error:
@@ -103,11 +108,37 @@ class Recipe(BaseModel):
         run = plan_run(data, model or self.start, name, classes or self.classes, validation_data)
         return run.model_copy(update={"merge": self.merge, "options": TrainOptions.model_validate(self.options)})
 
+    def plan_comparison(self, usual: CompareOptions | None = None) -> CompareOptions:
+        """What a comparison by this recipe tries, which is its own way where `compare` says nothing else.
+
+        Parameters
+        ----------
+        usual
+            Its starts are tried too where `compare` names no candidates; time and seeds count where it says none.
+        """
+        usual, options = usual or CompareOptions(), TrainOptions.model_validate(self.options)
+        others = () if {*self.compare} & {*AXES} else usual.starts
+        own = {
+            "starts": tuple(dict.fromkeys((self.start, *others))),
+            "losses": (options.loss,),
+            "augmentations": (options.augmentation,),
+            "learning_rates": (),
+            "weight_decays": (),
+            "batches": (),
+        }
+        return CompareOptions.model_validate({**dict(usual), **own, **self.compare})  # fmt: skip
+
 
 def differing(options: TrainOptions) -> dict[str, Any]:
     """The options that differ from their defaults and belong into a recipe."""
     changed: dict[str, Any] = options.model_dump(mode="json", exclude_defaults=True, exclude=OWN)
     return changed
+
+
+def differing_ways(options: CompareOptions) -> dict[str, Any]:
+    """What a recipe holds of a comparison; its starts always, for others would be its own alone."""
+    changed: dict[str, Any] = options.model_dump(mode="json", exclude_defaults=True)
+    return {"starts": [*options.starts], **changed}
 
 
 def list_recipes() -> tuple[str, ...]:

@@ -13,10 +13,10 @@ from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
 from napari_medseg.core import PALETTE, InputError, MedsegError, ModelCard, Progress, check_name
 from napari_medseg.training.candidates import VARIED, CompareOptions
 from napari_medseg.training.options import TrainOptions
-from napari_medseg.training.recipe import Recipe, differing
+from napari_medseg.training.recipe import Recipe
 from napari_medseg.training.standings import FILE, Comparison
 
-from .contest import Common, Shelf, describe_end, describe_plan, keep_model, train_candidates
+from .contest import Common, Shelf, describe_end, describe_plan, keep_model, make_recipe, train_candidates
 from .contest_curves import ContestCurves
 from .empty_state import EmptyState
 from .files_form import FilesForm
@@ -165,32 +165,30 @@ class CompareWidget(Dock):
         return options
 
     def _on_recipe(self, recipe: Recipe) -> None:
-        """Compare with the recipe's own way, among others; how long is for the comparison to say."""
+        """Compare what the recipe says, or its own way among others."""
         try:
-            common, ways = options_by(recipe, self.common), self.options.value()
+            common = options_by(recipe, self.common)
+            usual = self.options.value(max_minutes=self.time.value().max_minutes)
+            ways = recipe.plan_comparison(usual.model_copy(update={"starts": self.starts.value()}))
         except MedsegError as error:
             self.panel.tell(str(error), bad=True)
             return
         self.common.set_value(common)
         self.masks.set_value(recipe.classes, recipe.merge)
-        alone = {"losses": (common.loss,), "augmentations": (common.augmentation,),
-                 "learning_rates": (), "weight_decays": (), "batches": ()}  # fmt: skip
-        self.options.set_value(ways.model_copy(update=alone))
-        self.starts.set_value((recipe.start, *self.starts.value()))
+        for form in (self.time, self.options):
+            form.set_value(ways)
+        self.starts.set_value(ways.starts)
 
     def _on_save_recipe(self, path: Path) -> None:
-        """The way of the candidate that is selected in the table; before a comparison, the first."""
+        """The way of the candidate that is selected in the table; before a comparison, all that it will try."""
         try:
-            row = self.table.value()
-            way = row.way if row else self._options().candidates[0]
-            classes, merge = self.masks.value()
-            options = differing(self.common.value(**way.settings))
-            recipe = Recipe(title=path.stem, start=way.start, classes=classes, merge=merge, options=options)
+            chosen = self.table.value() or self._options()
+            recipe = make_recipe(path.stem, chosen, self.common, *self.masks.value())
             recipe.save(path, overwrite=True)
         except MedsegError as error:
             self.panel.tell(str(error), bad=True)
         else:
-            self.panel.tell(f"The recipe of {way.start} is saved in {path}.")
+            self.panel.tell(f"The recipe of {recipe.start} is saved in {path}.")
 
     # --- a run
 

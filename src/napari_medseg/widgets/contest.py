@@ -12,10 +12,12 @@ from napari_medseg.core import ClassInfo, MedsegError, ModelCard, Reporter
 from napari_medseg.models import find_model, is_start, read_card
 from napari_medseg.training.candidates import CompareOptions, lay_out
 from napari_medseg.training.options import TrainOptions
+from napari_medseg.training.recipe import Recipe, differing, differing_ways
 from napari_medseg.training.standings import Comparison, Row
 
 from .files_form import NO_FILES, ChosenFiles
 from .look import count, words_for_seconds
+from .options_form import OptionsForm
 from .snapshot import Order, Snapshot, save_run
 
 _LITTLE = 30.0
@@ -61,6 +63,21 @@ def describe_end(result: Comparison) -> str:
     if not best.measured:
         return "Nothing was held out, so nothing says which is best: label more slices."
     return f"{stopped}{name} is best: held-out Dice {best.dice_in_words}. Keep it, or select another in the table."
+
+
+def make_recipe(
+    title: str, chosen: Row | CompareOptions, common: OptionsForm[TrainOptions], classes: tuple[str, ...], merge: bool
+) -> Recipe:
+    """The way of one candidate, or all that will be tried, of which a training takes the first.
+
+    Raises
+    ------
+    InputError
+        The form has a value that is not allowed.
+    """
+    way, compared = (chosen.way, {}) if isinstance(chosen, Row) else (chosen.candidates[0], differing_ways(chosen))
+    options = differing(common.value(**way.settings))
+    return Recipe(title=title, start=way.start, classes=classes, merge=merge, options=options, compare=compared)
 
 
 def train_candidates(common: Common, options: CompareOptions, shelf: Shelf, report: Reporter) -> Comparison:
