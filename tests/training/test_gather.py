@@ -217,7 +217,7 @@ def test_a_table_of_slices_gives_what_its_folders_give(tmp_path: Path, listener:
     ("names", "groups", "said"),
     [
         (("p1-ant", "p1-bee", "p2-cow"), ["p1", "p1", "p2"], ""),
-        (("p1-ant", "bee", "cow"), ["p1", "volume 1", "volume 2"], "is not found in 2 of 3 names, such as bee.png"),
+        (("p1-ant", "x-bee", "y-cow"), ["p1", "volume 1", "volume 2"], "is not found in 2 of 3 names, such as x-bee"),
         (("ant", "bee", "cow"), ["", "", ""], "is found in no name, such as ant.png"),
     ],
 )

@@ -201,7 +201,7 @@ def _match_rows(table: Path, root: Path) -> Pairs:
     for folder, rows in folders.items():
         left = {row.image: row for row in rows}
         for label, files in _series_in(folder):
-            if (own := [row for path in files if (row := left.get(path))]) and _one_volume(own, label):
+            if (own := [left[path] for path in files if path in left]) and _one_volume(own, label):
                 result.append(_join_rows(own, label, table))
                 left = {path: row for path, row in left.items() if row not in own}
         result += [_join_rows([row], "", table, alone=True) for row in left.values()]
