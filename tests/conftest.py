@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from pathlib import Path
+from typing import Any
 
 # Before torch and Qt are imported: real pixels on the virtual screen, and threads that do not spin against each other.
 os.environ["QT_QPA_PLATFORM"] = "xcb"
@@ -49,6 +50,19 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
         return connect(self, address)  # type: ignore[arg-type]
 
     monkeypatch.setattr(socket.socket, "connect", guarded)
+
+
+@pytest.fixture
+def trained_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A comparison trains in this process: others need seconds to begin."""
+    from napari_medseg.training import comparison, work
+
+    def train(run: Any, report: Any, *, library: Path) -> Any:
+        with pytest.MonkeyPatch.context() as context:
+            context.setenv("NAPARI_MEDSEG_HOME", str(library))
+            return work.carry_out(run, report)
+
+    monkeypatch.setattr(comparison, "train_apart", train)
 
 
 @pytest.fixture(scope="session")

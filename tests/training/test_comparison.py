@@ -18,7 +18,6 @@ from napari_medseg.core import (
     ModelCard,
     ModelError,
     Progress,
-    Reporter,
 )
 from napari_medseg.inference.cost import Cost, measure_cost
 from napari_medseg.models import find_model, list_models, read_card
@@ -27,7 +26,6 @@ from napari_medseg.training.candidates import CompareOptions, lay_out
 from napari_medseg.training.comparison import adopt_candidate, compare
 from napari_medseg.training.standings import Comparison
 from napari_medseg.training.verdict import TrainingResult, Verdict
-from napari_medseg.training.work import carry_out
 
 pytestmark = pytest.mark.long
 
@@ -128,6 +126,7 @@ def test_the_better_half_goes_on_and_the_best_is_first(trainings: Trainings, tmp
     assert found.rows[0].spread == pytest.approx(0.005)
     assert found.rows[0].cost == Cost(1.0, 2.0, 3)
     assert found.rows[2].cost is None
+    assert [run.tested for run in trainings.runs] == [False] * 8 + [True] * 4, "only those of the last round"
     assert sum(run.options.max_minutes or 0 for run in trainings.runs) == pytest.approx(12)
     written = json.loads((tmp_path / "comparison.json").read_text())
     assert [row["start"] for row in written["rows"]] == [row.start for row in found.rows]
@@ -260,16 +259,11 @@ def test_the_winner_comes_into_the_library_and_nothing_else(
     assert cost.milliseconds > 0
 
 
+@pytest.mark.usefixtures("trained_here")
 def test_a_sweep_trains_as_it_says(
     write_series: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With real trainings of one network, in this process."""
-
-    def train_here(run: TrainingRun, report: Reporter, *, library: Path) -> TrainingResult:
-        monkeypatch.setenv("NAPARI_MEDSEG_HOME", str(library))
-        return carry_out(run, report)
-
-    monkeypatch.setattr(comparison, "train_apart", train_here)
+    """With real trainings of one network."""
     monkeypatch.setattr(comparison, "measure_cost", lambda *_: Cost(parameters=1, milliseconds=1.0, mebibytes=1.0))
     run = plan_run([write_series(5)])
     options = CompareOptions(starts=(SMALL,), learning_rates=(1e-4, 3e-3), batches=(2,), max_minutes=0.06, seeds=1)

@@ -13,7 +13,7 @@ from PIL import Image as Picture
 
 from napari_medseg.core import InputError, OutputError
 from napari_medseg.io.pairs.listing import read_split
-from napari_medseg.training import TrainOptions, train, work
+from napari_medseg.training import TrainOptions, plan_run, train, work
 from napari_medseg.training.set_aside import set_aside
 from napari_medseg.training.split import Past
 from napari_medseg.training.step import Job
@@ -137,6 +137,16 @@ def test_the_test_measures_once_at_the_end_and_is_listed(
     assert (panel[:, :64] != panel[:, 68:132]).any(), "the truth is drawn"
     with pytest.raises(OutputError, match="no empty folder"):
         train([(images, masks)], max_steps=1, panels=tmp_path / "panels", **SMALL)
+
+
+def test_what_is_set_aside_may_stay_unused(write_series: WriteSeries, own_library: Path, listener: Listener) -> None:
+    """It neither trains nor is it measured, as for a candidate that is out before the end."""
+    run = plan_run([write_series(10)], SMALL["model"]).model_copy(update={"tested": False})
+    card = train(run, max_steps=1, test=0.1, device="cpu", batch=2, report=listener)
+    (folder,) = (own_library / "runs").iterdir()
+    assert [row.part for row in read_split(folder)].count("test") == 1
+    assert not [one for one in card.scores if "test" in one.metric]
+    assert "Measuring on the test" not in listener.said
 
 
 def test_what_is_not_labelled_is_striped_in_the_truth(

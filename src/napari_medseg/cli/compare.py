@@ -9,29 +9,21 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 from pydantic import ValidationError
 
-from napari_medseg.core import InputError, one_sentence
-from napari_medseg.training import Recipe, TrainingRun, TrainOptions, plan_run
+from napari_medseg.core import one_sentence
+from napari_medseg.training import Recipe, TrainingRun, TrainOptions
 from napari_medseg.training.candidates import CompareOptions
 from napari_medseg.training.comparison import compare as compare_candidates
 
 from .flags import help_text, with_options
+from .material import Material
+from .pairing import show_pairs
 from .progress import shown_progress
-from .train import PairsOfPaths
 
 
 @dataclass(frozen=True)
-class Material:
+class Common(Material):
     """What all candidates have in common."""
 
-    data: Annotated[
-        PairsOfPaths,
-        Parameter(help="IMAGES MASKS, as for `train`; may be repeated.", negative=(), show_default=False),
-    ] = ()
-    validation_data: Annotated[
-        PairsOfPaths,
-        Parameter(help="IMAGES MASKS that only measure; else a share of --data.", negative=(), show_default=False),
-    ] = ()
-    recipe: Annotated[str, Parameter(help="Whatever else differs from the defaults.", show_default=False)] = ""
     group: Annotated[
         str,
         Parameter(help="Regular expression on file names; what it finds is held out as a whole.", show_default=False),
@@ -42,12 +34,9 @@ class Material:
         Path | None, Parameter(help=help_text(TrainOptions.model_fields["log_dir"]), show_default=False)
     ] = None
 
-    def plan(self) -> TrainingRun:
+    def plan_all(self) -> TrainingRun:
         """The run that candidates vary."""
-        if not self.data:
-            raise InputError("There is nothing to train on.", "Give --data IMAGES MASKS.")
-        given: dict[str, Any] = {"validation_data": self.validation_data}
-        run = Recipe.read(self.recipe).plan(self.data, **given) if self.recipe else plan_run(self.data, **given)
+        run = self.plan()
         changed: dict[str, Any] = {"device": self.device, "seed": self.seed, "log_dir": self.log_dir}
         changed |= {"group": self.group} if self.group else {}
         try:
@@ -60,12 +49,21 @@ class Material:
 @with_options(CompareOptions)
 def compare(
     *,
-    material: Annotated[Material, Parameter(name="*")] = Material(),
+    common: Annotated[Common, Parameter(name="*")] = Common(),
     name: Annotated[str, Parameter(help="Keep the winner under this name in the library.", show_default=False)] = "",
     output: Annotated[
         Path | None,
         Parameter(help="Folder for comparison.json and .csv, written anew after every training.", show_default=False),
     ] = None,
+    dry_run: Annotated[
+        bool,
+        Parameter(
+            help="List the candidates, what is paired, what is not and why, and which classes the masks hold; train "
+            "nothing.",
+            negative=(),
+            show_default=False,
+        ),
+    ] = False,
     options: CompareOptions,
 ) -> int:
     """Train several networks, losses, rates … in the same time on the same images, and say which does best.
@@ -79,13 +77,17 @@ def compare(
     napari-medseg compare --data images/ masks/ --starts unet:resnet18 unetplusplus:tu-regnety_004 fpn:resnet18
     napari-medseg compare --data images/ masks/ --losses dice-ce dice --max-minutes 60 --name organs --output report/
     napari-medseg compare --data images/ masks/ --starts fcn8s:vgg16 --learning-rates 0.001 0.0001 --batches 2 4
+    napari-medseg compare --data images/ masks/ --recipe choosing --classes yellow=lymphocyte red=gland --dry-run
     ```
     """
-    run = material.plan()
-    if material.recipe:
+    run = common.plan_all()
+    if common.recipe:
         given = options.model_dump(exclude_unset=True)
-        options = Recipe.read(material.recipe).plan_comparison().model_copy(update=given)
+        options = Recipe.read(common.recipe).plan_comparison().model_copy(update=given)
     with shown_progress() as report:
+        if dry_run:
+            print("\n".join(["Compares:", *(f"  {candidate}" for candidate in options.candidates)]))
+            return show_pairs(run, report)
         result = compare_candidates(run, options, name=name, folder=output, report=report)
     print(result)
     if result.winner:

@@ -4,56 +4,33 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from cyclopts import Parameter
 
 from napari_medseg.core import InputError
-from napari_medseg.training import TrainingRun, TrainOptions, plan_run
+from napari_medseg.training import Recipe, TrainingRun, TrainOptions
 from napari_medseg.training import train as train_model
-from napari_medseg.training.recipe import Recipe, list_recipes
 from napari_medseg.training.run import recalling
 
 from .flags import with_options
+from .material import Material
 from .pairing import show_pairs
 from .progress import shown_progress
 
-PairsOfPaths = tuple[tuple[Path, Path], ...]
-
 
 @dataclass(frozen=True)
-class Plan:
+class Plan(Material):
     """What a new run is made of."""
 
-    data: Annotated[
-        PairsOfPaths,
-        Parameter(
-            help="IMAGES MASKS: files or folders, matched by name (also NAME_mask, mask_NAME), a folder of masks for "
-            "each class, or TABLE.csv FOLDER; may be repeated.",
-            negative=(),
-            show_default=False,
-        ),
-    ] = ()
-    validation_data: Annotated[
-        PairsOfPaths,
-        Parameter(
-            help="IMAGES MASKS that only measure and never train; may be repeated.", negative=(), show_default=False
-        ),
-    ] = ()
+    otherwise: ClassVar[str] = "Give --data IMAGES MASKS, or the RUN.json of an earlier run."
+
     model: Annotated[
         str,
         Parameter(
             help="What to start from: a library model, a folder, or architecture:encoder for random weights "
             "(unet:resnet18), with +imagenet to download the encoder's; quick needs no model and seconds, quick:MODEL "
             "adds what MODEL's network sees (default: femur-ct).",
-            show_default=False,
-        ),
-    ] = ""
-    recipe: Annotated[
-        str,
-        Parameter(
-            help="Settings for a kind of task, by name or as a file: " + ", ".join(list_recipes()) + ". Flags given "
-            "here replace its own.",
             show_default=False,
         ),
     ] = ""
@@ -68,21 +45,6 @@ class Plan:
             show_default=False,
         ),
     ] = ""
-    classes: Annotated[
-        tuple[str, ...],
-        Parameter(
-            help="Names of mask values: VALUE=NAME, several after one another; or of the colours masks draw them in: "
-            "COLOUR=NAME ('#00ff00=gland').",
-            negative=(),
-            show_default=False,
-            consume_multiple=True,
-        ),
-    ] = ()
-    series: Annotated[str, Parameter(help="Which series of an IMAGES that holds several.", show_default=False)] = ""
-    merge: Annotated[
-        bool,
-        Parameter(help="Take all classes of the masks as one.", negative=(), show_default=False),
-    ] = False
 
 
 @with_options(TrainOptions)
@@ -152,16 +114,7 @@ def train(
                 discard(saved)
             card = train_model(saved, report=report, **settings)
         else:
-            if not plan.data:
-                raise InputError(
-                    "There is nothing to train on.", "Give --data IMAGES MASKS, or the RUN.json of an earlier run."
-                )
-            given: dict[str, Any] = {
-                "name": plan.name, "classes": plan.classes, "validation_data": plan.validation_data,
-                **({"model": plan.model} if plan.model else {}),
-            }  # fmt: skip
-            new = Recipe.read(plan.recipe).plan(plan.data, **given) if plan.recipe else plan_run(plan.data, **given)
-            new = _of_series(new.model_copy(update={"merge": plan.merge or new.merge}), plan.series)
+            new = plan.plan(plan.model, plan.name)
             _write_recipe(new, settings, save_recipe)
             if dry_run:
                 return show_pairs(new, report)
@@ -180,12 +133,3 @@ def _write_recipe(run: TrainingRun, settings: dict[str, Any], path: Path | None)
     if path is not None:
         options = TrainOptions.model_validate({**dict(run.options), **settings})
         Recipe.of(run.model_copy(update={"options": options}), path.stem).save(path)
-
-
-def _of_series(run: TrainingRun, series: str) -> TrainingRun:
-    """The same run on this series of each folder or file of images that holds several."""
-    chosen = {
-        field: tuple(pair.model_copy(update={"series": series}) for pair in getattr(run, field))
-        for field in ("pairs", "validation_pairs")
-    }
-    return run.model_copy(update=chosen) if series else run

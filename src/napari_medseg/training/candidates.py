@@ -97,15 +97,18 @@ class Candidate:
         """The options of a training that it sets."""
         return {name: value for name, value in asdict(self).items() if name != "start" and value is not None}
 
-    def over(self, run: TrainingRun, folder: Path, minutes: float, seed: int) -> TrainingRun:
+    def over(self, run: TrainingRun, folder: Path, rung: Rung, seed: int) -> TrainingRun:
         """The run that trains this way, with a folder of its own, and one in the folder for TensorBoard."""
         # In a library of its own, a model of the user's is known by its folder only.
         start = self.start if is_start(self.start) else str(find_model(self.start))
         log = run.options.log_dir and run.options.log_dir / re.sub(r"[^\w.+-]+", "-", str(self))
-        changed = {**self.settings, "max_minutes": minutes, "seed": seed, "max_steps": None, "rival": False,
+        changed = {**self.settings, "max_minutes": rung.minutes, "seed": seed, "max_steps": None, "rival": False,
                    "checkpoint_minutes": 0.0, "log_dir": log, "panels": None}  # fmt: skip
         options = run.options.model_copy(update=changed)
-        return run.model_copy(update={"start": start, "name": "candidate", "options": options, "folder": folder})
+        # What is set aside for the test says nothing to those that do not last, and chooses nobody.
+        return run.model_copy(
+            update={"start": start, "name": "candidate", "options": options, "folder": folder, "tested": rung.last}
+        )
 
 
 @dataclass(frozen=True)
@@ -116,6 +119,7 @@ class Rung:
     count: int
     seeds: int
     minutes: float
+    last: bool
 
 
 def lay_out(count: int, options: CompareOptions) -> list[Rung]:
@@ -125,7 +129,8 @@ def lay_out(count: int, options: CompareOptions) -> list[Rung]:
         counts.append(max(FINALISTS, math.ceil(counts[-1] / 2)))
     share = options.max_minutes / len(counts)
     return [
-        Rung(n, many, seeds, share / (many * seeds))
+        Rung(n, many, seeds, share / (many * seeds), last)
         for n, many in enumerate(counts, 1)
-        for seeds in (options.seeds if n == len(counts) else 1,)
+        for last in (n == len(counts),)
+        for seeds in (options.seeds if last else 1,)
     ]

@@ -176,7 +176,7 @@ class _Contest:
         self._trainings += 1
         library = self._library / str(self._trainings)
         seed += common.options.seed
-        run = candidate.over(common, library / f"round-{rung.number}-seed-{seed}", rung.minutes, seed)
+        run = candidate.over(common, library / f"round-{rung.number}-seed-{seed}", rung, seed)
         result = train_apart(run, listen, library=library)
         if stopped:
             raise Cancelled("stopped by the user")  # what it has learnt in a part of its time says nothing

@@ -111,6 +111,8 @@ class TrainingRun(BaseModel):
     recall
         A model all of whose remembered slices train, beside the pairs; empty for none. With the first of its ancestors
         as ``start``, a model is trained anew on everything that was ever painted.
+    tested
+        Whether the slices set aside for the test are measured at the end, or stay unused.
     folder
         Where ``run.json`` and ``result.json`` are written; None takes a new folder in the library's home.
     """
@@ -125,6 +127,7 @@ class TrainingRun(BaseModel):
     background_colors: tuple[str, ...] = ()
     merge: bool = False
     recall: str = ""
+    tested: bool = True
     options: TrainOptions = TrainOptions()
     folder: Path | None = None
     version: str = Field(default=__version__, description="Of the program that made it")

@@ -246,7 +246,8 @@ def make_job(run: TrainingRun, start: Start, team: Team, material: Material, wat
     samples = Samples(slices, size, seed, material.replay, options.replay, balanced=whole > 0)
     return Job(
         network, start.parent is not None, samples, [], start.card.classes,
-        engine, options, choose_batch(options, size, engine.device), sides, channels, team, test=material.test,
+        engine, options, choose_batch(options, size, engine.device), sides, channels, team,
+        test=material.test if run.tested else [],
     )  # fmt: skip
 
 
