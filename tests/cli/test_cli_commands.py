@@ -225,6 +225,41 @@ def test_models_are_listed_shown_and_not_removed_when_shipped(run: Run) -> None:
     assert "48 labelled slices it learnt from" in run("models", "show", "femur-ct").out
 
 
+def test_models_are_imported_and_renamed(run: Run, tmp_path: Path) -> None:
+    """From a folder and a zip; what they were trained from follows the new name."""
+    assert run("models", "export", "femur-ct", tmp_path / "model").code == 0
+    assert run("models", "export", "femur-ct", tmp_path / "model.zip").code == 0
+    assert run("models", "import", tmp_path / "model", "--name", "hip").out == "Imported hip@1\n"
+    assert run("models", "import", tmp_path / "model.zip", "--name", "hip").out == "Imported hip@2\n"
+    assert run("models", "rename", "hip", "pelvis").out == "Renamed hip to pelvis@1, pelvis@2\n"
+    listed = run("models", "list", "--all").out
+    assert "pelvis@2" in listed
+    assert "hip@" not in listed
+    assert find_model("pelvis@1").is_dir()
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (("rename", "femur-ct", "mine"), "cannot be renamed"),
+        (("rename", "nothing", "mine"), "no model 'nothing'"),
+        (("rename", "hip", "Not A Name!"), "A model's name has small letters"),
+        (("import", "nowhere"), "nowhere"),
+        (("import", "notes.txt"), "notes.txt"),
+    ],
+)
+def test_models_that_cannot_be_imported_or_renamed_are_told(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...], said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "notes.txt").write_text("no model")
+    export_model("femur-ct", tmp_path / "model")
+    assert run("models", "import", "model", "--name", "hip").code == 0
+    result = run("models", *command)
+    assert (result.code, said in result.err) == (2, True), result.err
+    assert "hip@1" in run("models", "list").out
+
+
 def test_a_memory_is_exported_only_when_asked(run: Run, tmp_path: Path) -> None:
     for name, extra in (("without", ()), ("with", ("--with-memory",))):
         assert run("models", "export", "femur-ct", tmp_path / name, *extra).code == 0

@@ -17,15 +17,18 @@ from napari_medseg.cli.flags import help_text
 from napari_medseg.core import Cancelled, ComputeError, Options
 from napari_medseg.inference import SegmentOptions
 from napari_medseg.training import TrainOptions
+from napari_medseg.training.candidates import CompareOptions
 
 from .conftest import Run
 
-COMMANDS = ("segment", "train", "evaluate", "convert", "demo", "models")
-MODELS = ("list", "show", "compare", "import", "export", "remove")
+COMMANDS = ("segment", "train", "compare", "evaluate", "convert", "demo", "models")
+MODELS = ("list", "show", "compare", "import", "export", "rename", "remove")
 
 
 def fields() -> list[tuple[str, str, FieldInfo]]:
-    kinds: tuple[tuple[str, type[Options]], ...] = (("segment", SegmentOptions), ("train", TrainOptions))
+    kinds: tuple[tuple[str, type[Options]], ...] = (
+        ("segment", SegmentOptions), ("train", TrainOptions), ("compare", CompareOptions),
+    )  # fmt: skip
     return [(command, name, field) for command, kind in kinds for name, field in kind.model_fields.items()]
 
 
@@ -86,6 +89,9 @@ def test_version(run: Run) -> None:
         (("segment", "nowhere.png", "--model", "m", "--output", "o"), "nowhere.png does not exist"),
         (("models", "show", "nothing"), "no model 'nothing'"),
         (("train",), "nothing to train on"),
+        (("compare",), "nothing to train on"),
+        (("compare", "--data", "a", "b", "--starts", "unet:resnet18"), "only one candidate"),
+        (("compare", "--data", "a", "b", "--learning-rates", "0.2"), "learning_rates"),
         (("train", "--data", "a", "b", "--classes", "left"), "left"),
         (("evaluate", "--prediction", "nowhere", "--truth", "nowhere"), "nowhere does not exist"),
         (("convert", "nowhere.png", "b.tif"), "nowhere.png does not exist"),

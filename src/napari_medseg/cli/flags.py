@@ -80,11 +80,16 @@ def _flag_type(field: FieldInfo) -> Any:
 
 
 def _bare(annotation: Any) -> Any:
-    """``int | Literal["auto"]`` of a union whose parts have bounds: the options check those, in one sentence."""
-    if typing.get_origin(annotation) not in (typing.Union, types.UnionType):
-        return annotation
+    """``int | Literal["auto"]`` of a union, ``tuple[int, ...]`` of a tuple whose parts have bounds.
+
+    The options check those, in one sentence.
+    """
     parts = [typing.get_args(p)[0] if typing.get_origin(p) is Annotated else p for p in typing.get_args(annotation)]
-    return reduce(operator.or_, parts)
+    if typing.get_origin(annotation) is tuple:
+        return tuple[tuple(parts)]  # type: ignore[misc]
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        return reduce(operator.or_, parts)
+    return annotation
 
 
 def help_text(field: FieldInfo) -> str:
