@@ -184,10 +184,14 @@ def test_what_others_cannot_build_is_refused(make_card: Callable[..., ModelCard]
     save_network(tmp_path / "m", card, build_network(card))
     with pytest.raises(ModelError, match="is an fcn8s, which segmentation_models_pytorch cannot build"):
         export_model(tmp_path / "m", tmp_path / "p.zip", "bioimageio")
-    quick = card.model_copy(update={"architecture": "quick"})
-    (tmp_path / "m" / "card.json").write_text(quick.model_dump_json())
-    with pytest.raises(ModelError, match="is a Quick model"):
-        export_model(tmp_path / "m", tmp_path / "p.zip", "bioimageio")
+    for other, said in (
+        ("quick", r"is a Quick model.* folder or zip"),
+        ("classifier", r"is a slice classifier.* ONNX"),
+    ):
+        card = card.model_copy(update={"architecture": other})
+        (tmp_path / "m" / "card.json").write_text(card.model_dump_json())
+        with pytest.raises(ModelError, match=said):
+            export_model(tmp_path / "m", tmp_path / "p.zip", "bioimageio")
     assert not (tmp_path / "p.zip").exists()
 
 

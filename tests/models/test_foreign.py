@@ -13,8 +13,17 @@ import pytest
 import safetensors.torch
 import torch
 
-from napari_medseg.core import ModelCard, ModelError
-from napari_medseg.models import export_model, import_model, list_models, load_model, unpack
+from napari_medseg.core import ClassInfo, ModelCard, ModelError
+from napari_medseg.models import (
+    build_network,
+    export_model,
+    import_model,
+    list_models,
+    load_model,
+    start_card,
+    start_network,
+    unpack,
+)
 
 Tiny = tuple[ModelCard, Any]
 NETWORK = "unet:tu-resnet10t"
@@ -72,13 +81,70 @@ def test_prefixes_of_wrappers_come_off(tiny: Tiny, tmp_path: Path, prefix: str) 
 
 
 def test_bare_safetensors_are_imported(make_card: Any, tmp_path: Path) -> None:
-    from napari_medseg.models import build_network
-
     network = build_network(make_card(architecture="fpn", network={}, channels=3, names=("a", "b")))
     safetensors.torch.save_file(network.state_dict(), tmp_path / "w.safetensors")
     card = import_model(tmp_path / "w.safetensors", "theirs", network="fpn:tu-resnet10t")
     assert (card.name, card.channels, card.out_channels) == ("theirs", 3, 3)
     assert "guesses" in card.description
+
+
+@pytest.mark.parametrize(
+    ("architecture", "widths"), [("unet", [16, 8, 8, 4, 4]), ("unetplusplus", [32, 16, 8, 4, 4]), ("fcn8s", [24, 8])]
+)
+def test_widths_of_the_decoder_are_read_from_bare_weights(
+    make_card: Any, tmp_path: Path, architecture: str, widths: list[int]
+) -> None:
+    network = build_network(make_card(architecture=architecture, network={"decoder_channels": widths}))
+    torch.save(network.state_dict(), tmp_path / "w.pt")
+    card = import_model(tmp_path / "w.pt", network=f"{architecture}:tu-resnet10t")
+    assert card.network["decoder_channels"] == widths
+    assert load_model("w").network.state_dict().keys() == network.state_dict().keys()
+
+
+@pytest.mark.parametrize("start", ["unetplusplus:tu-resnet10t", "dpt:tu-vit_tiny_patch16_224", "manet:tu-resnet10t"])
+def test_weights_of_our_own_new_networks_come_back(tmp_path: Path, start: str) -> None:
+    card = start_card(start, name="mine", classes=(ClassInfo.numbered(1),))
+    torch.save(start_network(start, card).state_dict(), tmp_path / "w.pt")
+    assert import_model(tmp_path / "w.pt", network=start).network == card.network
+
+
+def test_a_slice_classifier_is_imported_from_bare_weights(make_card: Any, tmp_path: Path) -> None:
+    network = build_network(make_card(architecture="classifier", network={}, presence=0.3, channels=3))
+    torch.save({"state_dict": network.state_dict()}, tmp_path / "w.pt")
+    card = import_model(tmp_path / "w.pt", network="classifier:tu-resnet10t")
+    assert (card.architecture, card.channels, card.presence) == ("classifier", 3, 0.5)
+    assert "below a probability of 0.5" in card.description
+    for key, value in network.state_dict().items():
+        assert torch.equal(load_model("w").network.state_dict()[key], value)
+    with pytest.raises(ModelError, match=r"no weights of unet:tu-resnet10t\. Name classifier:ENCODER"):
+        import_model(tmp_path / "w.pt", network=NETWORK)
+
+
+def test_outlining_weights_are_no_slice_classifier(tiny: Tiny, tmp_path: Path) -> None:
+    torch.save(tiny[1].state_dict(), tmp_path / "w.pt")
+    with pytest.raises(ModelError, match="no weights of classifier:tu-resnet10t"):
+        import_model(tmp_path / "w.pt", network="classifier:tu-resnet10t")
+
+
+def test_a_slice_head_is_kept_and_its_threshold_said(make_card: Any, tmp_path: Path) -> None:
+    network = build_network(make_card(presence=0.3))
+    torch.save(network.state_dict(), tmp_path / "w.pt")
+    card = import_model(tmp_path / "w.pt", network=NETWORK)
+    assert card.presence == 0.5
+    assert "below a probability of 0.5 are empty is a guess" in card.description
+    head = "classification_head.3.weight"
+    assert torch.equal(load_model("w").network.state_dict()[head], network.state_dict()[head])
+
+
+def test_a_head_that_says_something_else_is_left_out_and_that_is_said(make_card: Any, tmp_path: Path) -> None:
+    state = build_network(make_card(presence=0.3)).state_dict()
+    state |= {
+        f"classification_head.3.{part}": torch.zeros(4, *more) for part, more in (("weight", [512]), ("bias", []))
+    }
+    torch.save(state, tmp_path / "w.pt")
+    card = import_model(tmp_path / "w.pt", network=NETWORK)
+    assert card.presence is None
+    assert "classification head of 4 classes was left out" in card.description
 
 
 def test_bare_weights_need_their_network_named(tiny: Tiny, tmp_path: Path) -> None:

@@ -90,12 +90,13 @@ def test_a_quick_model_can_have_none(make_card: Any) -> None:
         add_slice_head(make_card(architecture="quick"), torch.nn.Identity())
 
 
-def test_onnx_has_the_head_as_its_second_output(make_card: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("architecture", ["fpn", "classifier"])
+def test_onnx_has_the_head_as_its_second_output(make_card: Any, tmp_path: Path, architecture: str) -> None:
     pytest.importorskip("onnxscript")
     onnx = pytest.importorskip("onnx")
     from napari_medseg.models import export_model
 
-    card = make_card(presence=0.3, architecture="fpn", network={})
+    card = make_card(presence=0.3, architecture=architecture, network={})
     save_network(tmp_path / "a", card, build_network(card))
     export_model(tmp_path / "a", tmp_path / "a.onnx", "onnx")
     assert [output.name for output in onnx.load(tmp_path / "a.onnx").graph.output] == ["logits", "slice_logit"]

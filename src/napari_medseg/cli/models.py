@@ -127,7 +127,10 @@ def import_from(
     napari-medseg models import downloads/my-femur/
     ```
     """
-    print(f"Imported {library.import_model(path, name, network=network).reference}")
+    card = library.import_model(path, name, network=network)
+    print(f"Imported {card.reference}")
+    if network:
+        print(card.description)
     return 0
 
 

@@ -58,7 +58,8 @@ def export_model(
     out
         The new folder or file; a ``.zip`` makes a zip file of the folder.
     format
-        ``"folder"`` opens anywhere with ``segmentation_models_pytorch.from_pretrained``;
+        ``"folder"`` opens anywhere with ``segmentation_models_pytorch.from_pretrained``, unless the architecture is one
+        that the library lacks (``fcn8s``, ``classifier``, ``quick``);
         ``"bioimageio"`` is a ``.zip`` for bioimage.io and the programs that run its models.
     with_memory
         Whether the labelled slices that it remembers go along; they are pictures of those it was trained on.

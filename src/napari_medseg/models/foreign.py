@@ -13,10 +13,12 @@ from pydantic import ValidationError
 
 from napari_medseg.core import ClassInfo, ModelCard, ModelError
 
-from .build import check_names, is_start
+from .build import is_start, start_card
+from .heads import UNSET
 from .library import add_model, adopt_model, copy_memory
 from .package_in import find_description, make_model, read_own
 from .rename import renamed
+from .smp import CLASSIFIER
 from .unpack import ARCHIVES, DAMAGE, unpacked
 from .weights import CONFIG, WEIGHTS, fill_network, load_network, model_name, read_card
 
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 PICKLES = (".pt", ".pth", ".ckpt", ".bin")
 BARE = (".safetensors", *PICKLES)
 """Names that files with weights alone may have."""
+
+_MASKS, _SLICES = "segmentation_head.", "classification_head."
 
 _CONVERT = (
     "Where it was made, save the weights alone: safetensors.torch.save_file(model.state_dict(), 'model.safetensors'), "
@@ -126,15 +130,17 @@ def _bare(content: Any, name: str) -> dict[str, Tensor]:
     if not isinstance(content, dict):
         raise ModelError(f"{name} holds no weights.", _CONVERT)
     state = {str(key): value for key, value in content.items() if isinstance(value, torch.Tensor)}
-    heads = [key for key in state if ".segmentation_head." in f".{key}"]
-    if not heads:
+    # A network that outlines nothing has the second kind alone.
+    found = [(key, head) for head in (_MASKS, _SLICES) for key in state if f".{head}" in f".{key}"]
+    if not found:
         raise ModelError(
             f"{name} holds no weights of a network of segmentation_models_pytorch: it has no segmentation_head.",
             "Only networks that segmentation_models_pytorch can build can be imported.",
         )
-    prefix = heads[0][: heads[0].index("segmentation_head.")]
+    key, head = found[0]
+    prefix = key[: key.index(head)]
     # Beside the network there may be a loss's weights or an average of the network; only one network is meant.
-    parts = tuple(f"{prefix}{part}." for part in ("encoder", "decoder", "segmentation_head", "classification_head"))
+    parts = tuple(f"{prefix}{part}" for part in ("encoder.", "decoder.", _MASKS, _SLICES))
     return {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(parts)}
 
 
@@ -145,23 +151,49 @@ def card_of(state: dict[str, Tensor], name: str, network: str, source: str) -> M
             f"{source} holds weights alone, which do not tell what network they belong to.",
             "Name it as architecture:encoder, for example unet:resnet34.",
         )
-    architecture, _, encoder = network.partition(":")
-    check_names(architecture, encoder)
-    head = [v for k, v in state.items() if k.startswith("segmentation_head.") and v.ndim == 4]
+    one = ClassInfo.numbered(1)
+    outlines = network.partition(":")[0].lower() != CLASSIFIER
+    start = start_card(network, name="start", classes=(one,))
+    head = [v for k, v in state.items() if k.startswith(_MASKS) and v.ndim == 4]
     first = [v for k, v in state.items() if k.startswith("encoder.") and v.ndim == 4]
-    if not head or not first:
-        raise ModelError(f"{source} holds no weights of {network}.")
-    outputs, channels = int(head[-1].shape[0]), int(first[0].shape[1])
-    arguments: dict[str, Any] = {}
-    widths = [state.get(f"decoder.blocks.{i}.conv1.0.weight") for i in range(5)]
-    if architecture.lower() == "unet" and all(w is not None for w in widths):
-        arguments["decoder_channels"] = [int(w.shape[0]) for w in widths if w is not None]
-    said = "divided at probability 0.5" if outputs == 1 else "the first output is taken for the background"
+    if not first or bool(head) != outlines:
+        kind = f"{CLASSIFIER}:ENCODER" if outlines and not head else "the network that they were trained with"
+        raise ModelError(f"{source} holds no weights of {network}.", f"Name {kind}.")
+    outputs = int(head[-1].shape[0]) if head else 2
+    presence, notes = _read_slice_head(state, outlines)
+    if head:
+        notes.insert(
+            0, "divided at probability 0.5" if outputs == 1 else "the first output is taken for the background"
+        )
     try:
         return ModelCard(
-            name=name, architecture=architecture.lower(), encoder=encoder, network=arguments, channels=channels,
-            classes=tuple(ClassInfo.numbered(v) for v in range(1, max(2, outputs))),
-            description=f"Imported from {source}: class names, normalisation and pixel size are guesses; {said}.",
+            name=name, architecture=start.architecture, encoder=start.encoder, channels=int(first[0].shape[1]),
+            network={**start.network, **_decoder_widths(start.architecture, state)},
+            classes=tuple(ClassInfo.numbered(v) for v in range(1, max(2, outputs))), presence=presence,
+            description=f"Imported from {source}: class names, normalisation and pixel size are guesses; "
+            f"{'; '.join(notes)}.",
         )  # fmt: skip
     except ValidationError as error:
         raise ModelError(f"{source} cannot be imported as {name!r}: {error.errors()[0]['msg']}.") from error
+
+
+def _decoder_widths(architecture: str, state: dict[str, Tensor]) -> dict[str, Any]:
+    """``decoder_channels`` as the weights have them, of architectures whose decoders come in other widths here too."""
+    keys = {
+        "unet": [f"decoder.blocks.{i}.conv1.0.weight" for i in range(5)],
+        "unetplusplus": [f"decoder.blocks.x_0_{i}.conv1.0.weight" for i in range(5)],
+        "fcn8s": ["decoder.top.0.weight", "decoder.fine.weight"],
+    }.get(architecture, [])
+    found = [int(state[key].shape[0]) for key in keys if key in state]
+    return {"decoder_channels": found} if found and len(found) == len(keys) else {}
+
+
+def _read_slice_head(state: dict[str, Tensor], outlines: bool) -> tuple[float | None, list[str]]:
+    """The threshold of a card whose network has a slice head, and what to say of it."""
+    heads = [value for key, value in state.items() if key.startswith(_SLICES) and value.ndim == 2]
+    if not heads:
+        return None, []
+    if (answers := int(heads[-1].shape[0])) != 1:
+        return None, [f"its classification head of {answers} classes was left out"]
+    pooled = ", and that the largest response in the slice counts" if outlines else ""
+    return UNSET, [f"that slices below a probability of {UNSET} are empty is a guess{pooled}"]

@@ -20,19 +20,27 @@ from napari_medseg.core import ModelCard, ModelError
 from .build import QUICK, size_multiple
 from .package_in import LIBRARY
 from .package_steps import list_steps, prepare, said_of_values, sample_range
+from .smp import CLASSIFIER
 from .weights import CARD, CONFIG, WEIGHTS, load_network
 
 _SIDE = 64
 """Pixels of the sample's side, or the least that the network takes."""
 
+_OURS = {
+    QUICK: ("a Quick model", "a folder or zip"),
+    "fcn8s": ("an fcn8s", "a folder, zip or ONNX"),
+    CLASSIFIER: ("a slice classifier", "a folder, zip or ONNX"),
+}
+"""Architectures that other programs do not have: what to call such a model, and what it can be exported as."""
+
 
 def check_card(card: ModelCard, licence: str = "") -> None:
     """Raise a `ModelError` if a model's network is not one that other programs can build, or it has another licence."""
-    if card.architecture in (QUICK, "fcn8s"):
-        kind = "a Quick model" if card.architecture == QUICK else "an fcn8s"
+    if card.architecture in _OURS:
+        kind, instead = _OURS[card.architecture]
         raise ModelError(
             f"{card.reference} is {kind}, which {LIBRARY} cannot build for a bioimage.io package.",
-            "Export it as a folder or zip.",
+            f"Export it as {instead}.",
         )
     if licence and card.licence and licence != card.licence:
         raise ModelError(f"{card.reference} has the licence {card.licence}, not {licence}.", "Leave the licence out.")
