@@ -83,12 +83,12 @@ def work(slide: Path, output: Path, start: str) -> dict[str, Any]:
     """Open and segment a slide; what it took."""
     begin = time.perf_counter()
     import napari_medseg as medseg
-    from napari_medseg._layers import image_layer_data
+    from napari_medseg._layers import image_layers
 
     imported = time.perf_counter() - begin
     begin = time.perf_counter()
     image = medseg.read(slide)
-    image_layer_data(image)
+    image_layers(image)
     opened = time.perf_counter() - begin
 
     import torch

@@ -98,7 +98,7 @@ def open_window(slices: int) -> tuple[Any, Any, Any]:
     import napari
     import numpy as np
 
-    from napari_medseg._layers import image_layer_data
+    from napari_medseg._layers import image_layers
     from napari_medseg.editing.corrections import corrections_of
     from napari_medseg.inference.options import SegmentOptions
     from napari_medseg.models.library import list_models
@@ -108,7 +108,7 @@ def open_window(slices: int) -> tuple[Any, Any, Any]:
     image, truth = femur_sample(3, slices=slices, size=512)
     viewer = napari.Viewer()
     viewer.window.resize(1440, 900)
-    data, kwargs, _ = image_layer_data(image)
+    [(data, kwargs, _)] = image_layers(image)
     layer = viewer.add_image(data, **{**kwargs, "name": "femur ct"})
     card = next(card for card in list_models() if card.name == "femur-ct")
     labels = result_layer(viewer, layer, card, SegmentOptions())

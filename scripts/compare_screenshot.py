@@ -24,14 +24,14 @@ def drive(output: Path, minutes: float) -> None:
     """Open, paint, compare; a picture while it runs and one at the end."""
     from screenshots import Driver
 
-    from napari_medseg._layers import image_layer_data, labels_layer_data
+    from napari_medseg._layers import image_layers, labels_layer_data
     from napari_medseg.editing.corrections import corrections_of
     from napari_medseg.phantoms import femur_sample
     from napari_medseg.training.candidates import CompareOptions
 
     driver = Driver(output)
     image, truth = femur_sample(3, slices=24, size=256)
-    for pixels, kwargs, kind in (image_layer_data(image), labels_layer_data(truth)):
+    for pixels, kwargs, kind in (*image_layers(image), labels_layer_data(truth)):
         getattr(driver.viewer, f"add_{kind}")(pixels, **{**kwargs, "name": "femur ct" if kind == "image" else "femur"})
     labels = driver.viewer.layers["femur"]
     dock = driver.dock("Compare")

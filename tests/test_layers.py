@@ -45,7 +45,7 @@ def described() -> Image:
 
 def test_image_survives_the_way_through_a_layer() -> None:
     image = described()
-    data, kwargs, kind = _layers.image_layer_data(image)
+    [(data, kwargs, kind)] = _layers.image_layers(image)
     layer = ImageLayer(data, **kwargs)
     back = _layers.image_from_layer(layer)
     assert kind == "image"
@@ -79,7 +79,7 @@ def test_slide_survives_the_way_through_a_layer() -> None:
     image = Image(
         levels[0], "YXC", Geometry(spacing=(0.25, 0.25), unit="um"), ("a.svs",), "RGB", Path("a.svs"), levels=levels[1:]
     )
-    data, kwargs, _ = _layers.image_layer_data(image)
+    [(data, kwargs, _)] = _layers.image_layers(image)
     layer = ImageLayer(data, **kwargs)
     back = _layers.image_from_layer(layer)
     assert (layer.multiscale, layer.rgb) == (True, True)
@@ -91,11 +91,12 @@ def test_channels_of_a_slide_become_layers_with_levels() -> None:
     levels = tuple(np.stack([np.full((400 // n, 600 // n), c) for c in (10, 700)], axis=-1) for n in (1, 2))
     levels[1][0, 0] = 0
     image = Image(levels[0], "YXC", Geometry.unknown(2), meaning="channels", levels=levels[1:])
-    data, kwargs, _ = _layers.image_layer_data(image)
-    layers = ViewerModel().add_image(data, **kwargs)
+    layers = [ImageLayer(data, **kwargs) for data, kwargs, _ in _layers.image_layers(image)]
     assert [layer.multiscale for layer in layers] == [True, True]
     assert [layer.contrast_limits for layer in layers] == [[0, 10], [0, 700]]
     assert [int(layer.data[0][5, 5]) for layer in layers] == [10, 700]
+    back = _layers.image_from_layer(layers[1])
+    assert all(one is other for one, other in zip(back.pyramid, levels, strict=True)), "as lazy as it was read"
 
 
 def test_transparent_slide_layers_are_white_at_every_level() -> None:
@@ -127,7 +128,7 @@ def test_labels_of_a_slide_show_what_is_not_computed_as_grey_and_not_as_a_class(
 
 
 def test_spacing_corrected_on_the_layer_is_believed() -> None:
-    data, kwargs, _ = _layers.image_layer_data(described())
+    [(data, kwargs, _)] = _layers.image_layers(described())
     layer = ImageLayer(data, **kwargs)
     layer.scale = (3, 0.5, 0.5)
     geometry = _layers.image_from_layer(layer).geometry
@@ -215,7 +216,7 @@ def test_result_layer_shows_classes_and_keeps_how_it_was_made() -> None:
     class Settings(Options):
         tile: int = 256
 
-    layer = ImageLayer(*_layers.image_layer_data(described())[:1], **_layers.image_layer_data(described())[1])
+    layer = ImageLayer(*_layers.image_layers(described())[0][:1], **_layers.image_layers(described())[0][1])
     data = np.zeros(STACK.shape, np.uint8)
     data[0, 0, 0] = 1
     data[0, 0, 1] = 9
@@ -250,11 +251,65 @@ def test_negative_labels_are_refused() -> None:
         _layers.labels_from_layer(LabelsLayer(np.full((4, 4), -1), name="mask"))
 
 
-def test_several_channels_open_as_several_layers() -> None:
-    image = Image(np.zeros((40, 50, 5), np.uint8), "YXC", Geometry.unknown(2))
-    _, kwargs, _ = _layers.image_layer_data(image)
-    assert kwargs["channel_axis"] == 2
-    assert "rgb" not in kwargs
+def shown(image: Image) -> list[ImageLayer]:
+    return [ImageLayer(data, **kwargs) for data, kwargs, _ in _layers.image_layers(image, name="head")]
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("axes", ["YXC", "ZYXC"])
+def test_any_channel_of_an_image_stands_for_the_whole(axes: str, channels: int) -> None:
+    shape = (*(3,) * ("Z" in axes), 40, 50, channels)
+    image = Image(np.arange(np.prod(shape)).reshape(shape), axes, Geometry.unknown(len(axes) - 1), meaning="channels")
+    layers = shown(image)
+    assert [layer.name for layer in layers] == ["head", *(f"head channel {n}" for n in range(2, channels + 1))]
+    assert not any(layer.rgb for layer in layers), "four channels are not red, green, blue and how opaque"
+    for index, layer in enumerate(layers):
+        np.testing.assert_array_equal(layer.data, image.data[..., index])
+        assert np.shares_memory(layer.data, image.data)
+        back = _layers.image_from_layer(layer)
+        assert back.data is image.data
+        assert {**vars(back), "data": None} == {**vars(image), "data": None}
+
+
+def test_channels_stay_lazy() -> None:
+    """None is decoded to be shown, and none is held twice."""
+    import dask.array as da
+
+    whole = da.zeros((3, 40, 50, 4), chunks=(1, 40, 50, 4), dtype=np.uint16)
+    data = [data for data, _, _ in _layers.image_layers(Image(whole, "ZYXC", Geometry.unknown(3), meaning="channels"))]
+    assert [(type(one), one.shape) for one in data] == [(type(whole), (3, 40, 50))] * 4
+
+
+def test_sequences_are_looked_at_one_by_one_and_dyes_together() -> None:
+    data = np.zeros((40, 50, 3), np.uint8)
+    mr, dyes = (shown(Image(data, "YXC", Geometry(spacing=(1, 1), unit=u), meaning="channels")) for u in ("mm", "um"))
+    assert [(layer.visible, layer.colormap.name) for layer in mr] == [(True, "gray"), (False, "gray"), (False, "gray")]
+    assert [layer.visible for layer in dyes] == [True] * 3
+    assert len({layer.colormap.name for layer in dyes}) == 3
+    assert [layer.blending for layer in dyes] == ["translucent_no_depth", "additive", "additive"]
+
+
+def test_only_what_says_rgb_is_shown_in_colours() -> None:
+    [layer] = shown(Image(np.zeros((40, 50, 3), np.uint8), "YXC", Geometry.unknown(2), meaning="RGB"))
+    assert layer.rgb
+    assert _layers.image_from_layer(layer).meaning == "RGB"
+
+
+def test_first_channel_that_is_left_stands_for_an_image() -> None:
+    image = Image(np.zeros((40, 50, 4), np.uint8), "YXC", Geometry.unknown(2), meaning="channels")
+    grey, one, other = ImageLayer(np.zeros((40, 50))), shown(image), shown(replace(image, data=image.data.copy()))
+    layers = [*reversed(one), grey, *other]
+    assert _layers.leads(layers) == [one[0], grey, other[0]]
+    assert _layers.lead_of(one[3], layers) is one[0]
+    assert _layers.lead_of(one[3], one[1:]) is one[1]
+    assert _layers.lead_of(grey, layers) is grey
+
+
+def test_channel_whose_pixels_were_replaced_is_an_image_of_its_own() -> None:
+    layers = shown(Image(np.zeros((40, 50, 4), np.uint8), "YXC", Geometry.unknown(2), meaning="channels"))
+    layers[2].data = np.ones((40, 50), np.uint8)
+    assert _layers.image_from_layer(layers[2]).axes == "YX"
+    assert _layers.leads(layers) == [layers[0], layers[2]]
 
 
 def turned(*degrees: float) -> np.ndarray:
@@ -300,7 +355,7 @@ def test_geometry_survives_the_way_through_a_layer(direction: np.ndarray, in_pat
     """D4, D5, N3: what is shown may be turned to the screen, what is saved never is."""
     geometry = geometry_with(direction)
     image = Image(STACK, "ZYX", geometry)
-    data, kwargs, _ = _layers.image_layer_data(image, in_patient=in_patient)
+    [(data, kwargs, _)] = _layers.image_layers(image, in_patient=in_patient)
     layer = ImageLayer(data, **kwargs)
     assert _layers.image_from_layer(layer).geometry == geometry
     labels = LabelsLayer(np.zeros(STACK.shape, np.uint8), **_layers.labels_layer_kwargs(layer, CARD))
@@ -318,7 +373,7 @@ def test_positions_of_uneven_slices_survive_the_way_through_a_layer() -> None:
 def test_straight_slices_lie_in_patient_coordinates(name: str) -> None:
     """D5, N3: so series of one patient lie on each other, whichever way their axes run."""
     geometry = geometry_with(DIRECTIONS[name])
-    data, kwargs, _ = _layers.image_layer_data(Image(STACK, "ZYX", geometry))
+    [(data, kwargs, _)] = _layers.image_layers(Image(STACK, "ZYX", geometry))
     layer = ImageLayer(data, **kwargs)
     for index in ((0, 0, 0), (2, 39, 49)):
         assert np.allclose(layer.data_to_world(index), (geometry.affine() @ (*index, 1))[:3])
@@ -327,7 +382,7 @@ def test_straight_slices_lie_in_patient_coordinates(name: str) -> None:
 @pytest.mark.parametrize("direction", DIRECTIONS.values(), ids=DIRECTIONS)
 def test_every_slice_is_seen_whole(direction: np.ndarray) -> None:
     """napari turns nothing out of the plane of a slice, and warns when asked to: warnings are errors here."""
-    data, kwargs, _ = _layers.image_layer_data(Image(STACK, "ZYX", geometry_with(direction)))
+    [(data, kwargs, _)] = _layers.image_layers(Image(STACK, "ZYX", geometry_with(direction)))
     viewer = ViewerModel()
     layer = viewer.add_image(data, **kwargs)
     seen = set()
@@ -351,7 +406,7 @@ def test_every_slice_is_seen_whole(direction: np.ndarray) -> None:
 def test_upright_slices_show_the_head_up(direction: np.ndarray, down: tuple[int, ...], right: tuple[int, ...]) -> None:
     """The patient's right is on the left of the screen, in sagittal slices the front."""
     geometry = geometry_with(direction)
-    _, kwargs, _ = _layers.image_layer_data(Image(STACK, "ZYX", geometry))
+    [(_, kwargs, _)] = _layers.image_layers(Image(STACK, "ZYX", geometry))
     shown = np.linalg.inv(kwargs["affine"][:3, :3])
     for screen, wanted in ((1, down), (2, right)):
         patient = direction @ shown[:, screen]
@@ -365,7 +420,7 @@ def test_series_of_one_oblique_orientation_lie_on_each_other() -> None:
     flipped = np.diag([-1.0, 1, 1, 1])
     flipped[0, 3] = 2
     other = Geometry.from_affine(whole.affine() @ flipped)
-    layers = [ImageLayer(STACK, **_layers.image_layer_data(Image(STACK, "ZYX", g))[1]) for g in (whole, part, other)]
+    layers = [ImageLayer(STACK, **_layers.image_layers(Image(STACK, "ZYX", g))[0][1]) for g in (whole, part, other)]
     at = layers[0].data_to_world((1, 10, 20))
     assert np.allclose(layers[1].data_to_world((0, 0, 0)), at)
     assert np.allclose(layers[2].data_to_world((1, 10, 20)), at)
@@ -379,14 +434,14 @@ def test_slider_reaches_the_last_slice_wherever_the_stack_begins(sign: int) -> N
         spacing, origin = (round(random.uniform(0.3, 8), 3), 0.7, 0.7), tuple(random.uniform(-900, 900, 3).tolist())
         geometry = Geometry(spacing=spacing, unit="mm", origin=origin, direction=tuple(
             tuple(row) for row in np.diag([float(sign), 1.0, 1.0]).tolist()))  # fmt: skip
-        data, kwargs, _ = _layers.image_layer_data(Image(np.zeros((slices, 6, 7), np.uint8), "ZYX", geometry))
+        [(data, kwargs, _)] = _layers.image_layers(Image(np.zeros((slices, 6, 7), np.uint8), "ZYX", geometry))
         viewer = ViewerModel()
         viewer.add_image(data, **kwargs)
         assert viewer.dims.nsteps == (slices, 6, 7)
 
 
 def test_windows_of_the_file_and_of_a_ct_are_offered_and_set() -> None:
-    data, kwargs, _ = _layers.image_layer_data(described())
+    [(data, kwargs, _)] = _layers.image_layers(described())
     layer = ImageLayer(data, **kwargs)
     assert layer.contrast_limits == [0, 40]
     windows = _layers.windows_for(layer)

@@ -38,7 +38,7 @@ def test_femur_ct_is_an_image_with_its_spacing() -> None:
     ids=lambda part: getattr(part, "__name__", ""),
 )
 def test_truth_lies_on_the_image(make: Callable[[], list[Any]], values: set[int]) -> None:
-    image, truth = (Layer.create(*layer) for layer in make())
+    image, *_, truth = (Layer.create(*layer) for layer in make())
     source, labels = _layers.image_from_layer(image), _layers.labels_from_layer(truth)
     assert labels.data.shape == (source.shape if source.is_stack else source.shape[-2:])
     assert np.allclose(truth.scale, image.scale)

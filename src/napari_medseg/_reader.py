@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from . import io
-from ._layers import LayerDataTuple, image_layer_data, labels_layer_data, outlines_layer_data
+from ._layers import LayerDataTuple, image_layers, labels_layer_data, outlines_layer_data
 from .core import Finding, InputError
 from .io.holding import holds_masks
 from .io.outlines.described import read_described
@@ -58,7 +58,7 @@ def read_layers(path: Paths) -> list[LayerDataTuple]:
     else:
         images = [io.read(source)]
         _tell(images[0].findings)
-    return [image_layer_data(image) for image in images]
+    return [layer for image in images for layer in image_layers(image)]
 
 
 def _is_outline(path: Path) -> bool:

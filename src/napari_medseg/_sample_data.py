@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ._layers import LayerDataTuple, image_layer_data, labels_layer_data
+from ._layers import LayerDataTuple, image_layers, labels_layer_data
 from .core import Image, Labels
 
 
@@ -40,7 +40,5 @@ def tissue_he_with_truth() -> list[LayerDataTuple]:
 
 
 def _layers(image: Image, truth: Labels, name: str) -> list[LayerDataTuple]:
-    layers = [image_layer_data(image), labels_layer_data(truth)]
-    for layer, own in zip(layers, (name, f"{name} truth"), strict=True):
-        layer[1]["name"] = own
-    return layers
+    outlines, kwargs, kind = labels_layer_data(truth)
+    return [*image_layers(image, name=name), (outlines, {**kwargs, "name": f"{name} truth"}, kind)]

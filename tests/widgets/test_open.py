@@ -17,7 +17,7 @@ from qtpy.QtCore import QMimeData, QPointF, Qt, QUrl
 from qtpy.QtGui import QDropEvent
 
 from napari_medseg import io
-from napari_medseg._layers import image_from_layer, image_layer_data, labels_from_layer, labels_layer_data
+from napari_medseg._layers import image_from_layer, image_layers, labels_from_layer, labels_layer_data
 from napari_medseg.core import ClassInfo, Geometry, Image, Labels
 from napari_medseg.widgets.open import OpenWidget
 from napari_medseg.widgets.window_bar import WindowBar
@@ -386,7 +386,7 @@ def test_volume_called_a_mask_opens_as_masks(dock: OpenWidget, look: Look, qtbot
 def test_masks_without_a_place_opened_by_napari_are_laid_on_their_image(dock: OpenWidget) -> None:
     """D4: File > Open knows no image beside; while a dock is open, the masks still come to lie on it."""
     geometry = Geometry(spacing=(3, 0.7, 0.7), unit="mm", origin=(-400, 5, 7))
-    pixels, kwargs, _ = image_layer_data(Image(np.zeros((6, 24, 20), np.int16), "ZYX", geometry))
+    [(pixels, kwargs, _)] = image_layers(Image(np.zeros((6, 24, 20), np.int16), "ZYX", geometry))
     image = dock.viewer.add_image(pixels, **kwargs)
     data, kwargs, _ = labels_layer_data(Labels(np.ones((6, 24, 20), np.uint8), (), Geometry.unknown(3)))
     labels = dock.viewer.add_labels(data, **kwargs)

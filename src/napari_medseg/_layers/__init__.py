@@ -1,7 +1,8 @@
 """napari layers to `Image` and `Labels` and back, by attribute: imports no napari and keeps no layer."""
 
 from .about import METADATA, LayerDataTuple, findings_of, is_preview
-from .images import image_from_layer, image_layer_data
+from .channels import lead_of, leads
+from .images import image_from_layer, image_layers
 from .labels import (
     card_of,
     class_colormap,
@@ -26,11 +27,13 @@ __all__ = [
     "classes_of",
     "findings_of",
     "image_from_layer",
-    "image_layer_data",
+    "image_layers",
     "is_preview",
     "labels_from_layer",
     "labels_layer_data",
     "labels_layer_kwargs",
+    "lead_of",
+    "leads",
     "lies_straight",
     "outlines_from_layer",
     "outlines_layer_data",

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import cycle, islice
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from napari_medseg.core import Image, InputError
 
@@ -20,7 +22,11 @@ from .about import (
     title_of,
     windows_of,
 )
+from .channels import CHANNEL, Channel, channel_of
 from .placing import geometry_of, place
+
+_DYES = (("magenta", "green"), ("cyan", "magenta", "yellow", "blue", "green", "red"))
+"""Colours of two channels, and of more, as napari splits them."""
 
 
 def image_from_layer(layer: Any) -> Image:
@@ -30,7 +36,7 @@ def image_from_layer(layer: Any) -> Image:
     ----------
     layer
         A napari image layer (or anything with its attributes). Hidden, scaled, translated and rotated layers are taken
-        as they are: labels follow the pixels, not the view.
+        as they are: labels follow the pixels, not the view. A layer of one channel stands for the whole image.
 
     Raises
     ------
@@ -38,12 +44,16 @@ def image_from_layer(layer: Any) -> Image:
         If the layer is neither grey nor RGB, or has no two or three spatial axes.
     """
     data, *levels = list(layer.data) if getattr(layer, "multiscale", False) else [layer.data]
-    rgb = bool(getattr(layer, "rgb", False))
-    ndim = data.ndim - rgb
-    if ndim not in (2, 3) or (not rgb and _has_channels_last(data.shape)):
+    rgb, channel = bool(getattr(layer, "rgb", False)), channel_of(layer)
+    if channel is not None:
+        data, *levels = channel.pyramid
+    many = rgb or channel is not None
+    ndim = data.ndim - many
+    if ndim not in (2, 3) or (not many and _has_channels_last(data.shape)):
         raise InputError(
             f"Layer '{layer.name}' of shape {tuple(data.shape)} is neither grey nor RGB.",
-            "Split its channels (right click on the layer, Split stack) and choose one of them.",
+            "Open its file in the Open dock, which keeps channels together, or split the layer (right click on it, "
+            "Split stack) and choose one of its channels.",
         )
     if ndim == 3:
         levels = []
@@ -52,7 +62,7 @@ def image_from_layer(layer: Any) -> Image:
     info = about_layer(layer)
     return Image(
         data=data,
-        axes=("ZYXC" if rgb else "ZYX") if ndim == 3 else ("YXC" if rgb else "YX"),
+        axes=("ZYXC" if many else "ZYX") if ndim == 3 else ("YXC" if many else "YX"),
         geometry=geometry_of(layer, ndim),
         names=names_of(layer, int(data.shape[0]) if ndim == 3 else 1),
         meaning=str(info.get("meaning", "RGB" if rgb else "grey")),
@@ -65,31 +75,66 @@ def image_from_layer(layer: Any) -> Image:
     )
 
 
-def image_layer_data(image: Image, *, in_patient: bool = False) -> LayerDataTuple:
-    """The layer that shows an image, as napari's readers and sample data return it.
+def image_layers(image: Image, *, name: str = "", in_patient: bool = False) -> list[LayerDataTuple]:
+    """The layers that show an image, as napari's readers and sample data return them: one of a grey or RGB image.
 
     The exact geometry waits in the metadata for the moment something is written; see `place` for what is shown. An
-    image with levels becomes a multiscale layer, of which napari reads what is in view.
+    image with levels becomes a multiscale layer, of which napari reads what is in view. Any other image of several
+    channels becomes a layer for each, and `image_from_layer` makes the whole image of any of them.
+
+    Parameters
+    ----------
+    image
+        What to show.
+    name
+        What to call it; empty for the name of its file or folder.
+    in_patient
+        As for `place`.
     """
-    color = image.axes.endswith("C")
     kwargs: dict[str, Any] = {
         **place(image.geometry, in_patient=in_patient),
-        "name": title_of(image.source, "image"),
-        "rgb": color and image.channels in (3, 4),
+        "name": name or title_of(image.source, "image"),
         "metadata": {METADATA: {**describe(image), "meaning": image.meaning}},
     }
+    color = image.axes.endswith("C")
+    if color and image.meaning != "RGB":
+        return _channel_layers(image, kwargs)
+    kwargs["rgb"] = color
     if image.windows and not color:
         kwargs["contrast_limits"] = (image.windows[0].low, image.windows[0].high)
-    split = color and not kwargs["rgb"]
-    if split:
-        kwargs["channel_axis"] = image.data.ndim - 1
-        del kwargs["rgb"]
     if not image.levels:
-        return image.data, kwargs, "image"
-    if "contrast_limits" not in kwargs and not kwargs.get("rgb"):
-        kwargs["contrast_limits"] = _range(image, split=split)
-    levels = [_lazy(level) for level in image.pyramid] if split else list(image.pyramid)
-    return levels, {**kwargs, "multiscale": True}, "image"
+        return [(image.data, kwargs, "image")]
+    if "contrast_limits" not in kwargs and not color:
+        kwargs["contrast_limits"] = _range(np.asarray(image.levels[-1][:]))
+    return [(list(image.pyramid), {**kwargs, "multiscale": True}, "image")]
+
+
+def _channel_layers(image: Image, common: dict[str, Any]) -> list[LayerDataTuple]:
+    """A layer for each channel; the first has the name of the image, for which it stands."""
+    name, pyramid = common["name"], image.pyramid
+    levels = [_lazy(level) for level in pyramid] if image.levels else [image.data]
+    smallest = np.asarray(image.levels[-1][:]) if image.levels else None
+    layers: list[LayerDataTuple] = []
+    for index, look in enumerate(_looks(image)):
+        shown = [level[..., index] for level in levels]
+        about = {**common["metadata"], CHANNEL: Channel(index, pyramid, shown[0])}
+        kwargs = {**common, **look, "metadata": about, "name": f"{name} channel {index + 1}" if index else name}
+        if smallest is None:
+            layers.append((shown[0], {**kwargs, "rgb": False}, "image"))
+        else:
+            limits = _range(smallest[..., index])
+            layers.append((shown, {**kwargs, "rgb": False, "multiscale": True, "contrast_limits": limits}, "image"))
+    return layers
+
+
+def _looks(image: Image) -> list[dict[str, Any]]:
+    """How each channel is drawn: sequences of a scanner one by one, dyes of a microscope together in colours."""
+    count = image.channels
+    if image.geometry.unit == "mm" or count == 1:
+        return [{"colormap": "gray", "visible": index == 0} for index in range(count)]
+    colors = islice(cycle(_DYES[count > 2]), count)
+    ways = ["translucent_no_depth", *["additive"] * (count - 1)]
+    return [{"colormap": color, "blending": way} for color, way in zip(colors, ways, strict=True)]
 
 
 def _has_channels_last(shape: Sequence[int]) -> bool:
@@ -116,15 +161,8 @@ def _lazy(data: Any) -> Any:
     return da.from_array(data, chunks=chunks, name=False, asarray=False)  # type: ignore[no-untyped-call]
 
 
-def _range(image: Image, *, split: bool) -> Any:
-    """Least and greatest value of the smallest level, of each channel where they are layers of their own.
-
-    napari would look at the whole of another level.
-    """
-    pixels = np.asarray(image.levels[-1][:])
-    ranges = []
-    for plane in np.moveaxis(pixels, -1, 0) if split else [pixels]:
-        values = plane[np.isfinite(plane)] if plane.dtype.kind == "f" else plane
-        low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 1.0)
-        ranges.append((low, high if high > low else low + 1))
-    return ranges if split else ranges[0]
+def _range(pixels: npt.NDArray[Any]) -> tuple[float, float]:
+    """Least and greatest value of the smallest level: napari would look at the whole of another."""
+    values = pixels[np.isfinite(pixels)] if pixels.dtype.kind == "f" else pixels
+    low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 1.0)
+    return low, high if high > low else low + 1

@@ -60,7 +60,7 @@ class Image:
     names
         File name of each slice without folder, one per slice; of a single image, its own name. Empty when unknown.
     meaning
-        What the values are, in words: ``"grey"``, ``"HU"``, ``"RGB"``.
+        What the values are, in words: ``"grey"``, ``"HU"``, ``"RGB"``, ``"channels"`` of anything else.
     source
         The file or folder it came from.
     missing

@@ -81,7 +81,7 @@ def brain_sample(
     data, truth, spacing = brain_mr(seed, slices=slices, size=size, tumour=tumour)
     geometry = Geometry(spacing=spacing, unit="mm")
     names = tuple(f"{name}_{n}.png" for n in range(1, slices + 1))
-    return Image(data, "ZYXC", geometry, names), Labels(truth, (TUMOUR,), geometry, names)
+    return Image(data, "ZYXC", geometry, names, "channels"), Labels(truth, (TUMOUR,), geometry, names)
 
 
 def _vary(rng: np.random.Generator) -> dict[str, tuple[float, ...]]:

@@ -37,7 +37,7 @@ def tissue_sample(seed: int = TISSUE_SEED) -> tuple[Image, Labels]:
     geometry = Geometry(spacing=(PIXEL, PIXEL), unit="um")
     pixels = np.ascontiguousarray(np.moveaxis(_bytes(made.image[0]), 0, -1))
     return (
-        Image(pixels, "YXC", geometry, ("tissue.tif",)),
+        Image(pixels, "YXC", geometry, ("tissue.tif",), "RGB"),
         Labels(_bytes(made.nuclei[0]), (NUCLEUS,), geometry, ("tissue.tif",)),
     )
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from qtpy.QtWidgets import QComboBox, QVBoxLayout, QWidget
 
-from napari_medseg._layers import METADATA, class_colormap, class_features, image_from_layer
+from napari_medseg._layers import METADATA, class_colormap, class_features, image_from_layer, lead_of
 from napari_medseg.core import ClassInfo, Image, InputError, ModelCard, Reporter
 
 from .look import button, count, tighten
@@ -143,10 +143,10 @@ class CompareVersions(QWidget):
         shown = [layer for layer in images if layer.visible]
         active = self._viewer.layers.selection.active
         if active in images:
-            return active
+            return lead_of(active, self._viewer.layers)
         if not shown:
             raise InputError("There is no image to compare on.", "Open an image first.")
-        return shown[-1]
+        return lead_of(shown[-1], self._viewer.layers)
 
     def _find_truth(self, image_layer: Any, z: int) -> tuple[Any, int | None]:
         """What the user painted or accepted in this slice, and the value in it that does not count."""

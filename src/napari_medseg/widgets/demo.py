@@ -8,7 +8,7 @@ import napari
 from napari.layers import Layer
 from qtpy.QtWidgets import QApplication
 
-from napari_medseg._layers import image_layer_data, labels_layer_data
+from napari_medseg._layers import image_layers, labels_layer_data
 from napari_medseg.core import Image, Labels
 
 _SIZE = (1500, 950)
@@ -28,9 +28,9 @@ def show_demo(image: Image, labels: Labels, picture: Path, *, interactive: bool)
     """
     viewer = napari.Viewer(title="MedSeg demo", show=interactive)
     try:
-        for data in (image_layer_data(image), labels_layer_data(labels)):
+        for data in (*image_layers(image, name="femur ct"), labels_layer_data(labels)):
             viewer.add_layer(Layer.create(*data))
-        viewer.layers[0].name, viewer.layers[1].name = "femur ct", "femur ct labels"
+        viewer.layers[-1].name = "femur ct labels"
         viewer.window.add_plugin_dock_widget("napari-medseg", "Segment")
         viewer.window.resize(*_SIZE)
         if image.is_stack:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
-from napari_medseg._layers import image_layer_data
+from napari_medseg._layers import image_layers
 from napari_medseg.core import Image, Reporter
 
 from .job import Job
@@ -74,8 +74,8 @@ class EmptyState(QWidget):
     def _add(self, image: Image) -> None:
         from napari_medseg.phantoms.sample import NAME
 
-        data, kwargs, _ = image_layer_data(image)
-        self._viewer.add_image(data, **{**kwargs, "name": NAME})
+        for data, kwargs, _ in image_layers(image, name=NAME):
+            self._viewer.add_image(data, **kwargs)
 
     def _open_files(self) -> None:
         open_dock(self._viewer, "Open")

@@ -21,14 +21,16 @@ def write_slices(path: Path, image: Image, slices: Sequence[int], labelled: Sequ
     if pixels.dtype.name not in ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64"):
         pixels = pixels.astype(np.uint8 if pixels.dtype.kind == "b" else np.float64)
     stack = len(slices) > 1
-    color = image.channels > 1
-    about: dict[str, Any] = {"axes": ("ZYX" if stack else "YX") + ("S" if color else "")}
+    rgb, many = image.meaning == "RGB", image.axes.endswith("C")
+    if many and not rgb:
+        pixels = np.moveaxis(pixels, -1, 1)
+    about: dict[str, Any] = {"axes": "Z" * stack + "C" * (many and not rgb) + "YX" + "S" * rgb}
     if image.geometry.known:
         unit = "µm" if image.geometry.unit == "um" else "mm"
         for axis, size in zip("ZYX"[-image.geometry.ndim :], image.geometry.spacing, strict=True):
             if axis != "Z" or stack:
                 about |= {f"PhysicalSize{axis}": size, f"PhysicalSize{axis}Unit": unit}
-    photometric = "rgb" if image.channels == 3 else "minisblack"
+    photometric = "rgb" if rgb else "minisblack"
     tifffile.imwrite(path, pixels if stack else pixels[0], ome=True, metadata=about, photometric=photometric)
 
 

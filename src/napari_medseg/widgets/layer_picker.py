@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from qtpy.QtWidgets import QComboBox, QVBoxLayout, QWidget
 
-from napari_medseg._layers import image_from_layer, is_preview
+from napari_medseg._layers import image_from_layer, is_preview, lead_of, leads
 from napari_medseg.core import Image, MedsegError
 
 from .look import count, note, tighten, unwrap
@@ -21,8 +21,10 @@ _LAYER_EVENTS = ("inserted", "removed", "reordered", "renamed")
 def describe_image(image: Image) -> str:
     """Slices, size, kind of values and pixel size in one line: ``93 slices · 512×512 · 8 bit · 0.8 mm``."""
     height, width = image.shape[-2:]
-    kind = "RGB" if image.channels == 3 else _words_for_dtype(image.data.dtype)
-    parts = [count(len(image), "slice"), f"{width}×{height}", kind]
+    kinds = ["RGB"] if image.meaning == "RGB" else [_words_for_dtype(image.data.dtype)]
+    if image.meaning != "RGB" and image.channels > 1:
+        kinds = [count(image.channels, "channel"), *kinds]
+    parts = [count(len(image), "slice"), f"{width}×{height}", *kinds]
     if image.geometry.known:
         unit = "µm" if image.geometry.unit == "um" else "mm"
         sizes = dict.fromkeys(f"{s:.3g}" for s in image.geometry.spacing[-2:])
@@ -35,7 +37,7 @@ def _words_for_dtype(dtype: Any) -> str:
 
 
 class LayerPicker(QWidget):
-    """A list of the viewer's image layers or labels layers, newest first chosen.
+    """A list of the viewer's images or labels layers, newest first chosen; channels of an image are one.
 
     ``changed`` is emitted with the layer (or None) when another one is chosen, or when the chosen one changes in a way
     that matters: other data, scale or units.
@@ -68,7 +70,9 @@ class LayerPicker(QWidget):
         return self.box.currentData()
 
     def set_value(self, layer: Any) -> None:
-        """Choose a layer of the viewer."""
+        """Choose a layer of the viewer, or the image that a layer shows a channel of."""
+        if layer is not None and self._kind == "image":
+            layer = lead_of(layer, self._viewer.layers)
         index = next((i for i in range(self.box.count()) if self.box.itemData(i) is layer), -1)
         if index >= 0:
             self.box.setCurrentIndex(index)
@@ -83,11 +87,8 @@ class LayerPicker(QWidget):
 
     def _refresh(self, event: object = None) -> None:
         chosen = self.value()
-        layers = [
-            layer
-            for layer in reversed(self._viewer.layers)
-            if layer._type_string == self._kind and not is_preview(layer)
-        ]
+        layers = [x for x in self._viewer.layers if x._type_string == self._kind and not is_preview(x)]
+        layers = [*reversed(leads(layers) if self._kind == "image" else layers)]
         self.box.blockSignals(True)
         self.box.clear()
         for layer in layers:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
+from napari_medseg._layers import lead_of
 from napari_medseg.core import ClassInfo, ModelCard
 
 from .accept import AcceptButton
@@ -17,7 +18,7 @@ from .learnt import Effort
 from .look import button, note, tighten, unwrap
 from .new_labels import add_strokes, add_work_area, is_large
 from .pairs_list import PairsList
-from .result_layer import is_image
+from .result_layer import images_in
 from .signals import Signal
 
 if TYPE_CHECKING:
@@ -101,8 +102,9 @@ class LearnFrom(QWidget):
 
     def find_image(self) -> Any:
         """The image to paint on: the active one, that of a ticked row, or the newest; None without any."""
-        images = [layer for layer in self._viewer.layers if is_image(layer)]
+        images = images_in(self._viewer)
         active = self._viewer.layers.selection.active
+        active = None if active is None else lead_of(active, self._viewer.layers)
         if active in images:
             return active
         for row in self.pairs.rows:

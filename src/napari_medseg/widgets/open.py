@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtGui import QDragEnterEvent, QDropEvent
 from qtpy.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QWidget
 
-from napari_medseg._layers import LayerDataTuple, image_from_layer, lies_straight
+from napari_medseg._layers import LayerDataTuple, image_from_layer, leads, lies_straight
 from napari_medseg.core import Image, MedsegError
 
 from .empty_state import open_dock
@@ -256,17 +256,17 @@ class OpenWidget(Dock):
 
     def _add(self, layers: Sequence[LayerDataTuple]) -> None:
         first = not len(self.viewer.layers)
-        added: list[Any] = []
-        for data, kwargs, kind in layers:
-            layer = getattr(self.viewer, f"add_{kind}")(data, **kwargs)
-            added += layer if isinstance(layer, list) else [layer]
+        added = [getattr(self.viewer, f"add_{kind}")(data, **kwargs) for data, kwargs, kind in layers]
         if not first and not self._in_view(added[0]):
             self.viewer.reset_view()
-        if len(layers) == 1 and added[0]._type_string == "image":
-            self._show_slices(added[0])
-        names = f"“{added[0].name}”" if len(added) == 1 else count(len(added), "layer")
-        self.panel.tell(f"{names} opened.{self._show_whole(added[0])}")
-        images = [layer for layer in added if layer._type_string == "image"]
+        images = leads(layer for layer in added if layer._type_string == "image")
+        one = len(added) == 1 or len(images) == 1
+        if one and images:
+            self._show_slices(images[0])
+            self.viewer.layers.selection.active = images[0]
+        names = f"“{added[0].name}”" if one else count(len(images) or len(added), "image" if images else "layer")
+        channels = f", each of its {len(added)} channels as a layer" if one and len(added) > 1 else ""
+        self.panel.tell(f"{names} opened{channels}.{self._show_whole(added[0])}")
         self.segment.setVisible(bool(images))
         self.windows.set_layer(images[0] if images else None)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_medseg._layers import LayerDataTuple, image_layer_data, labels_layer_data, outlines_layer_data
+from napari_medseg._layers import LayerDataTuple, image_layers, labels_layer_data, outlines_layer_data
 from napari_medseg.core import Finding, Geometry, Image, Progress, Reporter
 
 from .look import count
@@ -112,19 +112,17 @@ def read_layers(wish: Wish, report: Reporter) -> list[LayerDataTuple]:
             labels = replace(labels, geometry=wish.image.geometry)
         return [labels_layer_data(labels, in_patient=wish.in_patient)]
     if wish.series is None and io.inspect(wish.source).kind == "images":
-        return [image_layer_data(image) for image in io.read_set(wish.source)]
-    image = io.read(wish.source, series=wish.series)
-    data, kwargs, kind = _image_layer(image, wish)
-    return [(data, {**kwargs, **({"name": wish.title} if wish.title else {})}, kind)]
+        return [layer for image in io.read_set(wish.source) for layer in image_layers(image)]
+    return _image_layers(io.read(wish.source, series=wish.series), wish)
 
 
-def _image_layer(image: Image, wish: Wish) -> LayerDataTuple:
+def _image_layers(image: Image, wish: Wish) -> list[LayerDataTuple]:
     if wish.geometry is not None:
         image = image.with_spacing(wish.geometry.spacing, wish.geometry.unit)
         image = replace(
             image, findings=tuple(f for f in image.findings if f.code not in ("NO_SPACING", "PRINT_RESOLUTION"))
         )
-    return image_layer_data(image, in_patient=wish.in_patient)
+    return image_layers(image, name=wish.title, in_patient=wish.in_patient)
 
 
 def describe_outlines(outlines: Outlines | None) -> str:

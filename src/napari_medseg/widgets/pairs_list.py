@@ -13,7 +13,7 @@ from napari_medseg.editing.corrections import corrections_of
 
 from .look import note, tighten, unwrap
 from .placing import Start, find_start, image_shape
-from .result_layer import image_of, is_image
+from .result_layer import image_of, images_in
 from .signals import Signal
 from .truth import Truth, choose_strokes, find_truth, forget_counts, has_strokes, was_painted
 
@@ -83,7 +83,7 @@ class Row(QWidget):
     def update_from(self, viewer: napari.viewer.Viewer) -> None:
         self.check.setText(self.layer.name)
         chosen = self.image.currentData() or image_of(viewer, self.layer)
-        candidates = [i for i in viewer.layers if is_image(i) and find_start(i, self.layer) is not None]
+        candidates = [i for i in images_in(viewer) if find_start(i, self.layer) is not None]
         self.image.blockSignals(True)
         self.image.clear()
         for i, layer in enumerate(candidates):

@@ -9,7 +9,15 @@ from weakref import WeakKeyDictionary, ref
 import numpy as np
 from qtpy.QtCore import QTimer
 
-from napari_medseg._layers import METADATA, card_of, classes_of, image_from_layer, is_preview, labels_layer_kwargs
+from napari_medseg._layers import (
+    METADATA,
+    card_of,
+    classes_of,
+    image_from_layer,
+    is_preview,
+    labels_layer_kwargs,
+    leads,
+)
 from napari_medseg.core import ClassInfo, Image, ModelCard, Options
 from napari_medseg.editing.corrections import corrections_of
 from napari_medseg.inference.normalise import count_channels
@@ -31,7 +39,7 @@ def image_of(viewer: napari.viewer.Viewer, labels_layer: Any) -> Any:
     link = _images.get(labels_layer)
     if link is not None and (linked := link()) in viewer.layers:
         return linked
-    images = [layer for layer in viewer.layers if is_image(layer) and fits(layer, labels_layer)]
+    images = [layer for layer in images_in(viewer) if fits(layer, labels_layer)]
     info = labels_layer.metadata.get(METADATA, {})
     for layer in images:
         if layer.name == info.get("image"):
@@ -42,6 +50,11 @@ def image_of(viewer: napari.viewer.Viewer, labels_layer: Any) -> Any:
 def is_image(layer: Any) -> bool:
     """Whether a layer is an image to segment or learn from, and not one that only shows what a model says."""
     return layer._type_string == "image" and not is_preview(layer)
+
+
+def images_in(viewer: napari.viewer.Viewer) -> list[Any]:
+    """The layers of the images in a viewer, in their order; of the channels of an image the first."""
+    return leads(layer for layer in viewer.layers if is_image(layer))
 
 
 def link_image(labels_layer: Any, image_layer: Any) -> None:
