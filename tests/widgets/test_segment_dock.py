@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import re
 import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,8 +16,9 @@ from qtpy.QtCore import QThreadPool
 from qtpy.QtWidgets import QComboBox, QPushButton
 
 from napari_medseg._layers import METADATA
-from napari_medseg.core import ClassInfo, ModelCard
+from napari_medseg.core import ClassInfo, Image, Labels, ModelCard, Progress
 from napari_medseg.editing.corrections import corrections_of
+from napari_medseg.widgets import segment
 from napari_medseg.widgets.segment import SegmentWidget
 
 
@@ -94,6 +96,37 @@ def test_single_image_fills_its_one_slice(qtbot: Any, dock: SegmentWidget, viewe
     labels = run(qtbot, dock)
     assert labels.data.shape == image.data.shape
     assert labels.data.all()
+
+
+@pytest.mark.parametrize("slices", [(), (2,)])
+def test_a_stained_picture_tells_what_of_its_tissue_each_class_takes_up(
+    qtbot: Any, dock: SegmentWidget, viewer: ViewerModel, monkeypatch: pytest.MonkeyPatch, slices: tuple[int, ...]
+) -> None:
+    """A quarter of the tissue is found, in the words that slides have; what of a grey image is what tells nothing."""
+    glass = np.full((*slices, 600, 600, 3), 240.0)
+    glass[..., 200:400, 100:300, :] = (200, 120, 170)
+    noise = np.random.default_rng(0).normal(0, 4, glass.shape)
+
+    def find(image: Image, card: ModelCard, options: Any, report: Any) -> Labels:
+        found = np.zeros(image.shape, np.uint8)
+        found[..., 200:300, 100:200] = 1
+        for z in range(len(image)):
+            region = (z,) if image.is_stack else ()
+            report(Progress("Segmenting", z + 1, len(image), region=region, result=found[z] if region else found))
+        return Labels(found, card.classes, image.geometry)
+
+    monkeypatch.setattr(segment, "_segment", find)
+    placed = {"scale": (8,) * (2 + len(slices)), "units": ("um",) * (2 + len(slices))}
+    viewer.add_image(np.clip(glass + noise, 0, 255).astype(np.uint8), rgb=True, name="he", **placed)
+    run(qtbot, dock)
+    told = re.search(r"Of the tissue: gland (\d+\.\d) % \((\S+) mm²\)\. Paint over", dock.panel.status.text())
+    assert told, dock.panel.status.text()
+    assert float(told[1]) == pytest.approx(25, abs=1)
+    assert float(told[2]) == pytest.approx(0.64 * (slices or (1,))[0], rel=0.05)
+    grey = viewer.add_image((glass[..., 0] + noise[..., 0]).clip(0, 255).astype(np.uint8), name="grey")
+    dock.image.set_value(grey)
+    run(qtbot, dock)
+    assert "tissue" not in dock.panel.status.text()
 
 
 def test_second_run_reuses_the_layer_and_keeps_painted_pixels(

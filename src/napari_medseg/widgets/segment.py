@@ -27,6 +27,7 @@ from .result_writer import ResultWriter
 from .run_panel import RunPanel
 from .save_panel import SavePanel
 from .scope_row import ScopeRow
+from .shares import Measured
 from .slide_part import SlidePart
 from .suggestions import SUGGESTED, Suggestions
 from .window_bar import WindowBar
@@ -43,6 +44,7 @@ class SegmentWidget(Dock):
         self._image: Image | None = None
         self._problem = ""
         self._writer: ResultWriter | None = None
+        self._measured: Measured | None = None
         self._suggestions = Suggestions()
         self._started = 0.0
         self.empty = EmptyState(self.viewer, "Open a series of slices or a single image to segment it.")
@@ -199,7 +201,8 @@ class SegmentWidget(Dock):
         options = self.options.value(slices=self.scope_row.chosen_slices())
         self._writer = ResultWriter(self.viewer, result_layer(self.viewer, layer, card, options))
         self._suggestions = Suggestions(options.suggest)
-        return partial(_segment, image, card, options, **more)
+        self._measured = Measured(image, partial(_segment, image, card, options, **more))
+        return self._measured
 
     def _on_progress(self, progress: Progress) -> None:
         if self.slide.running:
@@ -218,9 +221,10 @@ class SegmentWidget(Dock):
             return
         done, name, next_ = self._settle()
         seconds = words_for_seconds(time.monotonic() - self._started)
+        shares = f"{self._measured.told} ".lstrip() if self._measured is not None else ""
         if not self._tell_lost():
             self.panel.tell(
-                f"{count(done, 'slice')} segmented in {seconds}, in the layer “{name}”. {next_}"
+                f"{count(done, 'slice')} segmented in {seconds}, in the layer “{name}”. {shares}{next_}"
                 "Paint over mistakes and fine-tune, or save the masks."
             )
 

@@ -19,10 +19,11 @@ from .look import count, unwrap, words_for_seconds
 from .placing import overlap
 from .result_place import ResultOffer, ResultPlace
 from .run_panel import RunPanel
+from .shares import measure_shares
 from .signals import Signal
 from .slide_result import Refresher, covers, find_slide_result, is_slide_result, show_result
 from .slide_scope import SlideScope
-from .slide_work import SlideOrder, carry_over, measure_shares, open_result, segment_slide
+from .slide_work import SlideOrder, carry_over, open_result, segment_slide
 from .tissue_row import TissueRow, describe_share
 from .visible import Visible
 
@@ -281,5 +282,5 @@ def _listened(
         report(progress)
 
     labels = segment(order, note)
-    run.shares = measure_shares(order, labels)
+    run.shares = measure_shares(order.image, labels, order.tissue)
     return labels

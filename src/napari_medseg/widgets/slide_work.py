@@ -116,14 +116,6 @@ def segment_slide(order: SlideOrder, report: Reporter) -> Labels:
     )  # fmt: skip
 
 
-def measure_shares(order: SlideOrder, labels: Labels) -> str:
-    """What of the tissue is of each class, in words; empty where there is no telling."""
-    from napari_medseg.inference.shares import measure_shares as measure
-
-    found = measure(order.image, labels, order.tissue)[0]
-    return "" if found is None else f"{found}."
-
-
 def carry_over(output: Path) -> int:
     """Keep in a new result what a person put into the last other one of the same slide and classes; number of parts.
 
