@@ -302,6 +302,24 @@ def test_train_follows_a_recipe_but_for_what_is_given(run: Run, trained: dict[st
     assert "Did you mean lungs-xray?" in result.err
 
 
+def test_train_takes_the_file_of_a_recipe(run: Run, trained: dict[str, Any], tmp_path: Path) -> None:
+    path = tmp_path / "mine.json"
+    path.write_text('{"title": "Mine", "start": "fpn:resnet18", "options": {"loss": "focal"}}')
+    assert run("train", path, "--data", "a", "b", "--name", "new").code == 0
+    made = trained["data"]
+    assert (made.start, made.name, made.options.loss) == ("fpn:resnet18", "new", "focal")
+    for arguments, said in (
+        ((path,), f"{path} is a recipe, which does not say what to train on.\nGive --data IMAGES MASKS"),
+        ((path, "--data", "a", "b", "--recipe", "femur-ct"), "two recipes"),
+    ):
+        result = run("train", *arguments)
+        assert (result.code, said in result.err) == (2, True), result.err
+    path.write_text('{"title": "Mine", "start": "fpn:resnet18", "options": {"los": 1}}')
+    assert "mine.json is no recipe: " in run("train", path, "--data", "a", "b").err
+    path.write_text("{")
+    assert "is no training run" in run("train", path).err
+
+
 def test_train_recalls_what_a_model_remembers_from_its_first_ancestor(run: Run, trained: dict[str, Any]) -> None:
     assert run("train", "--data", "a", "b", "--recall", "femur-ct", "--max-steps", "5").code == 0
     made = trained["data"]

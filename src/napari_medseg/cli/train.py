@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
@@ -11,6 +11,7 @@ from cyclopts import Parameter
 from napari_medseg.core import InputError
 from napari_medseg.training import Recipe, TrainingRun, TrainOptions
 from napari_medseg.training import train as train_model
+from napari_medseg.training.recipe import is_recipe
 from napari_medseg.training.run import recalling
 
 from .flags import with_options
@@ -53,7 +54,8 @@ def train(
         Path | None,
         Parameter(
             name="RUN.json",
-            help="Repeat a saved run, or go on with an interrupted one; flags given here replace its own.",
+            help="Repeat a saved run, or go on with an interrupted one; flags given here replace its own. With --data, "
+            "the file of a recipe.",
         ),
     ] = None,
     /,
@@ -97,6 +99,14 @@ def train(
     ```
     """
     settings = options.model_dump(exclude_unset=True)
+    if run is not None and is_recipe(run):
+        if not plan.data:
+            raise InputError(
+                f"{run} is a recipe, which does not say what to train on.", "Give --data IMAGES MASKS, too."
+            )
+        if plan.recipe:
+            raise InputError(f"{run} and {plan.recipe} are two recipes.", "Leave out one of them.")
+        run, plan = None, replace(plan, recipe=str(run))
     with shown_progress() as report:
         if run is not None:
             if plan != Plan():

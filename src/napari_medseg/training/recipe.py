@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Self
@@ -139,6 +140,15 @@ def differing_ways(options: CompareOptions) -> dict[str, Any]:
     """What a recipe holds of a comparison; its starts always, for others would be its own alone."""
     changed: dict[str, Any] = options.model_dump(mode="json", exclude_defaults=True)
     return {"starts": [*options.starts], **changed}
+
+
+def is_recipe(path: Path) -> bool:
+    """Whether a file holds a recipe, right or wrong, and no training run."""
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(content, dict) and "title" in content and "pairs" not in content
 
 
 def list_recipes() -> tuple[str, ...]:
