@@ -9,8 +9,12 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from .errors import InputError
 
-# Colours that people with any colour vision tell apart: Okabe & Ito, "Color Universal Design" (2008), black left out.
-PALETTE = ("#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7")
+# Colours that people with any colour vision tell apart: Okabe & Ito, "Color Universal Design" (2008), black left out;
+# then, as far as so many can be told apart, nine of Paul Tol, "Colour Schemes" (SRON/EPS/TN/09-002, 2021).
+PALETTE = (
+    "#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7",
+    "#332288", "#882255", "#ffaabb", "#ee6677", "#aa4499", "#cc3311", "#117733", "#99ddff", "#994455",
+)  # fmt: skip
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 

@@ -18,7 +18,10 @@ from .signals import Signal
 if TYPE_CHECKING:
     import napari.viewer
 
-_COLORS = ("orange", "sky blue", "green", "yellow", "blue", "vermilion", "pink", "grey")
+_COLORS = (
+    "orange", "sky blue", "green", "yellow", "blue", "vermilion", "pink", "indigo", "wine", "light pink", "rose",
+    "purple", "red", "dark green", "light blue", "mauve", "grey",
+)  # fmt: skip
 
 
 class ClassTable(QWidget):
