@@ -300,7 +300,7 @@ def test_rows_of_a_table_are_slices_of_the_series_in_their_folder(table: Path) -
     """Those that no row names have no mask; masks may be called anything and lie anywhere."""
     for k in (3, 10):
         save_png(table.parent / "p1" / f"p1_{k}.png", plane(k))
-    save_png(table.parent / "drawn" / "x.png", np.eye(12, 17, dtype=np.uint8))
+    save_png(table.parent / "drawn" / "x.png", np.eye(12, 17, dtype=np.uint8) * 255)
     table.write_text("image,mask\np1/p1_10.png,drawn/x.png\np1/p1_2.png,p1/p1_2_mask.png\n")
     [pair] = match_pairs(table, table.parent)
     image, labels, slices = read_pair(pair)
