@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
@@ -20,10 +20,11 @@ from napari_medseg.evaluation.parts import only_listed
 from napari_medseg.evaluation.slides import is_slide, score_slide
 from napari_medseg.io.masks.colors import find_legend
 from napari_medseg.io.masks.large import check_whole, open_large
+from napari_medseg.io.outlines.placing import holds_outlines
 from napari_medseg.io.pairs.listing import Part, read_split
 
 from .pairing import show_matches
-from .sources import is_set, read_images, series_in
+from .sources import cases_in, is_set, patients_in, read_images, series_in
 from .targets import check_target, write_text
 
 Pairs = Sequence[tuple[Labels, Labels]]
@@ -67,8 +68,13 @@ class Outputs:
 
 def evaluate(
     *,
-    prediction: Annotated[Path, Parameter(help="Masks to score: a file or a folder.")],
-    truth: Annotated[Path, Parameter(help="True masks: a file or a folder; it may hold fewer slices.")],
+    prediction: Annotated[
+        Path, Parameter(help="Masks to score: a file or a folder, or a folder with one for each patient.")
+    ],
+    truth: Annotated[
+        Path,
+        Parameter(help="True masks: a file or a folder, or a folder with one for each patient; it may hold fewer."),
+    ],
     scope: Annotated[Scope, Parameter(name="*")] = Scope(),
     segment_report: Annotated[
         Path | None,
@@ -90,7 +96,8 @@ def evaluate(
 
     Slices are matched by file name where both have names. Slices without a result are listed, not scored as empty; a
     class that is in neither mask of a slice is left out there and counted. Masks of slides are compared in parts; above
-    16384 x 16384 pixels without distances.
+    16384 x 16384 pixels without distances. Folders or volume files of equal names are patients: the report then has
+    Dice and falsely found slices of each.
 
     **Example**
 
@@ -117,6 +124,10 @@ def evaluate(
     if dry_run:
         return show_matches(pairs, left_over(prediction, truth))
     if segment_report is not None:
+        if patients_in(prediction):
+            raise InputError(
+                "--segment-report is for one series.", "Leave it out: masks that segment wrote keep what it tells."
+            )
         pairs = with_presence(pairs, segment_report)
     slide = len(pairs) == 1 and any(is_slide(labels) for labels in pairs[0])
     if slide and outputs.panels is not None:
@@ -126,42 +137,56 @@ def evaluate(
     if outputs.report is not None:
         write_text(outputs.report, result.to_json())
     if outputs.panels is not None and outputs.image is not None:
-        images = read_images(outputs.image, outputs.series)
-        count = write_panels(outputs.panels, draw_pairs(images, pairs))
+        count = _draw(outputs.panels, outputs.image, pairs, outputs.series)
         print(f"Drew {count} panels into {outputs.panels}")
     return 0
 
 
+def _draw(panels: Path, image: Path, pairs: Pairs, series: str) -> int:
+    """Draw panels, of patients each into a folder of its own, and return how many."""
+    if not patients_in(image):
+        return write_panels(panels, draw_pairs(read_images(image, series), pairs))
+    images, count = cases_in(image), 0
+    for prediction, truth in pairs:
+        source = truth.source or Path()
+        name = source.name if source.is_dir() else slice_key(source.name)
+        if name not in images:
+            raise InputError(f"{image} holds no folder {name}.", "Give the images of these masks.")
+        own = read_images(images[name], series)
+        count += write_panels(panels / name, draw_pairs(own, [(prediction, truth)]))
+    return count
+
+
 def read_pairs(prediction: Path, truth: Path, series: str = "") -> Pairs:
-    """Both sides as one pair, or one pair for each name when they are images of different sizes.
+    """Both sides as one pair, or one pair for each name when they are patients or images of different sizes.
 
     Raises
     ------
     InputError
         When one of them cannot be read or nothing matches.
     """
-    if not (is_set(prediction) or is_set(truth)):
+    if not _several(prediction, truth):
         chosen = [
             (None if series else open_large(side)) or io.read_labels(side, series=series_in(side, series))
             for side in (prediction, truth)
         ]
         return [(laid_like(chosen[0], chosen[1]), chosen[1])]
-    ours, theirs = _by_key(prediction), _by_key(truth)
+    ours, theirs = cases_in(prediction), cases_in(truth)
     common = [key for key in theirs if key in ours]
     if not common:
         raise InputError(
             f"No mask of {prediction} has a name of {truth}.", "Name the masks as the images they belong to."
         )
     # Colours mean the same classes in all masks of a side.
-    (our_legend, told), (their_legend, more) = (find_legend([*side.values()]) for side in (ours, theirs))
+    (our_legend, told), (their_legend, more) = (find_legend(_mask_files(side.values())) for side in (ours, theirs))
     for finding in dict.fromkeys((*told, *more)):
         print(finding.message, file=sys.stderr)
     pairs, lost = [], []
     for key in common:
         try:
-            pairs.append(
-                (io.read_labels(ours[key], legend=our_legend), io.read_labels(theirs[key], legend=their_legend))
-            )
+            both = (ours[key], our_legend), (theirs[key], their_legend)
+            mine, right = (io.read_labels(p, legend=one, series=series_in(p, series)) for p, one in both)
+            pairs.append((mine, right))
         except InputError as error:
             lost.append(error)
     if not pairs:
@@ -197,13 +222,22 @@ def with_presence(pairs: Pairs, report: Path) -> Pairs:
     return found
 
 
-def _by_key(source: Path) -> dict[str, Path]:
-    return {slice_key(file.name): file for file in io.inspect(source).files}
+def _several(prediction: Path, truth: Path) -> bool:
+    """Whether there is more than one image on a side."""
+    return any(patients_in(side) or is_set(side) for side in (prediction, truth))
+
+
+def _mask_files(cases: Iterable[Path]) -> list[Path]:
+    files: list[Path] = []
+    for path in cases:
+        found = io.inspect(path) if path.is_dir() and not holds_outlines(path) else None
+        files += (found.masks or found.files) if found else [path]
+    return files
 
 
 def left_over(prediction: Path, truth: Path) -> list[str]:
     """Names of the masks of sets of images that only one side has."""
-    if not (is_set(prediction) or is_set(truth)):
+    if not _several(prediction, truth):
         return []
-    ours, theirs = _by_key(prediction), _by_key(truth)
+    ours, theirs = cases_in(prediction), cases_in(truth)
     return [side[key].name for side, other in ((ours, theirs), (theirs, ours)) for key in side if key not in other]

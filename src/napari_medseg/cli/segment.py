@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from functools import cache, partial
 from pathlib import Path
 from typing import Annotated
 
@@ -15,18 +17,19 @@ from napari_medseg.io.findings import counted
 from napari_medseg.io.locks import in_use
 from napari_medseg.io.sidecar import sidecar_path
 from napari_medseg.io.writing import check_holds
-from napari_medseg.models import load_model
+from napari_medseg.models import Model, load_model
 
 from .claims import at_work
 from .flags import with_options
 from .job import CANCELLED, Extras, Job, is_folder
 from .lookout import Lookout
+from .patients import segment_patients
 from .progress import shown_progress
 from .record import Record
 from .series import parse_shard, segment_series
 from .sets import segment_set
 from .slides import check_slide, is_begun, segment_on_disk
-from .sources import is_set
+from .sources import is_set, patients_in
 from .targets import check_names, check_target
 
 _PLAIN = Extras()
@@ -46,15 +49,25 @@ def segment(
 
     A folder of images of different sizes is a set of single images: one mask each, with the image's name. After Ctrl-C
     the finished slices are kept. Of a slide, or another single image too large to be looked at as a whole, everything
-    finished is kept whatever happens, and --resume goes on with it.
+    finished is kept whatever happens, and --resume goes on with it. In a folder of folders each is segmented by itself,
+    into a folder of its name in OUT; of a --report FILE.json there is one for each, FILE-NAME.json.
 
     **Example**
 
     ```
     napari-medseg segment ct-slices/ --model femur-ct --output masks/
     napari-medseg segment slide.svs --model MODEL --output slide.ome.zarr
+    napari-medseg segment patients/ --model MODEL --output found/
     ```
     """
+    work = partial(_segment, find=cache(lambda: load_model(model)), options=options)
+    if not extras.series and (patients := patients_in(source)):
+        return segment_patients(work, source, patients, output, extras)
+    return work(source, output, extras)
+
+
+def _segment(source: Path, output: Path, extras: Extras, *, find: Callable[[], Model], options: SegmentOptions) -> int:
+    """Segment one image or series, or a set of images."""
     several = is_set(source) and not extras.series
     _check(source, output, extras, several)
     image = None if several else extras.read(source)
@@ -63,7 +76,7 @@ def segment(
         check_slide(image, output, extras, options)
     else:
         _check_plain(output, extras, several)
-    loaded = load_model(model)
+    loaded = find()
     record = Record(str(source), str(output), loaded.card.reference, loaded.card.sha256, options)
     lookout = Lookout(options.suggest)
     job = Job(source, output, loaded, options, extras, record, lookout)

@@ -1,4 +1,4 @@
-"""What INPUT holds: one image or series, or a set of images of different sizes."""
+"""What INPUT holds: one image or series, a set of images of different sizes, or a folder for each patient."""
 
 from __future__ import annotations
 
@@ -6,8 +6,12 @@ from pathlib import Path
 
 from napari_medseg import io
 from napari_medseg.core import Image, InputError
+from napari_medseg.evaluation import slice_key
+from napari_medseg.io.names import in_order
 from napari_medseg.io.outlines.placing import holds_outlines
 from napari_medseg.io.outlines.registry import read_outlines
+from napari_medseg.io.registry import is_folder_format
+from napari_medseg.io.series import image_files
 
 
 def is_set(source: Path) -> bool:
@@ -18,6 +22,25 @@ def is_set(source: Path) -> bool:
         return False
     found = io.inspect(source)
     return found.kind == "images" and not found.groups
+
+
+def patients_in(source: Path) -> list[Path]:
+    """The folders with images in a folder that holds neither images nor one series by itself."""
+    if not source.is_dir() or is_folder_format(source) or holds_outlines(source) or image_files(source):
+        return []
+    inner = [p for p in source.iterdir() if p.is_dir() and not is_folder_format(p) and not p.name.startswith(".")]
+    folders = in_order([p for p in inner if image_files(p) or holds_outlines(p)])
+    try:
+        return folders if io.inspect(source).groups else []
+    except InputError:
+        return folders
+
+
+def cases_in(source: Path) -> dict[str, Path]:
+    """Patients' folders, or files of single images or volumes, by the name they share with their masks."""
+    if folders := patients_in(source):
+        return {folder.name: folder for folder in folders}
+    return {slice_key(file.name): file for file in io.inspect(source).files}
 
 
 def series_in(source: Path, series: str) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from os import PathLike
@@ -53,9 +54,10 @@ def evaluate(prediction: Source, truth: Source, *, merge: bool = False) -> Repor
 
 
 def evaluate_set(pairs: Sequence[tuple[Labels, Labels]], *, merge: bool = False) -> Report:
-    """Score several (prediction, truth) pairs, such as images of different sizes, in one report.
+    """Score several (prediction, truth) pairs, such as patients or images of different sizes, in one report.
 
-    Pixels of which one side has no result do not count.
+    Pixels of which one side has no result do not count. Slices that several pairs call the same get the pair's name
+    before theirs.
     """
     rows: list[Row] = []
     answers: list[Answer] = []
@@ -64,6 +66,7 @@ def evaluate_set(pairs: Sequence[tuple[Labels, Labels]], *, merge: bool = False)
     findings: list[Finding] = []
     units = set()
     lost = size = 0
+    counts = Counter(name for pair in pairs for name in _names(*pair))
     for case, (given, truth) in zip(_cases(pairs), pairs, strict=True):
         prediction = laid_like(given, truth)
         matches, alone = match_slices(prediction, truth)
@@ -72,7 +75,8 @@ def evaluate_set(pairs: Sequence[tuple[Labels, Labels]], *, merge: bool = False)
         findings += [] if merge else _differences(prediction, truth)
         spacing, unit = _plane(truth, prediction)
         units.add(unit)
-        for p, t, name in matches:
+        for p, t, own in matches:
+            name = f"{case}/{own}" if counts[own] > 1 else own
             if p in prediction.missing or t in truth.missing:
                 missing.append(name)
             else:
@@ -97,6 +101,11 @@ def evaluate_set(pairs: Sequence[tuple[Labels, Labels]], *, merge: bool = False)
         findings=(*dict.fromkeys(findings), *about_absent(lost, size)),
         detection=detect(answers, volumes=any(truth.is_stack for _, truth in pairs), threshold=pairs[0][0].threshold),
     )
+
+
+def _names(prediction: Labels, truth: Labels) -> tuple[str, ...]:
+    """What the slices of a pair may be called in the report."""
+    return truth.names or prediction.names or tuple(str(z) for z in range(len(truth)))
 
 
 def _cases(pairs: Sequence[tuple[Labels, Labels]]) -> list[str]:
@@ -165,7 +174,7 @@ def match_slices(prediction: Labels, truth: Labels) -> tuple[list[Match], list[s
             f"The prediction has {len(prediction)} slices and the truth {len(truth)}, without names to match them by.",
             "Give both as folders of files with equal names, or with equally many slices.",
         )
-    names = truth.names or prediction.names or tuple(str(z) for z in range(len(truth)))
+    names = _names(prediction, truth)
     return [(z, z, names[z]) for z in range(len(truth))], []
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
@@ -18,7 +19,8 @@ Pair = tuple[Labels, Labels]
 def only_listed(pairs: Iterable[Pair], rows: Sequence[Listed]) -> list[Pair]:
     """The (prediction, truth) pairs with nothing in them but the listed slices; those without any are left out.
 
-    Files are known by their names, as masks are: without suffix and ``mask``.
+    Files are known by their names, as masks are: without suffix and ``mask``. Those that several pairs call the same
+    are known by the names of their folders, too.
 
     Raises
     ------
@@ -28,8 +30,14 @@ def only_listed(pairs: Iterable[Pair], rows: Sequence[Listed]) -> list[Pair]:
     named = {slice_key(row.image.name) for row in rows if row.slice is None}
     placed = {(slice_key(row.image.name), row.slice) for row in rows if row.slice is not None}
 
+    inside = {(row.image.parent.name, slice_key(row.image.name)) for row in rows if row.slice is None}
+    pairs = list(pairs)
+    counts = Counter(slice_key(name) for _, truth in pairs if len(truth) > 1 for name in truth.names)
+
     def is_listed(truth: Labels, match: Match) -> bool:
         _, t, name = match
+        if counts[slice_key(name)] > 1 and truth.source is not None:
+            return (truth.source.name, slice_key(name)) in inside
         file = "" if truth.source is None else slice_key(truth.source.name)
         return slice_key(name) in named or (not truth.is_stack and file in named) or (file, t) in placed
 
