@@ -314,6 +314,14 @@ def test_names_that_clash_without_case_are_refused(tmp_path: Path, make_labels: 
         write(tmp_path / "there", make_labels(1, names=("b.png",)), overwrite=True)
 
 
+def test_slices_of_one_name_do_not_overwrite_each_other(tmp_path: Path, make_labels: MakeLabels) -> None:
+    """One series in two folders, each with a file 0.dcm."""
+    labels = make_labels(names=("0.dcm", "1.dcm", "0.dcm", "1.dcm"))
+    write(tmp_path / "masks", labels)
+    assert sorted(p.name for p in (tmp_path / "masks").glob("*.png")) == [f"000{z}.png" for z in range(4)]
+    same(read_labels(tmp_path / "masks"), labels)
+
+
 def test_names_cannot_leave_the_folder(tmp_path: Path, make_labels: MakeLabels) -> None:
     write(tmp_path / "out", make_labels(1, names=("../../evil.png",)))
     assert sorted(tree(tmp_path)) == ["out/classes.json", "out/evil.png"]

@@ -188,11 +188,13 @@ def _restore(
 
 
 def written_names(names: Sequence[str], slices: int) -> list[str]:
-    """Names of the PNG files of a stack: those of the source slices, or numbers."""
-    if names:
-        return [f"{stem_of(name)}.png" for name in names]
-    digits = max(4, len(str(slices - 1)))
-    return [f"{z:0{digits}d}.png" for z in range(slices)]
+    """Names of the PNG files of a stack: those of the source slices; numbers where there are none or some repeat, as in
+    a series that lies in several folders."""
+    stems = [stem_of(name) for name in names]
+    if not stems or len({*stems}) < len(stems):
+        digits = max(4, len(str(slices - 1)))
+        stems = [f"{z:0{digits}d}" for z in range(slices)]
+    return [f"{stem}.png" for stem in stems]
 
 
 def _mismatch(reason: str) -> Finding:
