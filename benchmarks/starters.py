@@ -43,8 +43,8 @@ SAME = 0.005
 
 METRICS = {
     "zero": "dice before fine-tuning", "starter end": "dice fine-tuned on strokes",
-    "random end": "dice of random weights, trained on the same", "starter steps": "steps to the dice asked for",
-    "random steps": "steps of random weights to it", "level": "dice asked for",
+    "random end": "dice of random weights, trained on the same", "level": "dice both had to reach",
+    "starter steps": "its steps to that", "random steps": "steps of random weights to that",
 }  # fmt: skip
 """What a card calls the figures."""
 

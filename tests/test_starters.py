@@ -14,7 +14,8 @@ import torch
 
 import napari_medseg as medseg
 from napari_medseg.core import Geometry, Image
-from napari_medseg.models.weights import load_network
+from napari_medseg.models import find_model
+from napari_medseg.models.weights import load_network, read_card
 from napari_medseg.phantoms.brain import SEED, brain_sample
 from napari_medseg.phantoms.draw import Draw
 from napari_medseg.phantoms.pictures import chest_sample, tissue_sample
@@ -111,6 +112,14 @@ def test_rate_rises_soon_and_falls_to_nothing(script):
 )
 def test_rule_asks_for_half_the_steps_and_no_worse_an_end(benchmark_script, zero, starter, random, ships):
     assert benchmark_script.judge([benchmark_script.compare(zero, starter, random)]) is ships
+
+
+@pytest.mark.parametrize("name", ["bone-ct", "lungs-xray", "nuclei-he", "tumour-mr"])
+def test_cards_call_the_figures_as_the_benchmark_does(benchmark_script, name):
+    measured = read_card(find_model(name)).scores
+    for real in benchmark_script.SETS[name]:
+        found = [score.metric for score in measured if score.on == f"{real}, real"]
+        assert [metric for metric in benchmark_script.METRICS.values() if metric not in found] == []
 
 
 def test_built_in_lungs_are_found_in_made_up_x_rays_of_any_size():

@@ -125,3 +125,9 @@ def test_errors_travel_between_processes() -> None:
 )
 def test_a_card_says_at_which_size_images_go_in(about: dict[str, float], words: str) -> None:
     assert ModelCard(name="a", classes=(ClassInfo.numbered(1),), **about).size_in_words == words
+
+
+def test_scores_are_told_by_what_they_were_measured_on() -> None:
+    told = [("dice", 0.5, "a"), ("steps to that", 60.0, "a"), ("dice", 0.25, "b"), ("steps of both", 13.33, "a")]
+    scores = [{"metric": metric, "value": value, "on": on} for metric, value, on in told]
+    assert card(scores=scores).scores_in_words == ("a: dice 0.500; steps to that 60; steps of both 13", "b: dice 0.250")

@@ -71,7 +71,7 @@ def test_card_is_told_in_words(dock: ModelsWidget) -> None:
     assert words["About"] == "Both femora."
     assert "femur &lt;left&gt; (1)" in words["Classes"]
     assert words["Input"].startswith("CT · grey · at 0.8 mm a pixel")
-    assert words["Scores"] == "Dice 0.930 on 2 slices"
+    assert words["Scores"] == "2 slices: Dice 0.930"
     assert words["Made from"] == "femur-ct v1"
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from cyclopts import App, Parameter
 
 from napari_medseg import models as library
-from napari_medseg.core import Cancelled, InputError, ModelCard, Score
+from napari_medseg.core import Cancelled, InputError, ModelCard
 from napari_medseg.io.findings import counted
 from napari_medseg.models.library import ancestry, children, own_entries
 from napari_medseg.training.memory import count_memory
@@ -45,16 +45,12 @@ def list_all(
     """
     rows = [("model", "classes", "input", "title", "score")]
     for card in library.list_models(all_versions=versions):
-        score = _score(card.scores[0]) if card.scores else ""
+        score = f"{card.scores[0].in_words} on {card.scores[0].on}" if card.scores else ""
         rows.append((card.reference, "; ".join(c.name for c in card.classes), _input(card), card.title, score))
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
     return 0
-
-
-def _score(score: Score) -> str:
-    return f"{score.metric} {score.value:.3f} on {score.on}"
 
 
 def _input(card: ModelCard) -> str:
@@ -94,7 +90,7 @@ def show(
         "empty slices": f"below a probability of {card.presence:.2g}" if card.presence is not None else "",
         "modality": card.modality,
         "trained on": card.trained_on,
-        "scores": "; ".join(f"{s.metric} {s.value:.4g} on {s.on}" for s in card.scores),
+        "scores": f"\n{'':<13}".join(card.scores_in_words),
         "made from": ancestry(card),
         "memory": f"{slices} labelled slices it learnt from" if (slices := count_memory(folder)) else "",
         "licence": card.licence,

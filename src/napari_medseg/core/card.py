@@ -91,6 +91,11 @@ class Score(_Frozen):
     value: float
     on: str
 
+    @property
+    def in_words(self) -> str:
+        """For people: ``dice 0.926``; steps are whole numbers."""
+        return f"{self.metric} {self.value:.{0 if 'steps' in self.metric else 3}f}"
+
 
 class ModelCard(_Frozen):
     """What a model is, what it was made from and how its input must look.
@@ -160,6 +165,14 @@ class ModelCard(_Frozen):
             return f"with a longer side of {self.longest} pixels"
         size = f"at {self.pixel_size:.3g} mm a pixel" if self.pixel_size else "as they are"
         return size if self.reduction <= 1 else f"{size}, then {self.reduction:.3g} times smaller"
+
+    @property
+    def scores_in_words(self) -> tuple[str, ...]:
+        """A line for all that was measured on the same: ``64 unseen images: dice 0.926``."""
+        found: dict[str, list[str]] = {}
+        for score in self.scores:
+            found.setdefault(score.on, []).append(score.in_words)
+        return tuple(f"{on}: {'; '.join(figures)}" for on, figures in found.items())
 
     @property
     def in_channels(self) -> int:

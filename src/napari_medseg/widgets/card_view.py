@@ -51,7 +51,7 @@ def _words(card: ModelCard) -> dict[str, str]:
         "Network": f"{card.architecture} · {card.encoder}",
         "Empty slices": f"told below a probability of {card.presence:.2g}" if card.presence is not None else "",
         "Trained on": card.trained_on,
-        "Scores": "\n".join(f"{s.metric} {s.value:.3f} on {s.on}" for s in card.scores),
+        "Scores": "\n".join(card.scores_in_words),
         "Made from": ancestry(card),
         "Licence": card.licence,
     }
