@@ -9,7 +9,7 @@ import pytest
 from napari_medseg.core import ClassInfo, ModelCard
 from napari_medseg.training.options import TrainOptions
 from napari_medseg.widgets import model_picker
-from napari_medseg.widgets.model_picker import ModelPicker, name_start, start_of
+from napari_medseg.widgets.model_picker import NEW, ModelPicker, name_start, start_of
 from napari_medseg.widgets.options_form import OptionsForm
 from napari_medseg.widgets.start_form import StartForm
 
@@ -31,7 +31,7 @@ def titles(picker: ModelPicker) -> list[str]:
 def test_quick_can_be_started_from(qtbot: Any, cards: list[ModelCard]) -> None:
     form = StartForm(lambda card: None, OptionsForm(TrainOptions))
     qtbot.addWidget(form)
-    assert titles(form.model)[2:] == ["Quick (in seconds)", "Quick with grey-bone"]
+    assert titles(form.model)[2:] == ["Quick (in seconds)", "Quick with grey-bone", NEW]
     form.model.box.setCurrentIndex(2)
     chosen = form.model.value()
     assert chosen is not None
@@ -66,7 +66,7 @@ def test_a_fitted_quick_model_is_one_of_the_library(qtbot: Any, cards: list[Mode
     cards[:] = [cards[0].model_copy(update={"name": "quick", "architecture": "quick", "parent": "quick"})]
     picker = ModelPicker(starts=True)
     qtbot.addWidget(picker)
-    assert titles(picker) == ["quick  v1", "Quick (in seconds)"]
+    assert titles(picker) == ["quick  v1", "Quick (in seconds)", NEW]
     assert start_of(picker.value()) == "quick@1"
 
 
@@ -82,4 +82,4 @@ def test_without_catboost_there_is_no_quick(
     monkeypatch.setattr(model_picker, "find_spec", lambda name: None)
     picker = ModelPicker(starts=True)
     qtbot.addWidget(picker)
-    assert titles(picker) == ["grey-bone  v2", "grey-bone  v1"]
+    assert titles(picker) == ["grey-bone  v2", "grey-bone  v1", NEW]

@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 from napari.components import ViewerModel
 from pytestqt.qtbot import QtBot
+from qtpy.QtCore import Qt
 
 from napari_medseg.training.options import TrainOptions
 from napari_medseg.training.recipe import Recipe, list_recipes
 from napari_medseg.widgets.fine_tune import FineTuneWidget
-from napari_medseg.widgets.model_picker import start_of
+from napari_medseg.widgets.model_picker import NEW, announce_models, start_of
 
 
 @pytest.fixture
@@ -64,6 +65,44 @@ def test_a_new_network_stays_in_the_list_and_fits_the_image(dock: FineTuneWidget
     assert card is not None
     assert (start_of(card), card.channels) == ("unet:resnet18", 3)
     assert dock.name.text() == "my-unet-resnet18"
+
+
+def test_a_new_network_is_written_into_the_list(dock: FineTuneWidget, qtbot: QtBot) -> None:
+    model = dock.model
+    before = model.value()
+    box, field = model.box, model.new
+    assert not field.isVisibleTo(dock)
+    box.setCurrentIndex(box.findText(NEW))
+    assert field.isVisibleTo(dock)
+    assert model.value() == before, "chosen until another is written"
+    assert "classifier:resnet18" in [field.box.itemText(i) for i in range(field.box.count())]
+    for wrong, why in (
+        ("resnet50", "“resnet50” is no model of the library; write architecture:encoder, such as unet:resnet18."),
+        ("unet:resnet5000", "There is no encoder 'resnet5000'."),
+        ("unet:resnet18+images", "'unet:resnet18+images' is not of the form architecture:encoder."),
+    ):
+        field.box.setEditText(wrong)
+        field.button.click()
+        assert field.problem.text().startswith(why)
+        assert field.problem.isVisibleTo(dock)
+        assert model.value() == before
+    field.box.setEditText("classifier:resnet50+imagenet")
+    assert not field.problem.isVisibleTo(dock), "nobody was asked about this one yet"
+    qtbot.keyClick(field.box.lineEdit(), Qt.Key.Key_Return)
+    assert not field.isVisibleTo(dock)
+    card = model.value()
+    assert card is not None
+    assert (start_of(card), card.architecture, card.encoder) == (
+        "classifier:resnet50+imagenet", "classifier", "resnet50"
+    )  # fmt: skip
+    assert box.currentText() == "classifier:resnet50 (imagenet)"
+    assert model.summary.text() == "A new network, with downloaded encoder weights"
+    assert dock.name.text() == "my-classifier-resnet50-imagenet"
+    box.setCurrentIndex(box.findText(NEW))
+    model.set_value("femur-ct")
+    assert not field.isVisibleTo(dock), "another was chosen"
+    announce_models()
+    assert "classifier:resnet50 (imagenet)" in [box.itemText(i) for i in range(box.count())]
 
 
 def test_what_is_set_is_saved_and_read_again(dock: FineTuneWidget, tmp_path: Path) -> None:

@@ -7,17 +7,21 @@ from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QObject, Qt
+from qtpy.QtCore import QObject, QSignalBlocker, Qt
 from qtpy.QtGui import QStandardItemModel
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QVBoxLayout, QWidget
 
-from napari_medseg.core import ClassInfo, ModelCard
+from napari_medseg.core import ClassInfo, MedsegError, ModelCard
 
 from .look import button, count, note, tighten
 from .signals import Signal
+from .start_entry import LibraryBox, StartEntry, example_networks, why_no_start
 
 if TYPE_CHECKING:
     import napari.viewer
+
+
+NEW = "New network…"
 
 
 class _Library(QObject):
@@ -110,13 +114,6 @@ def fresh_start(start: str, channels: int | None) -> ModelCard:
     return card.model_copy(update=about)
 
 
-def why_not(channels: int, card: ModelCard, alike: int = 1) -> str:
-    """Why a model cannot take an image of this many channels, or ``""``."""
-    from napari_medseg.inference.normalise import why_not as reason
-
-    return reason(channels, card, alike)
-
-
 def describe_card(card: ModelCard) -> str:
     """Modality, classes and pixel size in one line."""
     if is_fresh(card):
@@ -128,16 +125,6 @@ def describe_card(card: ModelCard) -> str:
     return " · ".join(part for part in parts if part)
 
 
-class LibraryBox(QComboBox):
-    """Reads the library again when opened: a script may have trained a model meanwhile."""
-
-    opened = Signal()
-
-    def showPopup(self) -> None:  # noqa: N802
-        self.opened.emit()
-        super().showPopup()
-
-
 class ModelPicker(QWidget):
     """A list of the library's models. Models that do not fit the image stay in the list, disabled, with the reason.
 
@@ -146,7 +133,8 @@ class ModelPicker(QWidget):
     more
         What the button beside the list does, to see and add models; without it there is no button.
     starts
-        Whether what can only be started from is in the list, too: Quick models yet to be fitted.
+        Whether what can only be started from is in the list, too: Quick models yet to be fitted, and new networks, for
+        which the last entry opens a field.
     """
 
     changed = Signal(object)
@@ -159,6 +147,10 @@ class ModelPicker(QWidget):
         self._offered: list[str] = []
         self._cards: tuple[ModelCard, ...] = ()
         self._reasons: dict[str, str] = {}
+        self._last: ModelCard | None = None
+        choices = example_networks if starts else list
+        self.new = StartEntry("Use", "Start from this one", "use_start", choices, self._take)
+        self.new.hide()
         self.box = LibraryBox()
         self.box.setObjectName("model")
         self.box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
@@ -171,13 +163,14 @@ class ModelPicker(QWidget):
         row.setSpacing(4)
         row.addWidget(self.box, 1)
         layout.addLayout(row)
+        layout.addWidget(self.new)
         layout.addWidget(self.summary)
         if more is not None:
             self.more = button("…", "See, add and remove models", "models")
             self.more.clicked.connect(more)
             row.addWidget(self.more)
         self.box.opened.connect(self.refresh)
-        self.box.currentIndexChanged.connect(self._on_chosen)
+        self.box.currentIndexChanged.connect(self._on_index)
         library_events.changed.connect(self.refresh)
         self.refresh()
 
@@ -198,11 +191,17 @@ class ModelPicker(QWidget):
         """Choose what a recipe starts from; a new network is in the list from now on.
 
         A start that is neither such nor in the library leaves the choice.
+
+        Raises
+        ------
+        ModelError
+            There is no such architecture or encoder.
         """
         from napari_medseg.models.build import is_quick_start, is_start
 
         base = start.partition("+")[0]
         if is_start(base) and not is_quick_start(base) and start not in self._offered:
+            fresh_start(start, self._channels)
             self._offered.append(start)
             self.refresh()
         self.set_value(start)
@@ -223,6 +222,8 @@ class ModelPicker(QWidget):
 
     def refresh(self) -> None:
         """Read the library again; the choice stays if it is still there and fits."""
+        from napari_medseg.inference.normalise import why_not
+
         before = self.box.currentData()
         self._cards = tuple(sorted(read_cards(), key=lambda card: (card.name, -card.version)))
         if self._starts:
@@ -243,11 +244,12 @@ class ModelPicker(QWidget):
                 item = items.item(i)
                 if item is not None:
                     item.setEnabled(False)
-        self.box.setCurrentIndex(self._best(before))
-        self.box.setEnabled(bool(self._cards))
         if not self._cards:
             self.box.addItem("no model yet", None)
-            self.box.setCurrentIndex(0)
+        if self._starts:
+            self.box.addItem(NEW, None)
+        self.box.setCurrentIndex(self._best(before))
+        self.box.setEnabled(bool(self._cards) or self._starts)
         self.box.blockSignals(False)
         if self.box.currentData() != before or before is None or self._reasons.get(start_of(before)):
             self._on_chosen()
@@ -259,14 +261,39 @@ class ModelPicker(QWidget):
         for i in fitting:
             if before is not None and start_of(self._cards[i]) == start_of(before):
                 return i
-        return fitting[0] if fitting else 0 if self._cards else -1
+        return fitting[0] if fitting else 0
 
     def _summarise(self) -> None:
         card: Any = self.box.currentData()
+        self._last = card
         text = "" if card is None else self.reason or describe_card(card)
         self.summary.setText(text)
         self.summary.setVisible(bool(text))
 
-    def _on_chosen(self, *_: object) -> None:
+    def _take(self, start: str) -> str:
+        """Choose what was written into the field; why it cannot be chosen, or ``""``."""
+        problem = why_no_start(start, {name for card in self._cards for name in (card.name, card.reference)})
+        if not problem:
+            try:
+                self.offer(start)
+            except MedsegError as error:
+                problem = str(error)
+        if not problem:
+            self.new.hide()
+            self._summarise()
+        return problem
+
+    def _on_index(self, *_: object) -> None:
+        asked = self.box.currentText() == NEW
+        self.new.setVisible(asked)
+        if asked:
+            with QSignalBlocker(self.box):  # what was chosen is so until another is written
+                self.box.setCurrentIndex(self._best(self._last))
+            self.summary.hide()
+            self.new.box.setFocus()
+        else:
+            self._on_chosen()
+
+    def _on_chosen(self) -> None:
         self._summarise()
         self.changed.emit(self.value())

@@ -6,8 +6,6 @@ from pathlib import Path
 
 from qtpy.QtWidgets import (
     QAbstractItemView,
-    QComboBox,
-    QHBoxLayout,
     QLabel,
     QListWidget,
     QVBoxLayout,
@@ -15,12 +13,12 @@ from qtpy.QtWidgets import (
 )
 
 from napari_medseg.core import ModelCard
-from napari_medseg.models import is_start
 from napari_medseg.training.candidates import CompareOptions
 
-from .look import button, note, tighten
-from .model_picker import LibraryBox, library_events, quick_starts, read_cards, start_of
+from .look import button, tighten
+from .model_picker import library_events, quick_starts, read_cards, start_of
 from .signals import Signal
+from .start_entry import StartEntry, example_networks, why_no_start
 
 _MOST = 6
 
@@ -39,44 +37,22 @@ class StartsList(QWidget):
         self.list.setObjectName("starts")
         self.list.setToolTip(info.description or "")
         self.list.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
-        self.entry = LibraryBox()
-        self.entry.setObjectName("start")
-        self.entry.setEditable(True)
-        self.entry.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
-        self.entry.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.entry.setMinimumContentsLength(10)
-        self.entry.setToolTip(
-            "A model of the library, or architecture:encoder; +imagenet behind it downloads trained encoder weights"
-        )
-        self.add = button("Add", "Compare this one too", "add_start")
+        self.field = StartEntry("Add", "Compare this one too", "add_start", self._find_choices, self._add)
+        self.entry, self.add, self.problem = self.field.box, self.field.button, self.field.problem
         self.remove = button("Remove", "Take the selected ones off the list", "remove_start")
-        self.problem = note(name="problem")
-        row = QHBoxLayout()
-        row.setSpacing(4)
-        row.addWidget(self.entry, 1)
-        row.addWidget(self.add)
-        row.addWidget(self.remove)
+        self.field.row.addWidget(self.remove)
         layout = QVBoxLayout(self)
         tighten(layout)
         layout.addWidget(heading)
         layout.addWidget(self.list)
-        layout.addLayout(row)
-        layout.addWidget(self.problem)
-        self.problem.hide()
+        layout.addWidget(self.field)
         self._connect()
-        self.refresh()
         self.set_value(info.get_default())
 
     def _connect(self) -> None:
-        self.add.clicked.connect(self._on_add)
         self.remove.clicked.connect(self._on_remove)
         self.list.itemSelectionChanged.connect(self._show_buttons)
-        self.entry.editTextChanged.connect(lambda _: self.problem.hide())
-        self.entry.opened.connect(self.refresh)
-        line = self.entry.lineEdit()
-        if line is not None:
-            line.returnPressed.connect(self._on_add)
-        library_events.changed.connect(self.refresh)
+        library_events.changed.connect(self.field.refresh)
 
     def value(self) -> tuple[str, ...]:
         """What to start from, as `CompareOptions.starts` has it."""
@@ -94,34 +70,21 @@ class StartsList(QWidget):
         known = {name: card for card in reversed(read_cards()) for name in (card.name, card.reference)}
         return next((known[start] for start in self.value() if start in known), None)
 
-    def refresh(self) -> None:
-        """Read the library again; what was typed stays."""
-        typed = self.entry.currentText()
+    def _find_choices(self) -> list[str]:
         cards = read_cards()
-        examples = CompareOptions.model_fields["starts"].examples or ()
-        self.entry.blockSignals(True)
-        self.entry.clear()
         quick = (start_of(card) for card in quick_starts(cards, None))
-        self.entry.addItems([*(card.reference for card in cards), *map(str, examples), *quick])
-        self.entry.setEditText(typed or self.entry.itemText(0))
-        self.entry.blockSignals(False)
+        return [*(card.reference for card in cards), *example_networks(), *quick]
 
-    def _on_add(self) -> None:
-        start = self.entry.currentText().strip()
-        problem = self._find_problem(start)
-        self.problem.setText(problem)
-        self.problem.setVisible(bool(problem))
-        if start and not problem:
-            self.list.addItem(start)
-            self._show_list()
-
-    def _find_problem(self, start: str) -> str:
+    def _add(self, start: str) -> str:
+        """Add to the list; why it cannot be added, or ``""``."""
         if start in self.value():
             return f"{start} is on the list already."
         names = {name for card in read_cards() for name in (card.name, card.reference)}
-        if not start or is_start(start) or start in names or Path(start).expanduser().is_dir():
-            return ""
-        return f"“{start}” is no model of the library; write architecture:encoder, such as unet:resnet18."
+        if not Path(start).expanduser().is_dir() and (problem := why_no_start(start, names)):
+            return problem
+        self.list.addItem(start)
+        self._show_list()
+        return ""
 
     def _on_remove(self) -> None:
         for item in self.list.selectedItems():
