@@ -61,6 +61,14 @@ def test_wheel_holds_the_built_in_models(wheels: dict[str, Path]) -> None:
     assert sum(i.file_size for i in weights) <= 40e6
 
 
+def test_wheel_holds_a_small_picture_of_each_built_in_model(wheels: dict[str, Path]) -> None:
+    for wheel in wheels.values():
+        inside = zipfile.ZipFile(wheel).infolist()
+        pictures = {Path(i.filename).parent: i.file_size for i in inside if i.filename.endswith("/thumbnail.png")}
+        assert {*pictures} == {Path(i.filename).parent for i in inside if i.filename.endswith("model.safetensors")}
+        assert max(pictures.values()) <= 30_000
+
+
 def test_wheel_holds_what_the_built_in_model_remembers(wheels: dict[str, Path]) -> None:
     for wheel in wheels.values():
         (memory,) = [i for i in zipfile.ZipFile(wheel).infolist() if i.filename.endswith("femur-ct/memory.zip")]

@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 import torch
 from napari.components import ViewerModel
+from PIL import Image as Picture
 from pytestqt.qtbot import QtBot
+from qtpy.QtGui import QImage
 
 from napari_medseg import models
 from napari_medseg.core import ClassInfo, ModelCard, Score
@@ -21,7 +23,7 @@ from napari_medseg.training.memory import Memory, write_memory
 from napari_medseg.training.truth import LabelledSlice
 from napari_medseg.widgets.export_form import ExportOrder, Kind
 from napari_medseg.widgets.models import ModelsWidget
-from napari_medseg.widgets.thumbnail import paint_model
+from napari_medseg.widgets.thumbnail import SIDE, model_icon, paint_model
 
 CARD = ModelCard(
     name="my-femur",
@@ -100,6 +102,33 @@ def test_pictures_show_the_first_remembered_slice_or_the_colours_of_the_classes(
     assert shown[-1, 0, 0] > shown[-1, 0, 2] + 80, "its lower half wears the colour of its class"
     (tmp_path / "memory.zip").write_bytes(b"damaged")
     assert np.array_equal(paint_model(str(tmp_path), "damaged", classes), swatch)
+
+
+def test_built_in_models_have_pictures_of_their_own(qtbot: QtBot) -> None:
+    folders = [folder for folder in library.STARTERS.iterdir() if (folder / "card.json").is_file()]
+    shown = {folder.name: _pixels(model_icon(read_card(folder)).pixmap(SIDE, SIDE).toImage()) for folder in folders}
+    for folder in folders:
+        with Picture.open(folder / "thumbnail.png") as own:
+            assert max(own.size) <= 128
+            small = np.asarray(own.convert("RGB").resize((SIDE, SIDE), Picture.Resampling.BOX)).astype(int)
+        apart = {name: np.abs(pixels - small).mean() for name, pixels in shown.items()}
+        assert min(apart, key=lambda name: apart[name]) == folder.name
+        assert len(np.unique(shown[folder.name].reshape(-1, 3), axis=0)) > 50, "no stripes of colours"
+
+
+def _pixels(image: QImage) -> np.ndarray[Any, Any]:
+    colours = [[image.pixelColor(x, y) for x in range(SIDE)] for y in range(SIDE)]
+    return np.array([[(c.red(), c.green(), c.blue()) for c in row] for row in colours])
+
+
+def test_a_model_fine_tuned_from_a_built_in_one_does_not_take_its_picture(dock: ModelsWidget, network: Any) -> None:
+    shipped = library.STARTERS / "my-femur"
+    models.save_network(shipped, CARD, network)
+    Picture.new("RGB", (96, 96), "#ff0000").save(shipped / "thumbnail.png")
+    library.drop_entry(library.own_entries("my-femur@1", "removed")[0])
+    own = read_card(library.find_model("my-femur@2"))
+    shown = [_pixels(model_icon(card).pixmap(SIDE, SIDE).toImage())[5, 5] for card in (read_card(shipped), own)]
+    np.testing.assert_allclose(shown, [(255, 0, 0), (230, 159, 0)], atol=2)
 
 
 def test_two_versions_are_compared_on_the_slice_in_view(dock: ModelsWidget, qtbot: QtBot) -> None:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["CARD", "CONFIG", "MEMORY", "WEIGHTS", "adapt_network", "load_network", "read_card", "save_network"]
 
 CARD, CONFIG, WEIGHTS = "card.json", "config.json", "model.safetensors"
+THUMBNAIL = "thumbnail.png"  # of a built-in model: a small picture of what it finds; scripts/starter_thumbnails.py
 MEMORY = "memory.zip"  # labelled slices that a model learnt from; napari_medseg.training.memory writes and reads it
 
 

@@ -1,4 +1,4 @@
-"""A small picture of a model: the first slice it remembers with its labels, or the colours of its classes."""
+"""A small picture of a model: its own, the first slice it remembers with its labels, or the colours of its classes."""
 
 from __future__ import annotations
 
@@ -20,11 +20,14 @@ _SHARE = 0.55
 def model_icon(card: ModelCard) -> QIcon:
     """The picture of a model of the library."""
     from napari_medseg.models.library import find_model
+    from napari_medseg.models.weights import THUMBNAIL
 
     try:
         folder = str(find_model(card.reference))
     except MedsegError:
         folder = ""
+    if folder and not (own := QPixmap(str(Path(folder, THUMBNAIL)))).isNull():
+        return QIcon(own)
     values = paint_model(folder, card.sha256, card.classes)
     image = QImage(values.tobytes(), SIDE, SIDE, 3 * SIDE, QImage.Format.Format_RGB888)
     return QIcon(QPixmap.fromImage(image.copy()))
