@@ -165,7 +165,7 @@ def test_newer_choice_wins_while_an_older_one_is_looked_at(
     dock.look_at(series)
     dock.look_at(single)
     qtbot.waitUntil(lambda: dock.name.text() == "knee.png" and not dock._look.running)
-    assert dock.summary.text().startswith("1 slice")
+    assert dock.summary.text().startswith("1 image")
 
 
 def test_dropped_files_are_looked_at(dock: OpenWidget, qtbot: QtBot, series: Path) -> None:

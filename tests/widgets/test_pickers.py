@@ -119,7 +119,7 @@ def test_picker_describes_the_image(qtbot: Any, viewer: ViewerModel, make_stack:
     assert picker.summary.text().endswith("0.5 mm")
     viewer.add_image(np.zeros((40, 30, 3), np.uint8), rgb=True, name="slide")
     picker.set_value(viewer.layers["slide"])
-    assert picker.summary.text() == "1 slice · 30×40 · RGB"
+    assert picker.summary.text() == "1 image · 30×40 · RGB"
     picker.close_down()
 
 

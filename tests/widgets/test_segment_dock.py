@@ -96,6 +96,7 @@ def test_single_image_fills_its_one_slice(qtbot: Any, dock: SegmentWidget, viewe
     labels = run(qtbot, dock)
     assert labels.data.shape == image.data.shape
     assert labels.data.all()
+    assert dock.panel.status.text().startswith("1 image segmented in")
 
 
 @pytest.mark.parametrize("slices", [(), (2,)])
@@ -431,6 +432,15 @@ def test_slices_to_look_at_next_are_marked_and_told(
     assert corrections_of(labels).suggested[:2] == (4, 12)
     assert len(corrections_of(labels).suggested) == 6
     assert "Look next at slices 4, 12, " in dock.panel.status.text()
+
+
+@pytest.mark.parametrize(("slices", "marked"), [(2, 1), (6, 2), (12, 4), (60, 6)])
+def test_of_a_short_series_only_a_third_is_suggested(
+    qtbot: Any, dock: SegmentWidget, make_stack: Callable[..., Any], brake: Any, slices: int, marked: int
+) -> None:
+    make_stack(slices=slices)
+    brake.doubtful = (1,)
+    assert len(corrections_of(run(qtbot, dock)).suggested) == marked
 
 
 def test_corrected_and_accepted_slices_are_not_suggested(

@@ -257,7 +257,7 @@ def test_docks_read_next_to_nothing_of_a_giant_slide(
     docks = [SegmentWidget(viewer), FineTuneWidget(viewer), EvaluateWidget(viewer)]
     for dock in docks:
         qtbot.addWidget(dock)
-    assert docks[0].image.summary.text().startswith("1 slice · 100000×100000 · RGB")
+    assert docks[0].image.summary.text().startswith("1 image · 100000×100000 · RGB")
     docks[1].learn.area.click()
     docks[1].learn.strokes.click()
     area = viewer.layers[-2]

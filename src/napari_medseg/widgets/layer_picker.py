@@ -24,7 +24,7 @@ def describe_image(image: Image) -> str:
     kinds = ["RGB"] if image.meaning == "RGB" else [_words_for_dtype(image.data.dtype)]
     if image.meaning != "RGB" and image.channels > 1:
         kinds = [count(image.channels, "channel"), *kinds]
-    parts = [count(len(image), "slice"), f"{width}×{height}", *kinds]
+    parts = [count(len(image), "slice" if image.is_stack else "image"), f"{width}×{height}", *kinds]
     if image.geometry.known:
         unit = "µm" if image.geometry.unit == "um" else "mm"
         sizes = dict.fromkeys(f"{s:.3g}" for s in image.geometry.spacing[-2:])

@@ -138,7 +138,7 @@ def describe_outlines(outlines: Outlines | None) -> str:
 def describe_series(found: Series) -> str:
     """Number, first and last name, size, colours and depth: what to check before opening."""
     height, width = found.shape
-    what = "image" if found.kind == "images" else "slice"
+    what = "slice" if found.kind != "images" and found.is_stack else "image"
     lines = [count(found.count, what)]
     if len(found.files) > 1:
         lines[0] += f": {found.files[0].name} … {found.files[-1].name}"

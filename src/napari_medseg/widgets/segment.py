@@ -92,9 +92,8 @@ class SegmentWidget(Dock):
     def close_down(self) -> None:
         if self.panel.job.running and self._writer is not None:
             self._writer.finish()
-        self.panel.job.abandon()
-        self.save_panel.job.abandon()
-        self.empty.job.abandon()
+        for job in (self.panel.job, self.save_panel.job, self.empty.job):
+            job.abandon()
         self.slide.close_down()
         self.scope_row.close_down()
         self.image.close_down()
@@ -221,10 +220,11 @@ class SegmentWidget(Dock):
             return
         done, name, next_ = self._settle()
         seconds = words_for_seconds(time.monotonic() - self._started)
+        noun = "image" if self._writer is not None and self._writer.layer.data.ndim == 2 else "slice"
         shares = f"{self._measured.told} ".lstrip() if self._measured is not None else ""
         if not self._tell_lost():
             self.panel.tell(
-                f"{count(done, 'slice')} segmented in {seconds}, in the layer “{name}”. {shares}{next_}"
+                f"{count(done, noun)} segmented in {seconds}, in the layer “{name}”. {shares}{next_}"
                 "Paint over mistakes and fine-tune, or save the masks."
             )
 

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 SUGGESTED = 6
 """How many slices the window suggests unless told otherwise: about what is painted in one sitting."""
 
+SHARE = 3
+"""Of a short series at most every third, and one at least: marks on all of it would say nothing."""
+
 TOLD = 3
 
 
@@ -53,9 +56,10 @@ class Suggestions:
 
         corrections = corrections_of(layer)
         done = {*corrections.edited_slices(), *corrections.accepted}
-        new = suggest_slices(self._figures, self._number, done)
+        number = min(self._number, max(1, len(layer.data) // SHARE))
+        new = suggest_slices(self._figures, number, done)
         earlier = [z for z in corrections.suggested if z not in self._figures and z not in done]
-        corrections.set_suggested((*new, *earlier)[: self._number])
+        corrections.set_suggested((*new, *earlier)[:number])
         if not new:
             return ""
         numbers = ", ".join(name_slice(viewer, layer, z).removeprefix("slice ") for z in new[:TOLD])

@@ -37,6 +37,8 @@ class Truth:
         Whether only painted pixels are true; else every pixel of these slices is, and 0 is background.
     area
         Whether the layer covers a part of its image only.
+    single
+        Whether it lies on a single image instead of on slices.
     """
 
     corrected: tuple[int, ...]
@@ -44,6 +46,7 @@ class Truth:
     by_hand: bool
     strokes: bool = False
     area: bool = False
+    single: bool = False
 
     @property
     def slices(self) -> tuple[int, ...]:
@@ -52,7 +55,7 @@ class Truth:
 
     def describe(self) -> str:
         """``6 corrected · 2 accepted slices``, and what the rest of them means where that is not plain."""
-        noun = "work area" if self.area else "slice"
+        noun = "work area" if self.area else "image" if self.single else "slice"
         if not self.slices:
             return "nothing painted yet" if self.by_hand else "nothing corrected yet: paint over a mistake"
         untouched = len({*self.accepted} - {*self.corrected})
@@ -98,7 +101,8 @@ def find_truth(layer: Any, *, area: bool = False) -> Truth:
     if by_hand:
         still = {z for z in corrected if plane_of(layer, z).any()}
         corrected = {*_find_filled(layer)} - corrected | still
-    return Truth(tuple(sorted(corrected)), tuple(sorted(corrections.accepted)), by_hand, has_strokes(layer), area)
+    found = tuple(sorted(corrected)), tuple(sorted(corrections.accepted))
+    return Truth(*found, by_hand, has_strokes(layer), area, single=layer.data.ndim == 2)
 
 
 def forget_counts(layer: Any) -> None:
