@@ -188,3 +188,35 @@ def test_compare_dock_in_every_state(
         dock.winner.keep.click()
     assert segment.model.value().reference == "my-fpn-resnet18@1"
     look(dock, "kept-light-narrow")
+
+
+def test_models_dock_with_each_built_in_model(
+    qtbot: Any, make_napari_viewer: Any, look: Callable[[QWidget, str], None]
+) -> None:
+    viewer = make_napari_viewer(show=True)
+    viewer.window._qt_window.resize(1200, 1000)
+    dock = viewer.window.add_plugin_dock_widget("napari-medseg", "Models")[1]
+    for row, card in enumerate(list_models()):
+        dock.models.setCurrentRow(row)
+        scores = dock.findChild(QLabel, "scores")
+        qtbot.waitUntil(lambda label=scores: label.height() >= label.heightForWidth(label.width()))
+        look(dock, card.name)
+
+
+def test_evaluate_dock_before_and_after(
+    qtbot: Any, make_napari_viewer: Any, look: Callable[[QWidget, str], None]
+) -> None:
+    viewer = make_napari_viewer(show=True)
+    viewer.window._qt_window.resize(1200, 1000)
+    dock = viewer.window.add_plugin_dock_widget("napari-medseg", "Evaluate")[1]
+    look(dock, "no-layers")
+    found = np.zeros((5, 32, 32), np.uint8)
+    found[:3, 8:20, 8:20] = 1
+    viewer.add_labels(found, name="femur ct labels")
+    viewer.add_labels(np.roll(found, 2, axis=2), name="truth")
+    look(dock, "ready")
+    with qtbot.waitSignal(dock.panel.job.finished):
+        dock.panel.run.click()
+    look(dock, "done")
+    viewer.theme = "light"
+    look(dock, "done-light")
