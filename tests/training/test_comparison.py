@@ -239,6 +239,7 @@ def test_when_it_is_stopped_what_is_known_stays(trainings: Trainings) -> None:
     assert "fpn" not in str(found)
 
 
+@pytest.mark.usefixtures("trained_here")
 def test_the_winner_comes_into_the_library_and_nothing_else(
     write_series: Callable[..., Any], own_library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
