@@ -118,6 +118,7 @@ def drive(arguments: argparse.Namespace) -> None:
     true_at = {names.index(name): truth.slice(i) for i, name in enumerate(truth.names) if name in names}
     driver.viewer.dims.set_current_step(0, sorted(true_at)[len(true_at) // 10])
     segment = driver.dock("Segment")
+    segment.model.set_value("femur-ct")
     driver.picture("segment-ready")
     driver.run(segment, "segment", lambda: segment.panel.bar.value() > 0.4 * max(segment.panel.bar.maximum(), 1))
     driver.close(segment)
@@ -187,7 +188,6 @@ def check_painted(labels: object, painted: dict[int, object]) -> None:
 
 def make_sample(work: Path) -> tuple[Path, object]:
     """The femur phantom as a folder of PNG slices, and its truth."""
-
     from napari_medseg.phantoms import built_in_sample
 
     image, truth = built_in_sample()
