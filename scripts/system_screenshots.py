@@ -37,15 +37,12 @@ class Scene:
         How many images train.
     at
         Slice to look at; negative for the one in which most was found.
-    unseen
-        Seed of the image that is shown.
     """
 
     make: Callable[[int], tuple[Any, Any]]
     recipe: str = ""
     train: int = 0
     at: int = -1
-    unseen: int = 1863
 
 
 def make_head(seed: int) -> tuple[Any, Any]:
@@ -66,18 +63,6 @@ def make_tissue(seed: int) -> tuple[Any, Any]:
     return tissue_sample()
 
 
-def make_glands(seed: int) -> tuple[Any, Any]:
-    from napari_medseg.core import ClassInfo, Geometry, Image, Labels
-    from napari_medseg.phantoms.draw import Draw
-    from napari_medseg.phantoms.glands import draw_glands
-
-    made = draw_glands(Draw(seed), 1, 512, (1.2, 1.2))
-    about = Geometry(spacing=(made.pixel, made.pixel), unit="um"), ("tissue.tif",)
-    pixels = np.ascontiguousarray(np.moveaxis(made.image[0].numpy().astype(np.uint8), 0, -1))
-    labels = Labels(made.glands[0].numpy().astype(np.uint8), (ClassInfo.numbered(1, "gland"),), *about)
-    return Image(pixels, "YXC", *about), labels
-
-
 def make_body(seed: int) -> tuple[Any, Any]:
     from napari_medseg.phantoms import femur_sample
 
@@ -85,11 +70,11 @@ def make_body(seed: int) -> tuple[Any, Any]:
     return replace(image, names=tuple(f"{z:02d}.png" for z in range(len(image)))), labels
 
 
+UNSEEN = 1863
 SCENES = {
     "bone-ct": Scene(make_body, at=1),
     "lungs-xray": Scene(make_chests, at=4),
     "nuclei-he": Scene(make_tissue),
-    "glands": Scene(make_glands, "glands-he", 24, unseen=15),
     "brain-tumour": Scene(make_head, "brain-tumour", 14),
 }
 
@@ -128,7 +113,7 @@ def make_model(name: str, scene: Scene, folder: Path, minutes: float) -> None:
 
 def show(driver: Any, name: str, scene: Scene, folder: Path) -> None:
     """Open what trained nothing, segment, and look at where most was found."""
-    images, _ = save_sample(folder / "unseen", *scene.make(scene.unseen))
+    images, _ = save_sample(folder / "unseen", *scene.make(UNSEEN))
     driver.viewer.open(str(images), plugin="napari-medseg")
     dock = driver.dock("Segment")
     dock.model.set_value(name)

@@ -2,7 +2,7 @@
 
 from .card import PALETTE, ClassInfo, ModelCard, Normalisation, Score, check_name
 from .errors import ComputeError, InputError, MedsegError, ModelError, OutputError
-from .geometry import Geometry
+from .geometry import Geometry, lengths_in_words
 from .image import Axes, Finding, Image, Labels, Window
 from .options import Choice, Options, one_sentence
 from .progress import Cancelled, Progress, Reporter, silent
@@ -30,6 +30,7 @@ __all__ = [
     "Score",
     "Window",
     "check_name",
+    "lengths_in_words",
     "one_sentence",
     "silent",
 ]

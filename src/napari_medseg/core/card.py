@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from .errors import InputError
+from .geometry import lengths_in_words
 
 # Colours that people with any colour vision tell apart: Okabe & Ito, "Color Universal Design" (2008), black left out;
 # then, as far as so many can be told apart, nine of Paul Tol, "Colour Schemes" (SRON/EPS/TN/09-002, 2021).
@@ -163,7 +164,7 @@ class ModelCard(_Frozen):
         """At which size images go through the network."""
         if self.longest:
             return f"with a longer side of {self.longest} pixels"
-        size = f"at {self.pixel_size:.3g} mm a pixel" if self.pixel_size else "as they are"
+        size = f"at {lengths_in_words(self.pixel_size)} a pixel" if self.pixel_size else "as they are"
         return size if self.reduction <= 1 else f"{size}, then {self.reduction:.3g} times smaller"
 
     @property

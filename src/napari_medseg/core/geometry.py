@@ -10,6 +10,16 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Unit = Literal["mm", "um", "pixel"]
 
+SMALL = 0.02
+"""mm; shorter lengths are told in µm."""
+
+
+def lengths_in_words(*lengths: float) -> str:
+    """Lengths in mm as people say them, equal ones once: ``0.8×0.9 mm``, ``0.45 µm``."""
+    small = max(lengths) < SMALL
+    numbers = dict.fromkeys(f"{1000 * length if small else length:.3g}" for length in lengths)
+    return f"{'×'.join(numbers)} {'µm' if small else 'mm'}"
+
 
 class Geometry(BaseModel):
     """Spacing, origin and direction of an image's spatial axes, in the order Z Y X (or Y X).

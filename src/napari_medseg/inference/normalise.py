@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from napari_medseg.core import Finding, Image, InputError, ModelCard, ModelError, Normalisation
+from napari_medseg.core import Finding, Image, InputError, ModelCard, ModelError, Normalisation, lengths_in_words
 
 from .neighbours import find_gaps
 from .ranges import ValueRange, sample_slices
@@ -106,20 +106,21 @@ def _at_pixel_size(image: Image, card: ModelCard) -> tuple[tuple[int, int], Find
     if wanted is None:
         return shape, None
     if have is None:
-        text = (
-            f"The image's pixel size is not known; it was taken as {wanted:g} mm, that of the model {card.reference}."
-        )
+        size = lengths_in_words(wanted)
+        text = f"The image's pixel size is not known; it was taken as {size}, that of the model {card.reference}."
         return shape, Finding("NO_SPACING", text)
     ratio = have / wanted
     if abs(ratio - 1) <= PIXEL_SIZE_TOLERANCE:
         return shape, None
     if not 1 / LARGEST_RATIO <= ratio <= LARGEST_RATIO:
         raise InputError(
-            f"The image's pixels are {have:.3g} mm, the model {card.reference} was trained at {wanted:.3g} mm.",
+            f"The image's pixels are {lengths_in_words(have)}, the model {card.reference} was trained at "
+            f"{lengths_in_words(wanted)}.",
             "Correct the image's spacing or choose another model.",
         )
     text = (
-        f"The slices were resampled from {have:.3g} to {wanted:.3g} mm, the pixel size of the model {card.reference}."
+        f"The slices were resampled from {lengths_in_words(have)} to {lengths_in_words(wanted)}, the pixel size of the "
+        f"model {card.reference}."
     )
     return (max(1, round(shape[0] * ratio)), max(1, round(shape[1] * ratio))), Finding("PIXEL_SIZE", text)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from qtpy.QtWidgets import QComboBox, QVBoxLayout, QWidget
 
 from napari_medseg._layers import image_from_layer, is_preview, lead_of, leads
-from napari_medseg.core import Image, MedsegError
+from napari_medseg.core import Image, MedsegError, lengths_in_words
 
 from .look import count, note, tighten, unwrap
 from .signals import Signal
@@ -26,9 +26,8 @@ def describe_image(image: Image) -> str:
         kinds = [count(image.channels, "channel"), *kinds]
     parts = [count(len(image), "slice" if image.is_stack else "image"), f"{width}×{height}", *kinds]
     if image.geometry.known:
-        unit = "µm" if image.geometry.unit == "um" else "mm"
-        sizes = dict.fromkeys(f"{s:.3g}" for s in image.geometry.spacing[-2:])
-        parts.append(f"{'×'.join(sizes)} {unit}")
+        scale = 1e-3 if image.geometry.unit == "um" else 1.0
+        parts.append(lengths_in_words(*(scale * size for size in image.geometry.spacing[-2:])))
     return " · ".join(parts)
 
 

@@ -11,7 +11,7 @@ from qtpy.QtCore import QObject, QSignalBlocker, Qt
 from qtpy.QtGui import QStandardItemModel
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QVBoxLayout, QWidget
 
-from napari_medseg.core import ClassInfo, MedsegError, ModelCard
+from napari_medseg.core import ClassInfo, MedsegError, ModelCard, lengths_in_words
 
 from .look import button, count, note, tighten
 from .signals import Signal
@@ -121,7 +121,7 @@ def describe_card(card: ModelCard) -> str:
     names = "; ".join(c.name for c in card.classes)
     parts = [card.modality, count(len(card.classes), "class") + (f" ({names})" if len(names) <= 40 else "")]
     if card.pixel_size is not None:
-        parts.append(f"trained at {card.pixel_size:.3g} mm")
+        parts.append(f"trained at {lengths_in_words(card.pixel_size)}")
     return " · ".join(part for part in parts if part)
 
 
