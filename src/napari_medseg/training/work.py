@@ -52,6 +52,9 @@ from .watch import Watch
 SECONDS = {"cpu": 60.0, "cuda": 20.0, "mps": 30.0}
 """Time for a run that was given neither time nor steps, by device."""
 
+STRANGE = 0.1
+"""A start model with a lower held-out Dice does not know such images."""
+
 
 def carry_out(
     run: TrainingRun, report: Reporter, started: float = -1.0, preview: Preview | None = None
@@ -201,7 +204,8 @@ def measure_start(start: Start, job: Job, watch: Watch) -> HeldOut | None:
     dice = old.shown(start.known)
     if math.isnan(dice):
         return None
-    watch.say(f"The start model's held-out {job.engine.figure} is {dice:.3f}.", {"old_dice": dice})
+    advice = ": from random weights a network may learn these images faster" if dice < STRANGE else ""
+    watch.say(f"The start model's held-out {job.engine.figure} is {dice:.3f}{advice}.", {"old_dice": dice})
     return old
 
 
