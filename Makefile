@@ -36,7 +36,7 @@ screenshots: $(READY)  ## Make the pictures of the docs from the real window
 	$(PYTHON) scripts/screenshots.py docs/images
 	$(PYTHON) scripts/open_screenshots.py docs/images
 	$(PYTHON) scripts/compare_screenshot.py docs/images --minutes 8
-	$(PYTHON) scripts/system_screenshots.py docs/images lungs-xray brain-tumour nuclei
+	$(PYTHON) scripts/system_screenshots.py docs/images lungs-xray brain-tumour nuclei-he bone-ct
 
 clean:  ## Remove what was built
 	rm -rf .venv build dist demo-output .coverage

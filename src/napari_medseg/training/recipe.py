@@ -127,7 +127,7 @@ class Recipe(BaseModel):
             "weight_decays": (),
             "batches": (),
         }
-        return CompareOptions.model_validate({**dict(usual), **own, **self.compare})  # fmt: skip
+        return CompareOptions.model_validate({**dict(usual), **own, **self.compare})
 
 
 def differing(options: TrainOptions) -> dict[str, Any]:

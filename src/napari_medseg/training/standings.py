@@ -23,7 +23,8 @@ FILE = "comparison.json"
 COLUMNS = ("held-out Dice", "round", "minutes", "million weights", "ms an image", "MiB")
 """What `Row.figures` says."""
 
-AXES = tuple(field.name for field in fields(Candidate))
+PARTS = tuple(field.name for field in fields(Candidate))
+"""What tells candidates apart, by the names of their fields."""
 
 
 class Curve(BaseModel):
@@ -81,7 +82,7 @@ class Row(BaseModel):
     @property
     def way(self) -> Candidate:
         """How it is trained."""
-        return Candidate(**{name: getattr(self, name) for name in AXES})
+        return Candidate(**{name: getattr(self, name) for name in PARTS})
 
     @property
     def measured(self) -> list[float]:
@@ -124,7 +125,7 @@ class Comparison(BaseModel):
     def names(self) -> tuple[str, ...]:
         """What tells the candidates apart: their parts that are not the same for all."""
         parts = [row.way.words for row in self.rows]
-        differing = [i for i in range(len(AXES)) if len({one[i] for one in parts}) > 1] or [0]
+        differing = [i for i in range(len(PARTS)) if len({one[i] for one in parts}) > 1] or [0]
         return tuple(", ".join(one[i] for i in differing) for one in parts)
 
     @property
@@ -148,7 +149,7 @@ class Comparison(BaseModel):
         """One line for each candidate; empty cells are figures that do not exist and what is the same for all."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow([*AXES, "state", "dice", "spread", "seeds", "round", "minutes", "parameters", "milliseconds",
+        writer.writerow([*PARTS, "state", "dice", "spread", "seeds", "round", "minutes", "parameters", "milliseconds",
                          "mebibytes", "reason"])  # fmt: skip
         for row in self.rows:
             dice = (f"{row.mean:.4f}", f"{row.spread:.4f}") if row.measured else ("", "")
@@ -156,7 +157,7 @@ class Comparison(BaseModel):
             cost = row.cost
             memory = f"{cost.mebibytes:.1f}" if cost and cost.mebibytes else ""
             costs = (cost.parameters, f"{cost.milliseconds:.1f}", memory) if cost else ("", "", "")
-            way = (getattr(row, name) for name in AXES)
+            way = (getattr(row, name) for name in PARTS)
             writer.writerow([*way, row.state, *dice, *trained, *costs, row.reason])
         return text.getvalue()
 
