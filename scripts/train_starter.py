@@ -11,8 +11,6 @@ no patient's image is used, but for lungs-xray; see lungs_starter.py. Scores on 
 from __future__ import annotations
 
 import argparse
-import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,60 +18,24 @@ from typing import Any
 import torch
 from femur_starter import make_femur_ct, remember
 from lungs_starter import make_lungs_xray
+from made_up import FAMILIES, RANGE, Supply
+from one_cycle import cost, learn
 from torch import Tensor, nn
 from tumour_starter import make_tumour_mr
 
 from napari_medseg.core import ClassInfo, ModelCard, Normalisation, Score
-from napari_medseg.inference.device import DTYPES, fast_precision, pick_device
+from napari_medseg.inference.device import pick_device
 from napari_medseg.models.build import build_network
 from napari_medseg.models.weights import load_network, save_network
-from napari_medseg.phantoms.body import draw_ct_slices
 from napari_medseg.phantoms.draw import Draw
-from napari_medseg.phantoms.glands import draw_glands
-from napari_medseg.phantoms.histology import draw_histology
-from napari_medseg.training.average import Average
-from napari_medseg.training.losses import on_labelled, overlap
 
 SHIPPED = Path(__file__).parents[1] / "src" / "napari_medseg" / "models" / "starters"
 
 UNSEEN = 1_000_000
 """First seed of the images that measure; those that train come from the run's own seed."""
 
-RATE, DECAY, WARM_UP = 2e-3, 1e-2, 0.1
 MEASURED = 64
 """Unseen images that measure the result."""
-
-REMEMBERED = 1000
-"""Steps that the averaged weights remember."""
-
-Generate = Callable[[Draw, int], tuple[Tensor, Tensor]]
-"""Draws images (N, C, Y, X), as the card's normalisation leaves them, and their labels (N, Y, X)."""
-
-
-def nuclei(draw: Draw, count: int) -> tuple[Tensor, Tensor]:
-    """Tissue at 0.23-0.55 um a pixel: nuclei."""
-    made = draw_histology(draw, count, 256)
-    return made.image / 255, made.nuclei.long()
-
-
-def glands(draw: Draw, count: int) -> tuple[Tensor, Tensor]:
-    """Tissue at 0.9-3 um a pixel: glands with their lumen."""
-    made = draw_glands(draw, count, 256)
-    return made.image / 255, made.glands.long()
-
-
-def bones(draw: Draw, count: int) -> tuple[Tensor, Tensor]:
-    """CT slices of any part of the body: bones."""
-    made = draw_ct_slices(draw, count, 256)
-    return stretch(draw, made.image), made.bones.long()
-
-
-def stretch(draw: Draw, images: Tensor) -> Tensor:
-    """Grey values as the percentiles of their whole series leave them, which one slice does not tell exactly."""
-    flat = images.flatten(1)
-    low, high = (flat.quantile(share / 100, dim=1)[:, None, None, None] for share in (RANGE.low, RANGE.high))
-    high = low + (high - low).clamp(min=20) * draw.uniform(0.9, 1.5, len(images), 1, 1, 1)
-    return ((images - low) / (high - low)).clamp(0, 1)
 
 
 @dataclass(frozen=True)
@@ -84,19 +46,18 @@ class Starter:
     ----------
     card
         The card but for its scores: network, classes, normalisation, words.
-    generate
-        Draws what it learns from.
+    family
+        What it learns from.
     batch, side
         Images in a step, and the pixels of their side; they are cut from drawn ones that are larger.
     """
 
     card: ModelCard
-    generate: Generate
+    family: str
     batch: int = 16
     side: int = 192
 
 
-RANGE = Normalisation()
 COLOUR = {"channels": 3, "normalisation": Normalisation(method="window", low=0, high=255), "modality": "HE slide"}
 LIMITS = (
     "Trained on made-up images only, drawn by the project's own phantom generator. A starting point for fine-tuning, "
@@ -114,7 +75,7 @@ STARTERS = {
             "outlines nuclei, not single cells: touching ones may join. The generator was changed after looking at "
             "what earlier models made of MoNuSeg and MoNuSAC, which trained nothing.", **COLOUR,
         ),
-        nuclei, side=128,
+        "nuclei", side=128,
     ),
     "tissue-he": Starter(
         ModelCard(
@@ -122,7 +83,7 @@ STARTERS = {
             **FINE, description=f"{LIMITS} Expects 0.45-1.5 um a pixel (20x to 5x), bright field, haematoxylin and "
             "eosin; outlines glands with their lumen, healthy or not.", **COLOUR,
         ),
-        glands, side=128,
+        "glands", side=128,
     ),
     "bone-ct": Starter(
         ModelCard(
@@ -132,95 +93,9 @@ STARTERS = {
             "The couch in the made-up images was redrawn after looking at what an earlier model made of one real CT, "
             "which trained nothing.", modality="CT", normalisation=RANGE,
         ),
-        bones, side=128,
+        "bones", side=128,
     ),
 }  # fmt: skip
-
-
-class Supply:
-    """Made-up images to learn from: new ones push out old ones, each is shown a few times.
-
-    So a CPU draws fewer in a step than it learns from; a graphics card draws nearly for nothing.
-    """
-
-    def __init__(self, starter: Starter, draw: Draw) -> None:
-        graphics = draw.device.type == "cuda"
-        self._starter, self._draw = starter, draw
-        self._fresh = starter.batch if graphics else max(2, starter.batch // 8)
-        first = [starter.generate(draw, self._fresh) for _ in range(32)]
-        self._images, self._labels = (torch.cat(part) for part in zip(*first, strict=True))
-        self._next = 0
-
-    def batch(self) -> tuple[Tensor, Tensor]:
-        """Images and labels of one step."""
-        images, labels = self._starter.generate(self._draw, self._fresh)
-        count = len(self._images)
-        where = torch.arange(self._next, self._next + self._fresh, device=self._draw.device) % count
-        self._images[where], self._labels[where] = images, labels
-        self._next = (self._next + self._fresh) % count
-        chosen = torch.randint(count, (self._starter.batch,), generator=self._draw.generator, device=self._draw.device)
-        # Smaller squares, each from another place: more images for the same work.
-        side, room = self._starter.side, self._images.shape[2] - self._starter.side + 1
-        corners = torch.randint(room, (len(chosen), 2), generator=self._draw.generator, device=self._draw.device)
-        cuts = [(i, slice(y, y + side), slice(x, x + side)) for i, (y, x) in zip(chosen, corners.tolist(), strict=True)]
-        images = torch.stack([self._images[i, :, y, x] for i, y, x in cuts])
-        return self._vary(images, torch.stack([self._labels[i, y, x] for i, y, x in cuts]))
-
-    def _vary(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        draw = self._draw
-        if draw.one(0, 1) < 0.5:
-            images, labels = images.flip(3), labels.flip(2)
-        turn = int(draw.one(0, 4))
-        images, labels = images.rot90(turn, (2, 3)), labels.rot90(turn, (1, 2))
-        count, channels = images.shape[:2]
-        gain = draw.uniform(0.85, 1.15, count, 1, 1, 1) * draw.uniform(0.94, 1.06, count, channels, 1, 1)
-        bias = draw.uniform(-0.08, 0.08, count, 1, 1, 1)
-        return (images * gain + bias).clamp(0, 1), labels
-
-
-def cross_entropy(log_chance: Tensor, truth: Tensor) -> Tensor:
-    """All pixels alike: with rare classes counting more, everything that is a little like one would become one."""
-    return -(truth * log_chance).sum() / truth.sum().clamp(min=1)
-
-
-def one_cycle(progress: float) -> float:
-    """Learning rate at a share of the run: up to the middle rate soon, then down to nothing.
-
-    Source: Smith & Topin, "Super-convergence" (2019).
-    """
-    if progress < WARM_UP:
-        return RATE * (0.04 + 0.96 * progress / WARM_UP)
-    return RATE * 0.5 * (1 + float(torch.cos(torch.tensor(torch.pi * (progress - WARM_UP) / (1 - WARM_UP)))))
-
-
-def learn(starter: Starter, network: nn.Module, device: torch.device, limits: argparse.Namespace) -> nn.Module:
-    """Train until the time or the steps are over; the averaged network."""
-    supply = Supply(starter, Draw(limits.seed, device))
-    network = network.to(device).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
-    average, loss_of = Average(network, REMEMBERED), on_labelled((1.0, overlap), (1.0, cross_entropy))
-    optimiser = torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=DECAY)
-    kind = DTYPES[fast_precision(device)]
-    begin, told, step = time.monotonic(), 0.0, 0
-    while True:
-        spent = (time.monotonic() - begin) / 60
-        progress = step / limits.steps if limits.steps else spent / limits.minutes
-        if progress >= 1:
-            return average.network
-        for group in optimiser.param_groups:
-            group["lr"] = one_cycle(progress)
-        images, labels = supply.batch()
-        with torch.autocast(device.type, kind, enabled=kind != torch.float32):
-            logits = network(images.contiguous(memory_format=torch.channels_last))
-        loss = loss_of(logits.float(), labels)
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-        optimiser.step()
-        step += 1
-        average.update(network, step)
-        if spent - told > 0.5:
-            told = spent
-            print(f"{spent:.1f} min, step {step}, loss {float(loss.detach()):.3f}", flush=True)
 
 
 @torch.no_grad()
@@ -228,7 +103,7 @@ def measure(starter: Starter, network: nn.Module, device: torch.device) -> Score
     """Dice on made-up images that were not learnt from, all pixels together."""
     hit = total = 0.0
     for part in range(MEASURED // 8):
-        images, labels = starter.generate(Draw(UNSEEN + part, device), 8)
+        images, labels = FAMILIES[starter.family].generate(Draw(UNSEEN + part, device), 8)
         found = network(images.contiguous(memory_format=torch.channels_last)).argmax(1)
         hit += float(((found == labels) & (labels > 0)).sum())
         total += float((found > 0).sum() + (labels > 0).sum())
@@ -242,7 +117,13 @@ def make(name: str, output: Path, limits: argparse.Namespace) -> None:
     if limits.batch:
         starter = replace(starter, batch=limits.batch)
     network = load_network(limits.start)[1] if limits.start else build_network(starter.card)
-    network = learn(starter, network, device, limits)
+    supply = Supply(FAMILIES[starter.family], Draw(limits.seed, device), starter.batch, starter.side)
+
+    def step_cost() -> Tensor:
+        images, labels = supply.batch()
+        return cost(network(images.contiguous(memory_format=torch.channels_last)).float(), labels)
+
+    network = learn(network, step_cost, device, limits)
     score = measure(starter, network, device)
     how = f"{limits.steps} steps" if limits.steps else f"{limits.minutes:g} minutes"
     words: dict[str, Any] = {

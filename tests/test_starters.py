@@ -35,31 +35,94 @@ def benchmark_script(monkeypatch):
     return importlib.import_module("starters")
 
 
+@pytest.fixture
+def families(script):
+    return importlib.import_module("made_up").FAMILIES
+
+
 @pytest.mark.parametrize("name", ["nuclei-he", "tissue-he", "bone-ct"])
-def test_what_is_drawn_fits_the_card(script, name):
+def test_cards_fit_what_is_drawn(script, families, name):
     starter = script.STARTERS[name]
-    images, labels = starter.generate(Draw(0), 2)
-    assert images.shape == (2, starter.card.in_channels, *labels.shape[1:])
+    assert starter.card.out_channels == families[starter.family].classes + 1
+    images, _ = families[starter.family].generate(Draw(0), 1)
+    assert images.shape[1] == starter.card.in_channels
+
+
+@pytest.mark.parametrize(
+    "name", ["shapes", "bones", "bones in any contrast", "femora", "chests", "nuclei", "glands", "heads"]
+)
+def test_every_family_draws_whole_images_and_what_they_show(families, name):
+    images, labels = families[name].generate(Draw(5), 4)
+    assert labels.shape == (4, *images.shape[2:])
+    assert images.shape[1] in (1, 3)
+    assert torch.isfinite(images).all()
     assert 0 <= images.min() < images.max() <= 1
-    assert set(labels.unique().tolist()) <= set(range(starter.card.out_channels))
+    assert set(labels.unique().tolist()) <= set(range(families[name].classes + 1))
+    assert (labels > 0).any()
+    again, _ = families[name].generate(Draw(5), 4)
+    assert torch.equal(images, again)
 
 
-def test_made_model_opens_with_its_card(script, tmp_path, monkeypatch):
-    """From squares, so that it takes no longer than it must; what is really drawn is looked at above."""
+def test_bones_in_any_contrast_are_brighter_or_darker_than_flesh(families):
+    """In CT they are always brighter."""
+    differences = []
+    for seed in range(3):
+        images, bones = families["bones in any contrast"].generate(Draw(seed), 6)
+        differences += [
+            float(image[bone > 0].mean() - image[bone == 0].mean())
+            for image, bone in zip(images[:, 0], bones, strict=True) if (bone > 0).any()
+        ]  # fmt: skip
+    assert min(differences) < -0.05
+    assert max(differences) > 0.05
 
-    def squares(draw, count):
-        labels = torch.zeros(count, 64, 64, dtype=torch.long)
-        labels[:, 20:40, 20:40] = 1
-        return labels[:, None] * draw.uniform(0.5, 1, count, 1, 1, 1), labels
 
+def squares(draw, count):
+    """From squares, what is tested takes no longer than it must; what is really drawn is looked at above."""
+    labels = torch.zeros(count, 64, 64, dtype=torch.long)
+    labels[:, 20:40, 20:40] = 1
+    return labels[:, None] * draw.uniform(0.5, 1, count, 1, 1, 1), labels
+
+
+def test_supply_renews_as_many_as_its_family_says(script):
+    made_up = importlib.import_module("made_up")
+    drawn = []
+
+    def counted(draw, count):
+        drawn.append(count)
+        return squares(draw, count)
+
+    supply = made_up.Supply(made_up.Family(counted, fresh=0.5), Draw(0), 4, 48, kept=8)
+    assert sum(drawn) == 8
+    for _ in range(12):
+        images, labels = supply.batch()
+        assert images.shape == (4, 1, 48, 48)
+        assert ((images[:, 0] > 0.2) == (labels > 0)).all()
+    assert sum(drawn) == 8 + 6
+
+
+def test_made_model_opens_with_its_card(script, families, tmp_path, monkeypatch):
     monkeypatch.setattr(script, "MEASURED", 8)
-    monkeypatch.setitem(script.STARTERS, "bone-ct", replace(script.STARTERS["bone-ct"], generate=squares, side=64))
+    monkeypatch.setitem(families, "bones", replace(families["bones"], generate=squares))
+    monkeypatch.setitem(script.STARTERS, "bone-ct", replace(script.STARTERS["bone-ct"], side=64))
     limits = argparse.Namespace(device="cpu", seed=0, batch=2, start=None, steps=2, minutes=1)
     script.make("bone-ct", tmp_path / "model", limits)
     card, network = load_network(tmp_path / "model")
     assert card.scores[0].on == "8 unseen synthetic images"
     assert "2 steps" in card.trained_on
     assert torch.isfinite(network(torch.rand(1, 1, 64, 64))).all()
+
+
+def test_all_families_share_one_encoder_and_decoder(script, families, tmp_path, monkeypatch):
+    shared = importlib.import_module("shared_weights")
+    for name in families:
+        monkeypatch.setitem(families, name, replace(families[name], generate=squares, fresh=1))
+    monkeypatch.setattr(shared, "SIDE", 48)
+    limits = argparse.Namespace(device="cpu", seed=0, steps=2, minutes=1, out=tmp_path / "model")
+    card = shared.make(limits)
+    assert [score.on.partition(": ")[2] for score in card.scores] == [*families]
+    card, network = load_network(limits.out)
+    assert card.out_channels == families["shapes"].classes + 1
+    assert torch.isfinite(network(torch.rand(1, 3, 64, 64))).all()
 
 
 def test_lungs_learn_from_some_x_rays_and_are_scored_on_others(script, tmp_path, own_library, monkeypatch):
@@ -94,9 +157,10 @@ def test_tumours_learn_from_drawn_heads_alone(script, tmp_path, own_library, mon
 
 
 def test_rate_rises_soon_and_falls_to_nothing(script):
-    rates = [script.one_cycle(p) for p in (0, 0.1, 0.5, 1)]
+    loop = importlib.import_module("one_cycle")
+    rates = [loop.one_cycle(p) for p in (0, 0.1, 0.5, 1)]
     assert rates[0] < 0.1 * rates[1]
-    assert rates[1] == script.RATE > rates[2] > rates[3] == pytest.approx(0, abs=1e-9)
+    assert rates[1] == loop.RATE > rates[2] > rates[3] == pytest.approx(0, abs=1e-9)
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ from huggingface_hub import constants
 
 from napari_medseg.core import ClassInfo, ModelError
 from napari_medseg.models import find_model, hub, load_model, start_card, start_network
-from napari_medseg.models.build import check_pretrained
 from napari_medseg.models.smp import import_smp
+from napari_medseg.models.starts import check_pretrained
 
 FEMUR = (ClassInfo.numbered(1, "femur"),)
 

@@ -10,6 +10,7 @@ from napari_medseg.phantoms.draw import Draw, Stars, stamp
 from napari_medseg.phantoms.glands import draw_glands
 from napari_medseg.phantoms.histology import draw_histology
 from napari_medseg.phantoms.placing import place
+from napari_medseg.phantoms.primitives import TYPES, draw_primitives
 from napari_medseg.phantoms.xray import draw_chest_xrays
 
 SIZE = 128
@@ -126,3 +127,36 @@ def test_placed_points_keep_their_distance():
     assert apart.min() >= 7.99
     # As close as random packing gets: half of the area that circles of this distance could cover.
     assert len(points) * 3.14 * 16 > 0.3 * 2 * 124**2
+
+
+def test_primitives_show_every_type_in_many_contrasts():
+    made = draw_primitives(Draw(1), 8, SIZE)
+    again = draw_primitives(Draw(1), 8, SIZE)
+    assert torch.equal(made.image, again.image)
+    assert torch.equal(made.labels, again.labels)
+    assert made.image.shape == (8, 3, SIZE, SIZE)
+    assert made.labels.shape == (8, SIZE, SIZE)
+    assert made.image.min() >= 0
+    assert made.image.max() <= 1
+    assert set(made.labels.unique().tolist()) == set(range(len(TYPES) + 1))
+    tints = (made.image - made.image.mean(1, keepdim=True)).abs().mean((1, 2, 3))
+    assert 0 < (tints < 0.06).sum() < 8
+
+
+@pytest.mark.parametrize(
+    ("name", "inside", "outside"),
+    [
+        ("ellipse", (0, 0), (0.9, 0.9)),
+        ("ring", (0, 0.9), (0, 0)),
+        ("crescent", (-0.8, 0), (0.7, 0)),
+        ("triangle", (0, 0), (-0.9, 0)),
+        ("rectangle", (0.6, 0), (0.7, 0.7)),
+        ("rod", (0.9, 0), (0, 0.5)),
+        ("cross", (0, 0.9), (0.6, 0.6)),
+        ("star", (0, 0), (1, 0)),
+    ],
+)
+def test_each_primitive_has_the_outline_of_its_name(name, inside, outside):
+    share = torch.tensor(0.5)
+    depths = [float(TYPES[name](*(torch.tensor(float(x)) for x in at), share)) for at in (inside, outside)]
+    assert depths[0] < 0 < depths[1]

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from napari_medseg.core import ClassInfo
-from napari_medseg.models.build import build_network, start_card
+from napari_medseg.models import build_network, start_card
 from napari_medseg.training import TrainOptions
 from napari_medseg.training.dropout import leaving_out
 from napari_medseg.training.engine import Engine

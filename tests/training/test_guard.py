@@ -44,17 +44,23 @@ def test_todays_and_remembered_slices_are_scored_apart() -> None:
     assert alone.shown() == alone.balance() == alone.kept()
 
 
+@pytest.mark.parametrize("fresh", [False, True])
 @pytest.mark.parametrize("dice", [0.0, 0.02, 0.6])
-def test_a_start_that_knows_no_such_images_is_told_at_once(dice: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A model of CT learns MR slower than one from random weights."""
+def test_a_start_that_knows_no_such_images_learns_as_a_new_network(
+    dice: float, fresh: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A model of CT that is held to its statistics and to small steps finds nothing in MR."""
     monkeypatch.setattr(work, "score", lambda *_: HeldOut((0.9, dice)))
     network = nn.Identity()
     start = SimpleNamespace(parent=object(), known=(0, 1), network=network)
-    job = SimpleNamespace(network=network, held_out=(object(),), engine=SimpleNamespace(figure="Dice"))
+    engine = SimpleNamespace(figure="Dice", place=lambda one: one)
+    job = SimpleNamespace(network=network, held_out=(object(),), engine=engine, pretrained=not fresh)
     watch = Watch(Listener(), Budget(None, 1))
     work.measure_start(start, job, watch)  # type: ignore[arg-type]
     assert f"{dice:.3f}" in watch.notes[-1]
-    assert ("from random weights" in watch.notes[-1]) == (dice < 0.1)
+    # A new network stays one, whatever the model reaches that it is compared with.
+    assert job.pretrained == (not fresh and dice >= 0.1)
+    assert ("as a new network" in watch.notes[-1]) == (not fresh and dice < 0.1)
 
 
 def test_a_little_worse_is_chance_and_more_is_not() -> None:

@@ -13,12 +13,9 @@ from collections.abc import Sequence
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
+from napari_medseg.core import ClassInfo, MedsegError, ModelCard, ModelError
 
-from napari_medseg.core import ClassInfo, MedsegError, ModelCard, ModelError, Normalisation
-
-from .heads import SLICE_HEAD, UNSET
-from .hub import hub_reached
+from .heads import SLICE_HEAD
 from .smp import CLASSIFIER, SMP_LOCK, first_line, import_smp
 
 if TYPE_CHECKING:
@@ -32,13 +29,6 @@ ARCHITECTURES = (
 
 QUICK = "quick"
 """Architecture of models without a network of their own, see `napari_medseg.models.quick`."""
-
-# Half of smp's own widths: a training step on a CPU is a third shorter, with the same Dice on the sample tasks.
-LIGHT_DECODER = (128, 64, 32, 16, 16)
-
-# Mean and spread of ImageNet's colours, which the downloaded encoders were trained with (values between 0 and 1).
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
 
 # Arguments that a card, which may come from a stranger, must not pass on: they read files or the network, or they
 # contradict the card's own fields.
@@ -184,19 +174,6 @@ def _size_multiple(architecture: str, encoder: str, in_channels: int, network: s
     return int(built.encoder.output_stride) * {"dpt": 2, "pan": 8}.get(architecture, 1)
 
 
-def is_start(reference: str) -> bool:
-    """Whether a reference names a fresh start (``unet:resnet18``, ``unet:resnet18+imagenet``, ``quick``)."""
-    if is_quick_start(reference):
-        return True
-    architecture, colon, encoder = reference.partition(":")
-    return bool(colon and encoder) and architecture.lower() in ARCHITECTURES
-
-
-def is_quick_start(reference: str) -> bool:
-    """Whether a reference names a Quick model yet to be fitted: ``quick``, or ``quick:MODEL`` with MODEL's features."""
-    return re.fullmatch(r"quick(:.+)?", reference) is not None
-
-
 def needs_whole(card: ModelCard) -> bool:
     """Whether a model must see slices whole and as they lie: where a pixel is tells it what it is."""
     return card.architecture == QUICK and bool(card.network.get("position"))
@@ -205,90 +182,3 @@ def needs_whole(card: ModelCard) -> bool:
 def outlines(card: ModelCard) -> bool:
     """Whether a model gives masks; if not, it only says whether a slice holds anything."""
     return card.architecture != CLASSIFIER
-
-
-def start_card(
-    spec: str,
-    *,
-    name: str,
-    classes: Sequence[ClassInfo],
-    channels: int = 1,
-    neighbours: int = 0,
-    normalisation: Normalisation | None = None,
-) -> ModelCard:
-    """Card of a network that has learnt nothing yet.
-
-    Parameters
-    ----------
-    spec
-        ``architecture:encoder``, with ``+imagenet`` appended to start from downloaded encoder weights.
-    name, classes, channels, neighbours
-        As in `ModelCard`.
-    normalisation
-        The card's default, if None. With ``+imagenet``, ImageNet's mean and spread are added where it has none.
-
-    Raises
-    ------
-    ModelError
-        If the spec is not of that form, or names what does not exist.
-    """
-    base, _, weights = spec.partition("+")
-    if not is_start(base) or is_quick_start(base) or (weights and weights != "imagenet"):
-        raise ModelError(
-            f"{spec!r} is not of the form architecture:encoder.",
-            "For example unet:resnet18, or unet:resnet18+imagenet to download the encoder's weights.",
-        )
-    architecture, _, encoder = base.partition(":")
-    check_names(architecture, encoder)
-    network: dict[str, Any] = {}
-    if architecture.lower() in ("unet", "unetplusplus"):
-        network["decoder_channels"] = list(LIGHT_DECODER)
-    if architecture.lower() == "dpt":
-        network["dynamic_img_size"] = True
-    if encoder.startswith("tu-swin"):  # timm holds them to the size of their pretraining unless told not to
-        network["strict_img_size"] = False
-    values = normalisation or Normalisation()
-    if weights and not values.mean:
-        colour = channels == 3
-        mean = IMAGENET_MEAN if colour else (round(sum(IMAGENET_MEAN) / 3, 3),) * channels
-        std = IMAGENET_STD if colour else (round(sum(IMAGENET_STD) / 3, 3),) * channels
-        values = values.model_copy(update={"mean": mean, "std": std})
-    try:
-        return ModelCard(
-            name=name, architecture=architecture.lower(), encoder=encoder, network=network, classes=tuple(classes),
-            channels=channels, neighbours=neighbours, normalisation=values,
-            trained_on="ImageNet (encoder only)" if weights else "",
-            presence=UNSET if architecture.lower() == CLASSIFIER else None,
-        )  # fmt: skip
-    except ValidationError as error:
-        raise ModelError(f"No model can be started from {spec!r}: {error.errors()[0]['msg']}.") from error
-
-
-def start_network(spec: str, card: ModelCard) -> nn.Module:
-    """Build the network of a `start_card`, and download the encoder's weights if ``spec`` asks for them.
-
-    Raises
-    ------
-    ModelError
-        If the download fails; says so within seconds when there is no network.
-    """
-    weights = spec.partition("+")[2]
-    if not weights:
-        return build_network(card)
-    build_network(card)  # what cannot be built must not read like a failed download
-    check_pretrained(card.encoder)
-    with hub_reached(f"the {weights} weights of {card.encoder}"):
-        return build_network(card, encoder_weights=weights)
-
-
-def check_pretrained(encoder: str) -> None:
-    """Raise a `ModelError` if nobody offers weights for an encoder; timm would only log that and go on without."""
-    own = import_smp().encoders.encoders.get(encoder)
-    if own is None:
-        import timm
-
-        offered = timm.models.is_model_pretrained(encoder.partition("-")[2])
-    else:
-        offered = "imagenet" in own["pretrained_settings"]
-    if not offered:
-        raise ModelError(f"There are no ImageNet weights for the encoder {encoder}.", "Leave +imagenet out.")

@@ -13,12 +13,12 @@ from pydantic import ValidationError
 
 from napari_medseg.core import ClassInfo, ModelCard, ModelError
 
-from .build import is_start, start_card
 from .heads import UNSET
 from .library import add_model, adopt_model, copy_memory
 from .package_in import find_description, make_model, read_own
 from .rename import renamed
 from .smp import CLASSIFIER
+from .starts import is_start, start_card
 from .unpack import ARCHIVES, DAMAGE, unpacked
 from .weights import CONFIG, WEIGHTS, fill_network, load_network, model_name, read_card
 

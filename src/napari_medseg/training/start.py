@@ -12,8 +12,9 @@ from napari_medseg.core import ClassInfo, InputError, ModelCard
 from napari_medseg.inference.normalise import count_channels
 from napari_medseg.models import Model, is_start, load_model, start_card, start_network
 from napari_medseg.models.adapt import add_slice_head, match_classes
-from napari_medseg.models.build import check_names, check_pretrained, is_quick_start
+from napari_medseg.models.build import check_names
 from napari_medseg.models.heads import UNSET
+from napari_medseg.models.starts import check_weights, is_quick_start
 from napari_medseg.models.weights import adapt_network
 
 from .memory import EMPTY, Archive
@@ -61,11 +62,9 @@ def find_start(reference: str) -> Model | None:
     if not is_start(reference) and not (plain and ":" in reference):
         return load_model(reference)
     architecture, _, rest = reference.partition(":")
-    encoder, _, weights = rest.partition("+")
-    check_names(architecture, encoder)
+    check_names(architecture, rest.partition("+")[0])
     start_card(reference, name="new", classes=(ClassInfo.numbered(1),))
-    if weights:
-        check_pretrained(encoder)
+    check_weights(reference)
     return None
 
 

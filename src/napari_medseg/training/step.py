@@ -57,8 +57,8 @@ class Job:
     network
         On the engine's device; trained in place.
     pretrained
-        Whether it comes from a trained model: then steps are smaller, most of all in the encoder, and the
-        normalisation layers keep their statistics, which a few slices would spoil.
+        Whether it comes from a trained model that knows such images: then steps are smaller, most of all in the
+        encoder, and the normalisation layers keep their statistics, which a few slices would spoil.
     sides
         Whether images must not be mirrored.
     channels

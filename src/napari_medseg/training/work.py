@@ -53,7 +53,8 @@ SECONDS = {"cpu": 60.0, "cuda": 20.0, "mps": 30.0}
 """Time for a run that was given neither time nor steps, by device."""
 
 STRANGE = 0.1
-"""A start model with a lower held-out Dice does not know such images."""
+"""A start model with a lower held-out Dice does not know such images: held to its normalisation's statistics and to
+small steps in the encoder, one of CT found nothing in MR after ten minutes."""
 
 
 def carry_out(
@@ -151,7 +152,7 @@ def work_on(
             best = fit_quick(job, material.replay, budget, watch)
         else:
             best = fit(job, budget, watch, passes, Previews(preview, start.card), checkpoints)
-            if len(start.known) == engine.outputs and options.blend < 1:
+            if len(start.known) == engine.outputs and options.blend < 1 and job.pretrained:
                 best = blend(job, before, best, watch, passes)
     result = team.share(lambda: keep(run, start, job, best, judge(best.scores), watch))
     result = draw_panels(result, job, parts, index, watch)
@@ -196,7 +197,10 @@ def showing(held_out: list[LabelledSlice]) -> tuple[list[LabelledSlice], str]:
 
 
 def measure_start(start: Start, job: Job, watch: Watch) -> HeldOut | None:
-    """What the start model reaches on the held-out slices over the classes it knows; None where it cannot be said."""
+    """What the start model reaches on the held-out slices over the classes it knows; None where it cannot be said.
+
+    One that does not know such images need not be handled with care.
+    """
     if start.parent is None or len(start.known) < 2 or not job.held_out:
         return None
     network = job.network if start.network is job.network else job.engine.place(start.network)
@@ -204,8 +208,10 @@ def measure_start(start: Start, job: Job, watch: Watch) -> HeldOut | None:
     dice = old.shown(start.known)
     if math.isnan(dice):
         return None
-    advice = ": from random weights a network may learn these images faster" if dice < STRANGE else ""
-    watch.say(f"The start model's held-out {job.engine.figure} is {dice:.3f}{advice}.", {"old_dice": dice})
+    strange = job.pretrained and dice < STRANGE
+    way = ": it does not know such images, and learns them as a new network does" if strange else ""
+    watch.say(f"The start model's held-out {job.engine.figure} is {dice:.3f}{way}.", {"old_dice": dice})
+    job.pretrained &= not strange
     return old
 
 

@@ -90,7 +90,7 @@ def name_start(card: ModelCard) -> str:
 
 def is_fresh(card: ModelCard) -> bool:
     """Whether a card is of a model that is not there yet, and its parent what it would start from."""
-    from napari_medseg.models.build import is_start
+    from napari_medseg.models.starts import is_start
 
     return not card.sha256 and is_start(card.parent)
 
@@ -197,7 +197,7 @@ class ModelPicker(QWidget):
         ModelError
             There is no such architecture or encoder.
         """
-        from napari_medseg.models.build import is_quick_start, is_start
+        from napari_medseg.models.starts import is_quick_start, is_start
 
         base = start.partition("+")[0]
         if is_start(base) and not is_quick_start(base) and start not in self._offered:

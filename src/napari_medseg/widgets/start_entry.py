@@ -84,7 +84,7 @@ class StartEntry(QWidget):
 
 def why_no_start(start: str, models: Collection[str]) -> str:
     """Why nothing can start from what was written, or ``""``; ``models`` are the names in the library."""
-    from napari_medseg.models.build import is_start
+    from napari_medseg.models.starts import is_start
 
     if is_start(start) or start in models:
         return ""

@@ -30,8 +30,8 @@ def last_versions(card: ModelCard, cards: Sequence[ModelCard]) -> list[ModelCard
 
 def find_start(card: ModelCard) -> str:
     """What the first of a model's ancestors was trained from: ``architecture:encoder``, or itself if it came ready."""
-    from napari_medseg.models.build import is_quick_start, is_start
     from napari_medseg.models.library import lineage
+    from napari_medseg.models.starts import is_quick_start, is_start
 
     root = lineage(card)[0]
     return root.parent if is_start(root.parent) or is_quick_start(root.parent) else root.reference
