@@ -95,14 +95,14 @@ def test_a_new_network_is_written_into_the_list(dock: FineTuneWidget, qtbot: QtB
     assert (start_of(card), card.architecture, card.encoder) == (
         "classifier:resnet50+imagenet", "classifier", "resnet50"
     )  # fmt: skip
-    assert box.currentText() == "classifier:resnet50 (imagenet)"
+    assert box.currentText() == "classifier:resnet50+imagenet"
     assert model.summary.text() == "A new network, with downloaded encoder weights"
     assert dock.name.text() == "my-classifier-resnet50-imagenet"
     box.setCurrentIndex(box.findText(NEW))
     model.set_value("femur-ct")
     assert not field.isVisibleTo(dock), "another was chosen"
     announce_models()
-    assert "classifier:resnet50 (imagenet)" in [box.itemText(i) for i in range(box.count())]
+    assert "classifier:resnet50+imagenet" in [box.itemText(i) for i in range(box.count())]
 
 
 def test_what_is_set_is_saved_and_read_again(dock: FineTuneWidget, tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ PHANTOMS = Path(__file__).parent / "pretrained" / "phantoms"
 """Folder of the encoder and decoder that ``+phantoms`` takes: trained on made-up images, part of the package."""
 
 KNOWN = {"imagenet": "ImageNet (encoder only)", "phantoms": "made-up images of many kinds"}
-"""What weights behind a ``+`` were trained on."""
+"""What weights behind a ``+`` were trained on; ImageNet's are downloaded."""
 
 # Half of smp's own widths: a training step on a CPU is a third shorter, with the same Dice on the sample tasks.
 LIGHT_DECODER = (128, 64, 32, 16, 16)
@@ -173,6 +173,8 @@ def _take_phantoms(card: ModelCard) -> nn.Module:
 
 def _spread(first: Tensor, channels: int) -> Tensor:
     """The first layer's weight (O, 3, k, k) for other channels: what all of them show alike gives what it gave."""
-    if channels == 1:
-        return first.sum(1, keepdim=True)
-    return first[:, [i % 3 for i in range(channels)]] * (3 / channels)
+    if channels < 3:
+        return first.sum(1, keepdim=True).expand(-1, channels, -1, -1) / channels
+    colours = [i % 3 for i in range(channels)]
+    often = first.new_tensor([colours.count(c) for c in colours])
+    return first[:, colours] / often[:, None, None]

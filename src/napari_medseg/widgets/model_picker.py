@@ -105,13 +105,11 @@ def fresh_start(start: str, channels: int | None) -> ModelCard:
     """
     from napari_medseg.models import start_card
 
-    base, _, weights = start.partition("+")
     name = re.sub(r"[^a-z0-9._-]+", "-", start.lower())
     card = start_card(start, name=name, classes=(ClassInfo.numbered(1),), channels=channels or 1)
-    how = "with downloaded encoder weights" if weights else "from random weights"
-    about = {"title": f"{base} ({weights or 'new'})", "parent": start,
-             "description": f"A new network, {how}"}  # fmt: skip
-    return card.model_copy(update=about)
+    ways = {"": "from random weights", "imagenet": "with downloaded encoder weights"}
+    how = ways.get(start.partition("+")[2], f"from weights that know {card.trained_on}")
+    return card.model_copy(update={"title": start, "parent": start, "description": f"A new network, {how}"})
 
 
 def describe_card(card: ModelCard) -> str:
