@@ -1,6 +1,7 @@
 """Procedural medical images whose truth is known exactly.
 
-What needs torch is not imported here: `body` (CT slices), `histology` and `glands` (HE patches), `xray` (chests).
+What needs torch is not imported here: `body` (CT slices), `histology` and `glands` (HE patches), `xray` (chests),
+`primitives` (simple shapes in any contrast).
 """
 
 from .femur import femur_ct, femur_slices
