@@ -129,6 +129,13 @@ def femur() -> Iterator[Real]:
         yield Real(image, np.where(bright & (truth == 0), UNLABELLED, truth).astype(np.uint8), str(number // 100))
 
 
+def femora() -> Iterator[Real]:
+    """The same, with all that is no femur as background."""
+    for number, path in femur_masks().items():
+        image = np.asarray(Picture.open(DATA / "femur_ct" / "images" / path.name).convert("L"))
+        yield Real(image, (read_mask(path) > 0).astype(np.uint8), str(number))
+
+
 def vertebrae() -> Iterator[Real]:
     """Part of a lumbar spine, 1.5 mm, axial; the upper half and the lower half."""
     folder = DATA / "ct_bone_nifti" / "tptbox_ct"
@@ -178,6 +185,7 @@ class RealSet:
 SETS = {
     "nuclei-he": {"MoNuSeg": RealSet(monuseg, 4, 6, 256), "MoNuSAC": RealSet(monusac, 4, 6, 256)},
     "tissue-he": {"GlaS": RealSet(glas, 4, 12), "BCNB": RealSet(bcnb, 2, 4)},
+    "femur-ct": {"16 slices of a hip CT, each by itself": RealSet(femora, 0, 16)},  # the only real set: for --zero
     "bone-ct": {"femur CT": RealSet(femur, 4, 8), "TPTBox vertebrae": RealSet(vertebrae, 4, 10)},
     "tumour-mr": {
         "LGG, hospital HT": RealSet(lambda: brains("HT"), 4, 20),
