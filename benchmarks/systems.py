@@ -112,6 +112,7 @@ SYSTEMS = {
     ),
     "femur-mri": System(
         "Femur in MR of the pelvis, across patients", "femur-mri", pelvis_fold, "patient", by_class(1), aim="0.90",
+        tta="flips",
     ),
     "choose": System(
         "Choosing a network: lungs", "lungs-xray", lambda folder, seed: lungs(100, seed), "X-ray",
