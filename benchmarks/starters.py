@@ -1,7 +1,6 @@
 """Whether a built-in model may ship: from the same strokes, against random weights, on two real sets.
 
     python benchmarks/starters.py nuclei-he [--model FOLDER] [--steps 300] [--seeds 0 1 2] [--json OUT] [--write]
-    python benchmarks/starters.py phantoms                      # weights that a new network may start from
 
 Every set gives a few images with strokes on 0.5 % of their pixels (`strokes.py`) and others, of other patients where
 there are several, that only measure. Both starts learn for the same number of steps. The rule: at most half the steps
@@ -34,7 +33,6 @@ from strokes import simulate_strokes
 import napari_medseg as medseg
 from napari_medseg.core import Progress, Score
 from napari_medseg.models import find_model, load_model
-from napari_medseg.models.starts import PHANTOMS
 from napari_medseg.models.weights import read_card, write_card
 from napari_medseg.training import train
 
@@ -148,14 +146,6 @@ def vertebrae() -> Iterator[Real]:
         yield Real(values[:, level].astype(np.int16), (truth[:, level] > 0).astype(np.uint8), upper)
 
 
-def pelves() -> Iterator[Real]:
-    """Femora in coronal MR of the pelvis, three slices in four left out; the other bones are background."""
-    for path in sorted((DATA / "femur_mri" / "images").glob("*.tif")):
-        image, truth = (tifffile.imread(DATA / "femur_mri" / kind / path.name)[::4] for kind in ("images", "masks"))
-        for one, mask in zip(image, truth, strict=True):
-            yield Real(one, (mask == 1).astype(np.uint8), path.stem)
-
-
 def brains(*codes: str) -> Iterator[Real]:
     """Slices that hold a tumour, of the patients whom hospitals with these codes have seen."""
     for patient in sorted((DATA / "lgg_mri").glob("TCGA_*")):
@@ -195,11 +185,7 @@ SETS = {
         "Montgomery": RealSet(lambda: chests("MCUCXR"), 4, 20),
         "Shenzhen": RealSet(lambda: chests("CHNCXR"), 4, 20),
     },
-    "phantoms": {"GlaS": RealSet(glas, 4, 12), "femur MR": RealSet(pelves, 4, 12)},
 }
-
-WEIGHTS = {"phantoms": PHANTOMS}
-"""Weights that segment nothing by themselves: a new network starts from them, its name behind a ``+``."""
 
 
 def write_data(real: RealSet, folder: Path, seed: int) -> None:
@@ -301,21 +287,19 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as home:
         os.environ["NAPARI_MEDSEG_HOME"] = home
-        weights = WEIGHTS.get(arguments.name)
-        model = arguments.model or weights or find_model(arguments.name)
+        model = arguments.model or find_model(arguments.name)
         card = read_card(model)
         random = arguments.random or f"{card.architecture}:{card.encoder}"
-        start = f"{card.architecture}:{card.encoder}+{arguments.name}" if weights else str(model)
         scale = {"longest": card.longest} if card.longest else {"reduction": card.reduction}
         results: dict[str, list[dict[str, Any]]] = {}
         for name, real in SETS[arguments.name].items():
             for seed in arguments.seeds:
                 folder = Path(home) / f"{name} {seed}"
                 write_data(real, folder, seed)
-                row: dict[str, Any] = {"zero": 0.0 if weights else score(model, folder)}
+                row: dict[str, Any] = {"zero": score(model, folder)}
                 if not arguments.zero:
                     limits = arguments.steps, seed, arguments.device, scale
-                    runs = [learn(one, folder, *limits) for one in (start, random)]
+                    runs = [learn(one, folder, *limits) for one in (str(model), random)]
                     row = {**compare(row["zero"], *runs), "curves": runs}
                 results.setdefault(name, []).append({"seed": seed, **row})
                 print(name, json.dumps({k: v for k, v in results[name][-1].items() if k != "curves"}), flush=True)

@@ -103,26 +103,29 @@ class Family:
     ----------
     generate
         Draws them.
-    classes
-        How many things they show, without the background.
+    things
+        What is labelled in them.
+    grey
+        Whether they have one channel; if not, three.
     fresh
         Images that a CPU draws in a step, in the mean: the rest are seen again, cut and turned another way.
     """
 
     generate: Generate
-    classes: int = 1
+    things: tuple[str, ...]
+    grey: bool = True
     fresh: float = 2
 
 
 FAMILIES = {
-    "shapes": Family(shapes, len(TYPES)),
-    "bones": Family(bones),
-    "bones in any contrast": Family(bones_anyhow),
-    "femora": Family(thighs, fresh=0.5),
-    "chests": Family(chests),
-    "nuclei": Family(nuclei),
-    "glands": Family(glands, fresh=0.2),
-    "heads": Family(heads, fresh=0.5),
+    "shapes": Family(shapes, tuple(TYPES), grey=False),
+    "bones": Family(bones, ("bone",)),
+    "bones in any contrast": Family(bones_anyhow, ("bone",)),
+    "femora": Family(thighs, ("femur",), fresh=0.5),
+    "chests": Family(chests, ("lung",)),
+    "nuclei": Family(nuclei, ("nucleus",), grey=False),
+    "glands": Family(glands, ("gland",), grey=False, fresh=0.2),
+    "heads": Family(heads, ("tumour",), grey=False, fresh=0.5),
 }
 
 

@@ -65,8 +65,6 @@ LIMITS = (
 )
 FINE = {"architecture": "unet", "encoder": "tu-resnet10t",
         "network": {"encoder_depth": 4, "decoder_channels": [128, 64, 32, 16]}}  # fmt: skip
-WIDE = {"architecture": "unet", "encoder": "tu-mobilenetv3_large_100",
-        "network": {"decoder_channels": [128, 64, 32, 16, 16]}}  # fmt: skip
 STARTERS = {
     "nuclei-he": Starter(
         ModelCard(

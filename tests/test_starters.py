@@ -43,9 +43,9 @@ def families(script):
 @pytest.mark.parametrize("name", ["nuclei-he", "tissue-he", "bone-ct"])
 def test_cards_fit_what_is_drawn(script, families, name):
     starter = script.STARTERS[name]
-    assert starter.card.out_channels == families[starter.family].classes + 1
-    images, _ = families[starter.family].generate(Draw(0), 1)
-    assert images.shape[1] == starter.card.in_channels
+    family = families[starter.family]
+    assert [c.name for c in starter.card.classes] == [*family.things]
+    assert starter.card.in_channels == (1 if family.grey else 3)
 
 
 @pytest.mark.parametrize(
@@ -54,10 +54,10 @@ def test_cards_fit_what_is_drawn(script, families, name):
 def test_every_family_draws_whole_images_and_what_they_show(families, name):
     images, labels = families[name].generate(Draw(5), 4)
     assert labels.shape == (4, *images.shape[2:])
-    assert images.shape[1] in (1, 3)
+    assert images.shape[1] == (1 if families[name].grey else 3)
     assert torch.isfinite(images).all()
     assert 0 <= images.min() < images.max() <= 1
-    assert set(labels.unique().tolist()) <= set(range(families[name].classes + 1))
+    assert set(labels.unique().tolist()) <= set(range(len(families[name].things) + 1))
     assert (labels > 0).any()
     again, _ = families[name].generate(Draw(5), 4)
     assert torch.equal(images, again)
@@ -91,7 +91,7 @@ def test_supply_renews_as_many_as_its_family_says(script):
         drawn.append(count)
         return squares(draw, count)
 
-    supply = made_up.Supply(made_up.Family(counted, fresh=0.5), Draw(0), 4, 48, kept=8)
+    supply = made_up.Supply(made_up.Family(counted, ("square",), fresh=0.5), Draw(0), 4, 48, kept=8)
     assert sum(drawn) == 8
     for _ in range(12):
         images, labels = supply.batch()
@@ -113,16 +113,25 @@ def test_made_model_opens_with_its_card(script, families, tmp_path, monkeypatch)
 
 
 def test_all_families_share_one_encoder_and_decoder(script, families, tmp_path, monkeypatch):
-    shared = importlib.import_module("shared_weights")
-    for name in families:
-        monkeypatch.setitem(families, name, replace(families[name], generate=squares, fresh=1))
+    shared = importlib.import_module("shared_starter")
+    for name, family in families.items():
+        monkeypatch.setitem(families, name, replace(family, generate=squares, fresh=1))
     monkeypatch.setattr(shared, "SIDE", 48)
-    limits = argparse.Namespace(device="cpu", seed=0, steps=2, minutes=1, out=tmp_path / "model")
-    card = shared.make(limits)
-    assert [score.on.partition(": ")[2] for score in card.scores] == [*families]
-    card, network = load_network(limits.out)
-    assert card.out_channels == families["shapes"].classes + 1
-    assert torch.isfinite(network(torch.rand(1, 3, 64, 64))).all()
+    limits = argparse.Namespace(device="cpu", seed=0, steps=2, minutes=1, folder=tmp_path, start=None)
+    assert [*shared.make(limits)] == [*families]
+    made = {name: load_network(tmp_path / shared.folder_of(name)) for name in families}
+    decoders = [network.decoder.state_dict() for _, network in made.values()]
+    for name, (card, network) in made.items():
+        assert [c.name for c in card.classes] == [*families[name].things]
+        assert torch.isfinite(network(torch.rand(1, card.in_channels, 64, 64))).all()
+    assert all(torch.equal(one[key], decoders[0][key]) for one in decoders for key in one)
+    assert made["bones"][0].in_channels == 1
+    # Grey images gave three times the same while it learnt.
+    grey = torch.rand(1, 1, 64, 64)
+    one, three = (made[name][1].encoder(grey.expand(-1, n, -1, -1))[-1] for name, n in (("bones", 1), ("nuclei", 3)))
+    assert torch.allclose(one, three, atol=1e-3)
+    further = shared.Shared(tmp_path / "shapes").encoder.state_dict()
+    assert all(torch.equal(value, further[key]) for key, value in made["shapes"][1].encoder.state_dict().items())
 
 
 def test_lungs_learn_from_some_x_rays_and_are_scored_on_others(script, tmp_path, own_library, monkeypatch):

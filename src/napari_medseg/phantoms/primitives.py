@@ -104,7 +104,7 @@ def acquire(draw: Draw, image: Tensor) -> Tensor:
     bias = (draw.uniform(0, 0.35, count)[:, None, None] * draw.noise(count, size, draw.one(2, 5))).exp()
     image = blur(image * bias[:, None], draw.scale(0.3, 1.8, count))
     grain = blur(draw.normal(*image.shape), draw.uniform(0.05, 1.0, count))
-    image = image + draw.scale(0.005, 0.12, count)[:, None, None, None] * grain / grain.std()
+    image = image + draw.scale(0.005, 0.06, count)[:, None, None, None] * grain / grain.std()
     low, high = (image.flatten(1).quantile(q, dim=1)[:, None, None, None] for q in (0.005, 0.995))
     grey = ((image - low) / (high - low).clamp(min=1e-3)).clamp(0, 1)
     return grey ** draw.scale(0.6, 1.7, count)[:, None, None, None]
@@ -113,7 +113,7 @@ def acquire(draw: Draw, image: Tensor) -> Tensor:
 def _surroundings(draw: Draw, count: int, size: int) -> Tensor:
     """Regions that are no shapes, so that an edge alone does not tell one: (N, 3, Y, X)."""
     image = _paint(draw, count, size)
-    for _ in range(3):
+    for _ in range(2):
         field = draw.rough(count, size, draw.one(2, 9)) - column(draw.uniform(-0.5, 1.2, count))
         share = (field / column(draw.scale(0.03, 0.5, count))).clamp(0, 1)
         image = image + share[:, None] * (_paint(draw, count, size) - image)
@@ -130,7 +130,7 @@ def _paint(draw: Draw, count: int, size: int) -> Tensor:
 def _place(draw: Draw, shape: Callable[[Tensor, Tensor, Tensor], Tensor], count: int, size: int) -> Tensor:
     """Distance in pixels to a shape somewhere on each image, turned, stretched, and uneven at its edge; (N, Y, X)."""
     rows, columns = grid(size, draw.device)
-    long = column(draw.scale(0.04, 0.35, count)) * size
+    long = column(draw.scale(0.07, 0.35, count)) * size
     wide = long * column(draw.uniform(0.45, 1, count))
     y, x = (line - column(draw.uniform(-0.05, 1.05, count)) * size for line in (rows, columns))
     bend = column(draw.uniform(0, 0.12, count)) * long

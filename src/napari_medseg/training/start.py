@@ -14,7 +14,7 @@ from napari_medseg.models import Model, is_start, load_model, start_card, start_
 from napari_medseg.models.adapt import add_slice_head, match_classes
 from napari_medseg.models.build import check_names
 from napari_medseg.models.heads import UNSET
-from napari_medseg.models.starts import check_weights, is_quick_start
+from napari_medseg.models.starts import check_pretrained, is_quick_start
 from napari_medseg.models.weights import adapt_network
 
 from .memory import EMPTY, Archive
@@ -62,9 +62,11 @@ def find_start(reference: str) -> Model | None:
     if not is_start(reference) and not (plain and ":" in reference):
         return load_model(reference)
     architecture, _, rest = reference.partition(":")
-    check_names(architecture, rest.partition("+")[0])
+    encoder, _, weights = rest.partition("+")
+    check_names(architecture, encoder)
     start_card(reference, name="new", classes=(ClassInfo.numbered(1),))
-    check_weights(reference)
+    if weights:
+        check_pretrained(encoder)
     return None
 
 

@@ -107,8 +107,7 @@ def fresh_start(start: str, channels: int | None) -> ModelCard:
 
     name = re.sub(r"[^a-z0-9._-]+", "-", start.lower())
     card = start_card(start, name=name, classes=(ClassInfo.numbered(1),), channels=channels or 1)
-    ways = {"": "from random weights", "imagenet": "with downloaded encoder weights"}
-    how = ways.get(start.partition("+")[2], f"from weights that know {card.trained_on}")
+    how = "with downloaded encoder weights" if card.trained_on else "from random weights"
     return card.model_copy(update={"title": start, "parent": start, "description": f"A new network, {how}"})
 
 
