@@ -111,14 +111,21 @@ class _Plan:
         py, px = (c * (size / COARSE) for c in grid(COARSE, draw.device))
         bend = size * draw.uniform(0, 0.05, count)
         dy, dx = (column(bend) * draw.noise(count, COARSE, 4) for _ in range(2))
-        dy, dx = (d.repeat_interleave(most, 0) for d in (dy, dx))
-        distance = star_distance(py + dy - stars.row[:, None, None], px + dx - stars.column[:, None, None], stars)
         share = torch.where(there, draw.uniform(0.4, 1.3, count), 0.0)
         kept = draw.chance(share.repeat_interleave(most), count * most)
-        distance = torch.where(kept[:, None, None], distance, APART).reshape(count, most, COARSE, COARSE)
+        apart = draw.scale(3, 25, count) / self._pixel
+        # Most of the lattice lies beyond the patch.
+        reach = 2 * torch.maximum(stars.long, stars.wide) + apart.repeat_interleave(most)
+        near = ((place > -reach) & (place < size + reach) for place in (stars.row, stars.column))
+        drawn = (kept & torch.stack([*near]).all(0)).nonzero()[:, 0]
+        some = stars.pick(drawn)
+        distance = torch.full((count * most, COARSE, COARSE), APART, device=draw.device)
+        distance[drawn] = star_distance(
+            (py + dy)[some.image] - some.row[:, None, None], (px + dx)[some.image] - some.column[:, None, None], some
+        )
+        distance = distance.reshape(count, most, COARSE, COARSE)
         first, second = distance.topk(2, 1, largest=False).values.unbind(1)
-        apart = column(draw.scale(3, 25, count) / self._pixel)
-        return enlarge(torch.maximum(first, (apart - (second - first)) / 2)[:, None], size)[:, 0]
+        return enlarge(torch.maximum(first, (column(apart) - (second - first)) / 2)[:, None], size)[:, 0]
 
     def _dots(self, um: tuple[float, float], density: Tensor) -> Tensor:
         """Share of nuclei in each pixel, (N, Y, X): dots of a size in um, as many as the density, -2 to 2, says."""
