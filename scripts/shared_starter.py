@@ -3,8 +3,7 @@
     python scripts/shared_starter.py FOLDER [--minutes 70] [--start MODEL] [--device auto]
 
 Writes a model for each family, all with the same encoder and decoder, into a folder of its name in FOLDER. Whether one
-of them is better than the built-in model that has learnt from its family alone is judged by
-``benchmarks/starters.py NAME --model FOLDER/FAMILY``.
+of them may ship is judged by ``benchmarks/starters.py NAME --model FOLDER/FAMILY --write``.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from train_starter import COLOUR, FINE, LIMITS, STARTERS
 from napari_medseg.core import ClassInfo, ModelCard, Score
 from napari_medseg.inference.device import pick_device
 from napari_medseg.models.build import build_network
-from napari_medseg.models.weights import adapt_network, load_network, save_network
+from napari_medseg.models.weights import adapt_network, load_network, read_card, save_network
 from napari_medseg.phantoms.draw import Draw
 
 BATCH, SIDE = 2, 160
@@ -112,10 +111,12 @@ def make(limits: argparse.Namespace) -> dict[str, ModelCard]:
     shared = learn(network, step_cost, device, limits)
     assert isinstance(shared, Shared)
     how = f"{limits.steps} steps" if limits.steps else f"{limits.minutes:g} minutes"
+    before = read_card(limits.start).trained_on if limits.start else f"synthetic images of {len(FAMILIES)} kinds"
     cards = {}
     for name, score in measure(shared, device).items():
         card, own = shared.of(name)
-        words = {"trained_on": f"synthetic images of {len(FAMILIES)} kinds, {how}", "scores": (score,)}
+        parent = f"{card.architecture}:{card.encoder}"
+        words = {"trained_on": f"{before}, {how}", "scores": (score,), "parent": parent}
         cards[name] = save_network(limits.folder / folder_of(name), card.model_copy(update=words), own, half=True)
     return cards
 
