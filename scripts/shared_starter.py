@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from made_up import FAMILIES, RANGE, Family, Supply
+from families import FAMILIES, RANGE, Family, Supply
 from one_cycle import cost, learn
 from torch import Tensor, nn
 from train_starter import COLOUR, FINE, LIMITS, STARTERS

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from families import FAMILIES, RANGE, Supply
 from femur_starter import make_femur_ct, remember
 from lungs_starter import make_lungs_xray
-from made_up import FAMILIES, RANGE, Supply
 from one_cycle import cost, learn
 from torch import Tensor, nn
 from tumour_starter import make_tumour_mr

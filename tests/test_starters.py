@@ -38,7 +38,7 @@ def benchmark_script(monkeypatch):
 
 @pytest.fixture
 def families(script):
-    return importlib.import_module("made_up").FAMILIES
+    return importlib.import_module("families").FAMILIES
 
 
 @pytest.mark.parametrize("name", ["nuclei-he", "tissue-he", "bone-ct"])
@@ -85,14 +85,14 @@ def squares(draw, count):
 
 
 def test_supply_renews_as_many_as_its_family_says(script):
-    made_up = importlib.import_module("made_up")
+    module = importlib.import_module("families")
     drawn = []
 
     def counted(draw, count):
         drawn.append(count)
         return squares(draw, count)
 
-    supply = made_up.Supply(made_up.Family(counted, ("square",), fresh=0.5), Draw(0), 4, 48, kept=8)
+    supply = module.Supply(module.Family(counted, ("square",), fresh=0.5), Draw(0), 4, 48, kept=8)
     assert sum(drawn) == 8
     for _ in range(12):
         images, labels = supply.batch()
