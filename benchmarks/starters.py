@@ -16,7 +16,7 @@ import json
 import os
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -118,20 +118,18 @@ def bcnb() -> Iterator[Real]:
                 yield Real(small[part], truth[part], path.stem)
 
 
-def femur() -> Iterator[Real]:
-    """Hip to thigh of one patient; other bones are in no mask, so that what is as bright does not count."""
-    for number, path in femur_masks().items():
-        image = np.asarray(Picture.open(DATA / "femur_ct" / "images" / path.name).convert("L"))
-        truth = (read_mask(path) > 0).astype(np.uint8)
-        bright = image > 0.5 * np.median(image[truth > 0])
-        yield Real(image, np.where(bright & (truth == 0), UNLABELLED, truth).astype(np.uint8), str(number // 100))
-
-
 def femora() -> Iterator[Real]:
-    """The same, with all that is no femur as background."""
+    """Hip to thigh of one patient: both femora."""
     for number, path in femur_masks().items():
         image = np.asarray(Picture.open(DATA / "femur_ct" / "images" / path.name).convert("L"))
-        yield Real(image, (read_mask(path) > 0).astype(np.uint8), str(number))
+        yield Real(image, (read_mask(path) > 0).astype(np.uint8), str(number // 100))
+
+
+def femur() -> Iterator[Real]:
+    """The same for models of all bones: others are in no mask, so that what is as bright does not count."""
+    for one in femora():
+        bright = one.image > 0.5 * np.median(one.image[one.truth > 0])
+        yield replace(one, truth=np.where(bright & (one.truth == 0), UNLABELLED, one.truth).astype(np.uint8))
 
 
 def vertebrae() -> Iterator[Real]:
@@ -285,6 +283,8 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help="put the figures into the model's card")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
+    if not arguments.zero and not all(real.painted for real in SETS[arguments.name].values()):
+        parser.error(f"nothing of the real images of {arguments.name} is painted: only --zero")
     with tempfile.TemporaryDirectory() as home:
         os.environ["NAPARI_MEDSEG_HOME"] = home
         model = arguments.model or find_model(arguments.name)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from napari_medseg.core import Normalisation
+from napari_medseg.core import Normalisation, Score
 from napari_medseg.phantoms import femur_slices
 from napari_medseg.phantoms.body import draw_ct_slices
 from napari_medseg.phantoms.brain import brain_mr
@@ -21,6 +21,9 @@ from napari_medseg.phantoms.xray import draw_chest_xrays
 
 SIZE = 256
 """Side of what is drawn, in pixels."""
+
+UNSEEN, MEASURED = 1_000_000, 64
+"""First seed of the images that measure, and how many of them; those that train come from the run's own seed."""
 
 RANGE = Normalisation()
 Generate = Callable[[Draw, int], tuple[Tensor, Tensor]]
@@ -109,23 +112,26 @@ class Family:
         Whether they have one channel; if not, three.
     fresh
         Images that a CPU draws in a step, in the mean: the rest are seen again, cut and turned another way.
+    in_torch
+        Whether they are drawn on the device that trains; if not, with numpy on the CPU.
     """
 
     generate: Generate
     things: tuple[str, ...]
     grey: bool = True
     fresh: float = 2
+    in_torch: bool = True
 
 
 FAMILIES = {
     "shapes": Family(shapes, tuple(TYPES), grey=False),
     "bones": Family(bones, ("bone",)),
     "bones in any contrast": Family(bones_anyhow, ("bone",)),
-    "femora": Family(thighs, ("femur",), fresh=0.5),
+    "femora": Family(thighs, ("femur",), fresh=0.5, in_torch=False),
     "chests": Family(chests, ("lung",)),
     "nuclei": Family(nuclei, ("nucleus",), grey=False),
     "glands": Family(glands, ("gland",), grey=False, fresh=0.2),
-    "heads": Family(heads, ("tumour",), grey=False, fresh=0.5),
+    "heads": Family(heads, ("tumour",), grey=False, fresh=0.5, in_torch=False),
 }
 
 
@@ -148,7 +154,7 @@ class Supply:
 
     def __init__(self, family: Family, draw: Draw, batch: int, side: int, kept: int = 64) -> None:
         self._family, self._draw, self._batch, self._side = family, draw, batch, side
-        self._fresh = float(batch) if draw.device.type == "cuda" else family.fresh
+        self._fresh = float(batch) if draw.device.type == "cuda" and family.in_torch else family.fresh
         first = [family.generate(draw, 4) for _ in range(kept // 4)]
         self._images, self._labels = (torch.cat(part) for part in zip(*first, strict=True))
         self._next, self._due = 0, 0.0
@@ -187,3 +193,15 @@ class Supply:
         gain = draw.uniform(0.85, 1.15, count, 1, 1, 1) * draw.uniform(0.94, 1.06, count, channels, 1, 1)
         bias = draw.uniform(-0.08, 0.08, count, 1, 1, 1)
         return (images * gain + bias).clamp(0, 1), labels
+
+
+@torch.no_grad()
+def measure(family: Family, network: nn.Module, device: torch.device) -> Score:
+    """Dice on made-up images that were not learnt from, all pixels and things together."""
+    hit = total = 0
+    for part in range(MEASURED // 8):
+        images, labels = family.generate(Draw(UNSEEN + part, device), 8)
+        found = network(images.contiguous(memory_format=torch.channels_last)).argmax(1)
+        hit += int(((found == labels) & (labels > 0)).sum())
+        total += int((found > 0).sum() + (labels > 0).sum())
+    return Score(metric="dice", value=round(2 * hit / max(total, 1), 4), on=f"{MEASURED} unseen synthetic images")

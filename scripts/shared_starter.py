@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from families import FAMILIES, RANGE, Family, Supply
+from families import FAMILIES, RANGE, Family, Supply, measure
 from one_cycle import cost, learn
 from torch import Tensor, nn
 from train_starter import COLOUR, FINE, LIMITS, STARTERS
 
-from napari_medseg.core import ClassInfo, ModelCard, Score
+from napari_medseg.core import ClassInfo, ModelCard
 from napari_medseg.inference.device import pick_device
 from napari_medseg.models.build import build_network
 from napari_medseg.models.weights import adapt_network, load_network, read_card, save_network
@@ -27,18 +27,17 @@ from napari_medseg.phantoms.draw import Draw
 BATCH, SIDE = 2, 160
 """Images of each family in a step, and the pixels of their side."""
 
-UNSEEN, MEASURED = 1_000_000, 24
-"""First seed of the images that measure, and how many of each family."""
-
 
 def describe(name: str, family: Family) -> ModelCard:
     """Card of a family's model: that of the built-in one where there is one, but as the shared network is."""
-    own = [starter.card for starter in STARTERS.values() if starter.family == name]
+    shared = {"channels": 3, "licence": "BSD-3-Clause"}
+    for starter in STARTERS.values():
+        if starter.family == name:
+            return starter.card.model_copy(update=shared)
     things = tuple(ClassInfo.numbered(i, thing) for i, thing in enumerate(family.things, 1))
-    card = ModelCard(name=folder_of(name), title=name.capitalize(), classes=things, description=LIMITS, **FINE)
     values = RANGE if family.grey else COLOUR["normalisation"]
-    card = own[0] if own else card.model_copy(update={"normalisation": values})
-    return card.model_copy(update={"channels": 3, "licence": "BSD-3-Clause"})
+    card = ModelCard(name=folder_of(name), title=name.capitalize(), description=LIMITS, classes=things, **FINE)
+    return card.model_copy(update=shared | {"normalisation": values})
 
 
 def folder_of(name: str) -> str:
@@ -70,28 +69,15 @@ class Shared(nn.Module):
     def of(self, name: str) -> tuple[ModelCard, nn.Module]:
         """A family's card and network of its own; grey ones get one channel."""
         family, card = FAMILIES[name], describe(name, FAMILIES[name])
-        network: Any = build_network(card)
+        network: Any = build_network(card).eval()
         network.encoder, network.decoder = self.encoder, self.decoder
         network.segmentation_head = self.heads[[*FAMILIES].index(name)]
-        return adapt_network(card, network.cpu(), classes=card.classes, channels=1 if family.grey else 3)
+        return adapt_network(card, network, classes=card.classes, channels=1 if family.grey else 3)
 
 
 def as_colour(images: Tensor) -> Tensor:
     """Three channels, of which grey images have three times the same."""
     return images.expand(-1, 3, -1, -1)
-
-
-@torch.no_grad()
-def measure(network: Shared, device: torch.device) -> dict[str, Score]:
-    """Dice of each family on made-up images that were not learnt from, all pixels and things together."""
-    scores = {}
-    drawn = {name: family.generate(Draw(UNSEEN, device), MEASURED) for name, family in FAMILIES.items()}
-    logits = network(torch.cat([as_colour(images) for images, _ in drawn.values()]))
-    for (name, (_, truth)), found in zip(drawn.items(), (one.argmax(1) for one in logits), strict=True):
-        hit, total = int(((found == truth) & (truth > 0)).sum()), int((found > 0).sum() + (truth > 0).sum())
-        dice = round(2 * hit / max(total, 1), 4)
-        scores[name] = Score(metric="dice", value=dice, on=f"{MEASURED} unseen synthetic images")
-    return scores
 
 
 def make(limits: argparse.Namespace) -> dict[str, ModelCard]:
@@ -113,11 +99,11 @@ def make(limits: argparse.Namespace) -> dict[str, ModelCard]:
     how = f"{limits.steps} steps" if limits.steps else f"{limits.minutes:g} minutes"
     before = read_card(limits.start).trained_on if limits.start else f"synthetic images of {len(FAMILIES)} kinds"
     cards = {}
-    for name, score in measure(shared, device).items():
+    for name, family in FAMILIES.items():
         card, own = shared.of(name)
-        parent = f"{card.architecture}:{card.encoder}"
-        words = {"trained_on": f"{before}, {how}", "scores": (score,), "parent": parent}
-        cards[name] = save_network(limits.folder / folder_of(name), card.model_copy(update=words), own, half=True)
+        words: dict[str, Any] = {"trained_on": f"{before}, {how}", "parent": f"{card.architecture}:{card.encoder}"}
+        words["scores"] = (measure(family, own.to(device), device),)
+        cards[name] = save_network(limits.folder / folder_of(name), card.model_copy(update=words), own.cpu(), half=True)
     return cards
 
 

@@ -84,6 +84,11 @@ def squares(draw, count):
     return labels[:, None] * draw.uniform(0.5, 1, count, 1, 1, 1), labels
 
 
+def coloured_squares(draw, count):
+    images, labels = squares(draw, count)
+    return images.expand(-1, 3, -1, -1), labels
+
+
 def test_supply_renews_as_many_as_its_family_says(script):
     module = importlib.import_module("families")
     drawn = []
@@ -102,7 +107,7 @@ def test_supply_renews_as_many_as_its_family_says(script):
 
 
 def test_made_model_opens_with_its_card(script, families, tmp_path, monkeypatch):
-    monkeypatch.setattr(script, "MEASURED", 8)
+    monkeypatch.setattr(importlib.import_module("families"), "MEASURED", 8)
     monkeypatch.setitem(families, "bones", replace(families["bones"], generate=squares))
     monkeypatch.setitem(script.STARTERS, "bone-ct", replace(script.STARTERS["bone-ct"], side=64))
     limits = argparse.Namespace(device="cpu", seed=0, batch=2, start=None, steps=2, minutes=1)
@@ -116,7 +121,9 @@ def test_made_model_opens_with_its_card(script, families, tmp_path, monkeypatch)
 def test_all_families_share_one_encoder_and_decoder(script, families, tmp_path, monkeypatch):
     shared = importlib.import_module("shared_starter")
     for name, family in families.items():
-        monkeypatch.setitem(families, name, replace(family, generate=squares, fresh=1))
+        generate = squares if family.grey else coloured_squares
+        monkeypatch.setitem(families, name, replace(family, generate=generate, fresh=1))
+    monkeypatch.setattr(importlib.import_module("families"), "MEASURED", 8)
     monkeypatch.setattr(shared, "SIDE", 48)
     limits = argparse.Namespace(device="cpu", seed=0, steps=2, minutes=1, folder=tmp_path, start=None)
     assert [*shared.make(limits)] == [*families]

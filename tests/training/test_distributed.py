@@ -12,7 +12,7 @@ import pytest
 
 from napari_medseg.core import ComputeError, InputError
 from napari_medseg.models import list_models
-from napari_medseg.training import TrainOptions, distributed, launch, train
+from napari_medseg.training import TrainOptions, distributed, launch, train, work
 from napari_medseg.training.launch import settle_devices
 
 from .conftest import Folders, Listener
@@ -65,6 +65,23 @@ def test_two_processes_arrive_at_the_same_weights_and_keep_one_model(
     assert listener.heard[-1].metrics["step"] == 4
     assert "2 x CPU" in listener.said
     assert dict(os.environ) == environment
+
+
+def test_a_start_that_knows_no_such_images_is_one_in_every_process(
+    helpers: list[subprocess.Popen[str]],
+    write_series: Callable[..., Folders],
+    monkeypatch: pytest.MonkeyPatch,
+    listener: Listener,
+) -> None:
+    """Only the first one measures; with other steps in the second, their weights would part."""
+    images, masks = write_series(4)
+    train([(images, masks)], max_steps=1, **TWO | {"devices": 1})
+    # Only this process may think so: the other one has to be told.
+    monkeypatch.setattr(work, "STRANGE", 2.0)
+    card = train([(images, masks)], max_steps=4, report=listener, **TWO | {"model": "n"})
+    assert "as a new network does" in listener.said
+    assert card.reference in [c.reference for c in list_models(all_versions=True)]
+    assert [process.returncode for process in helpers] == [0]
 
 
 def test_stopping_reaches_the_other_process(

@@ -124,6 +124,7 @@ def work_on(
                   f"{job.samples.size[0]} pixels a step.")  # fmt: skip
     rival = make_start(run, [*training, *held_out], classes, find_start(run.recall)) if run.recall else start
     old = measure_start(rival, job, watch)
+    job.pretrained = team.share(lambda: job.pretrained)  # only the first process has measured it
 
     if believed := rehearse(start, job, [*parts], material.training, watch):
         job.samples.rehearse(believed, max(SHARE, options.replay))
