@@ -79,8 +79,10 @@ class System:
         Figures of predictions and truths; ``dice`` has one for every case.
     unit
         What a case is.
+    start
+        A model in place of the recipe's own.
     starts
-        Networks to choose from; empty where the recipe's own is trained.
+        Networks to choose from; empty where one is trained.
     tta
         Mirror images that are segmented too, as in `SegmentOptions`; where things look alike in a mirror.
     """
@@ -93,6 +95,7 @@ class System:
     reported: str = ""
     aim: str = ""
     classes: tuple[str, ...] = ()
+    start: str = ""
     starts: tuple[str, ...] = ()
     tta: str = "none"
 

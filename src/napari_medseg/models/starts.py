@@ -16,6 +16,7 @@ from napari_medseg.core import ClassInfo, ModelCard, ModelError, Normalisation
 from .build import ARCHITECTURES, build_network, check_names
 from .heads import UNSET
 from .hub import hub_reached
+from .packaged import fill_encoder, find_packaged
 from .smp import CLASSIFIER, import_smp
 
 if TYPE_CHECKING:
@@ -110,7 +111,10 @@ def start_network(spec: str, card: ModelCard) -> nn.Module:
     weights = spec.partition("+")[2]
     if not weights:
         return build_network(card)
-    build_network(card)  # what cannot be built must not read like a failed download
+    plain = build_network(card)  # what cannot be built must not read like a failed download
+    if held := find_packaged(card.encoder):
+        fill_encoder(plain, card.encoder, held)
+        return plain
     check_pretrained(card.encoder)
     with hub_reached(f"the {weights} weights of {card.encoder}"):
         return build_network(card, encoder_weights=weights)
