@@ -125,6 +125,8 @@ def test_a_package_holds_imagenet_weights_without_any_hub(
     colours = whole["conv_stem.weight"]
     expected = {1: colours.sum(1, keepdim=True), 3: colours, 4: colours[:, [0, 1, 2, 0]] * 3 / 4}
     assert torch.allclose(own["conv_stem.weight"], expected[channels], atol=1e-6)
+    monkeypatch.setattr(timm.models, "is_model_pretrained", lambda name: False)
+    assert check_pretrained("tu-efficientnet_lite0") is None, "timm need not offer them"  # type: ignore[func-returns-value]
 
 
 def test_a_package_with_other_weights_is_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

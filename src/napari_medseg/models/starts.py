@@ -122,6 +122,8 @@ def start_network(spec: str, card: ModelCard) -> nn.Module:
 
 def check_pretrained(encoder: str) -> None:
     """Raise a `ModelError` if nobody offers weights for an encoder; timm would only log that and go on without."""
+    if find_packaged(encoder):
+        return
     own = import_smp().encoders.encoders.get(encoder)
     if own is None:
         import timm
