@@ -57,7 +57,7 @@ def start_card(
     Parameters
     ----------
     spec
-        ``architecture:encoder``, with ``+imagenet`` appended to start from downloaded encoder weights.
+        ``architecture:encoder``, with ``+imagenet`` appended to start from an encoder that knows photos.
     name, classes, channels, neighbours
         As in `ModelCard`.
     normalisation
@@ -101,7 +101,8 @@ def start_card(
 
 
 def start_network(spec: str, card: ModelCard) -> nn.Module:
-    """Build the network of a `start_card`, and download the encoder's weights if ``spec`` asks for them.
+    """Build the network of a `start_card`; if ``spec`` asks for them, with the encoder's weights of an installed
+    package, else with downloaded ones.
 
     Raises
     ------

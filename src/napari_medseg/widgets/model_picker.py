@@ -107,7 +107,7 @@ def fresh_start(start: str, channels: int | None) -> ModelCard:
 
     name = re.sub(r"[^a-z0-9._-]+", "-", start.lower())
     card = start_card(start, name=name, classes=(ClassInfo.numbered(1),), channels=channels or 1)
-    how = "with downloaded encoder weights" if card.trained_on else "from random weights"
+    how = "with an encoder that knows photos" if card.trained_on else "from random weights"
     return card.model_copy(update={"title": start, "parent": start, "description": f"A new network, {how}"})
 
 

@@ -45,7 +45,8 @@ class StartEntry(QWidget):
         self.box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.box.setMinimumContentsLength(10)
         self.box.setToolTip(
-            "A model of the library, or architecture:encoder; +imagenet behind it downloads trained encoder weights"
+            "A model of the library, or architecture:encoder; +imagenet behind it takes an encoder that knows photos, "
+            "which is downloaded unless a package brings it"
         )
         self.button = button(word, tip, name)
         self.problem = note(name="problem")
@@ -92,7 +93,9 @@ def why_no_start(start: str, models: Collection[str]) -> str:
 
 
 def example_networks() -> list[str]:
-    """One new network of each architecture."""
+    """One new network of each architecture, and those whose encoders know photos without a download."""
+    from napari_medseg.models.packaged import PACKAGES, find_packaged
     from napari_medseg.training.candidates import CompareOptions
 
-    return [*map(str, CompareOptions.model_fields["starts"].examples or ())]
+    known = [f"unet:{encoder}+imagenet" for encoder in PACKAGES if find_packaged(encoder)]
+    return [*map(str, CompareOptions.model_fields["starts"].examples or ()), *known]
