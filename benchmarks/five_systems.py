@@ -87,7 +87,7 @@ def run(name: str, seed: int, start: str | None, changes: dict[str, Any], clock:
         os.environ["NAPARI_MEDSEG_HOME"] = f"{folder}/home"
         split = system.split(Path(folder) / "data", seed)
         recipe = Recipe.read(system.recipe)
-        plan = recipe.plan(split.pairs, model=start or system.start, name="trained", classes=system.classes)
+        plan = recipe.plan(split.pairs, model=start or "", name="trained", classes=system.classes)
         options = plan.options.model_validate(plan.options.model_dump() | {"seed": seed} | changes)
         plan = plan.model_copy(update={"options": options})
         begin = time.perf_counter()

@@ -93,14 +93,12 @@ def describe(name: str, own: list[Figures]) -> str:
     seeds = " ".join(str(one["seed"]) for one in own)
     clock = " --clock cpu" if own[0]["clock"] == "cpu" else ""
     minutes = own[0]["minutes"]
-    system, recipe = SYSTEMS[name], Recipe.read(own[0]["recipe"])
-    if minutes != recipe.options.get("max_minutes") and not system.starts:
+    if minutes != Recipe.read(own[0]["recipe"]).options.get("max_minutes") and not SYSTEMS[name].starts:
         clock += f" --minutes {minutes:g}"  # the recipe has another time by now
-    start = recipe.start
-    built_in = "" if ":" in start or system.starts else f", from the built-in model `{start}`"
-    origin = f" with `--model {system.start}`" if system.start else built_in
+    start = Recipe.read(own[0]["recipe"]).start
+    built_in = "" if ":" in start or SYSTEMS[name].starts else f", from the built-in model `{start}`"
     text = [
-        f"**{system.title}**: recipe `{own[0]['recipe']}`{origin}.",
+        f"**{SYSTEMS[name].title}**: recipe `{own[0]['recipe']}`{built_in}.",
         f"Images or series that train: {own[0]['trained on']}.",
     ]
     if own[0]["tta"] != "none":

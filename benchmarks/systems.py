@@ -79,10 +79,8 @@ class System:
         Figures of predictions and truths; ``dice`` has one for every case.
     unit
         What a case is.
-    start
-        A model in place of the recipe's own.
     starts
-        Networks to choose from; empty where one is trained.
+        Networks to choose from; empty where the recipe's own is trained.
     tta
         Mirror images that are segmented too, as in `SegmentOptions`; where things look alike in a mirror.
     """
@@ -95,7 +93,6 @@ class System:
     reported: str = ""
     aim: str = ""
     classes: tuple[str, ...] = ()
-    start: str = ""
     starts: tuple[str, ...] = ()
     tta: str = "none"
 
@@ -132,6 +129,10 @@ SYSTEMS = {
     "glands": System(
         "Glands in HE", "glands-he", lambda folder, seed: pictures("glas", 6, seed), "image", aim="0.925",
         tta="flips",
+    ),
+    "glands-imagenet": System(
+        "Glands in HE, from an encoder that knows photos", "glands-he-imagenet",
+        lambda folder, seed: pictures("glas", 6, seed), "image", aim="0.925", tta="flips",
     ),
     "cancer": System(
         "Cancer regions in HE", "cancer-he", lambda folder, seed: pictures("bcnb_he_tumour", 1, seed), "image",
