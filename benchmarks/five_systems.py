@@ -3,8 +3,8 @@
     python benchmarks/five_systems.py [NAME ...] [--seeds 0 1 2] [--start MODEL] [--minutes M] [--clock wall]
     python benchmarks/five_systems.py --write
 
-A seed draws the random numbers and which patients or images measure; seeds 0, 1 and 2 of ``tumour`` measure every
-patient once. Runs are kept in ``five_systems.json`` beside this file, each in the place of an earlier one of the same
+A seed draws the random numbers and which patients or images measure; seeds 0 to 5 of ``tumour`` measure every patient
+once. Runs are kept in ``five_systems.json`` beside this file, each in the place of an earlier one of the same
 system, seed and machine, and the table in ``docs/results.md`` is written from all of them; ``--write`` does only that.
 With ``--minutes``, ``--start MODEL`` or ``--set reduction=2 max_steps=200``, in the place of the recipe's own, a run is
 shown, not kept; ``--as-is`` measures the model that a recipe starts from, without any training. ``--clock cpu`` counts

@@ -99,9 +99,11 @@ def test_a_new_network_is_written_into_the_list(dock: FineTuneWidget, qtbot: QtB
     assert box.currentText() == "classifier:resnet50+imagenet"
     assert model.summary.text() == "A new network, with an encoder that knows photos"
     assert dock.name.text() == "my-classifier-resnet50-imagenet"
+    assert not model.more.isVisibleTo(dock), "nothing to go back to"
     box.setCurrentIndex(box.findText(NEW))
     model.set_value("femur-ct")
     assert not field.isVisibleTo(dock), "another was chosen"
+    assert model.more.isVisibleTo(dock)
     announce_models()
     assert "classifier:resnet50+imagenet" in [box.itemText(i) for i in range(box.count())]
 

@@ -13,7 +13,7 @@ from napari_medseg.training.recipe import Recipe, differing
 
 from .look import Rows, tighten, words_for_seconds
 from .mask_classes import MaskClasses
-from .model_picker import ModelPicker, start_of
+from .model_picker import ModelPicker, is_fresh, start_of
 from .options_form import OptionsForm
 from .recipe_row import RecipeRow, options_by
 from .signals import Signal
@@ -137,6 +137,8 @@ class StartForm(QWidget):
     def _on_model(self, *_: object) -> None:
         """Suggest a name, as long as the user has not typed another."""
         card = self.model.value()
+        # A new network has no versions, and its name takes the room.
+        self.model.more.setVisible(card is None or not is_fresh(card))
         if card is not None and self.name.text() == self._suggested:
             name = card.name.removesuffix(ASIDE)
             self._suggested = name if name.startswith("my-") else f"my-{name}"
