@@ -59,6 +59,11 @@ def test_folder_gets_masks_named_as_the_slices(run: Run, series: Path, tmp_path:
     assert not labels.missing
 
 
+def test_what_should_be_known_of_a_series_is_told_once(run: Run, series: Path, tmp_path: Path) -> None:
+    result = run("segment", series, "--model", "any", "--output", tmp_path / "masks")
+    assert (result.code, result.err.count("do not tell their pixel size")) == (0, 1), result.err
+
+
 def test_file_suffix_names_the_format(run: Run, series: Path, tmp_path: Path) -> None:
     assert run("segment", series, "--model", "any", "--output", tmp_path / "masks.tif").code == 0
     assert io.read_labels(tmp_path / "masks.tif").data.shape == (6, 48, 48)

@@ -80,7 +80,8 @@ class Record:
         names = labels.names or tuple(str(z) for z in range(len(labels)))
         self.slices += len(labels) - len(labels.missing)
         self.missing += [names[z] for z in sorted(labels.missing)]
-        self.findings += [one for one in findings if one not in self.findings and one.code not in (EMPTY, NO_MASK)]
+        new = [one for one in findings if one.code not in (EMPTY, NO_MASK)]
+        self.findings = [*dict.fromkeys((*self.findings, *new))]
         self.presence |= {names[z]: round(self._chances[z], 4) for z in sorted(self._chances)}
         self._chances.clear()
 
