@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -130,12 +130,16 @@ SYSTEMS = {
         "Glands in HE", "glands-he", lambda folder, seed: pictures("glas", 6, seed), "image", aim="0.925",
         tta="flips",
     ),
-    "glands-imagenet": System(
-        "Glands in HE, from an encoder that knows photos", "glands-he-imagenet",
-        lambda folder, seed: pictures("glas", 6, seed), "image", aim="0.925", tta="flips",
-    ),
     "cancer": System(
         "Cancer regions in HE", "cancer-he", lambda folder, seed: pictures("bcnb_he_tumour", 1, seed), "image",
         tta="flips",
     ),
 }  # fmt: skip
+
+SYSTEMS |= {
+    f"{name}-imagenet": replace(
+        plain, title=f"{plain.title}, from an encoder that knows photos", recipe=f"{plain.recipe}-imagenet"
+    )
+    for name, plain in SYSTEMS.items()
+    if name in {"glands", "four-nuclei", "cancer"}
+}
