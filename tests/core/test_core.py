@@ -35,6 +35,8 @@ def test_card_comes_back_from_json() -> None:
 
 def test_card_counts_channels() -> None:
     assert card(neighbours=1, channels=3).in_channels == 9
+    assert [card(channels=n).takes for n in (1, 3, 4)] == ["grey", "RGB", "4 channels"]
+    assert card(channels=3, normalisation=Normalisation(method="median")).takes == "3 sequences"
     assert card().out_channels == 2
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from cyclopts import App, Parameter
 
 from napari_medseg import models as library
-from napari_medseg.core import Cancelled, InputError, ModelCard
+from napari_medseg.core import Cancelled, InputError
 from napari_medseg.io.findings import counted
 from napari_medseg.models.library import ancestry, children, own_entries
 from napari_medseg.training.memory import count_memory
@@ -46,15 +46,11 @@ def list_all(
     rows = [("model", "classes", "input", "title", "score")]
     for card in library.list_models(all_versions=versions):
         score = f"{card.scores[0].in_words} on {card.scores[0].on}" if card.scores else ""
-        rows.append((card.reference, "; ".join(c.name for c in card.classes), _input(card), card.title, score))
+        rows.append((card.reference, "; ".join(c.name for c in card.classes), card.takes, card.title, score))
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
     return 0
-
-
-def _input(card: ModelCard) -> str:
-    return {1: "grey", 3: "RGB"}.get(card.channels, f"{card.channels} channels")
 
 
 @app.command
@@ -82,7 +78,7 @@ def show(
         "title": card.title,
         "description": card.description,
         "network": f"{card.architecture} with {card.encoder}",
-        "input": _input(card),
+        "input": card.takes,
         "beside it": f"{card.neighbours} slices on either side" if card.neighbours else "",
         "classes": "; ".join(f"{c.value} {c.name}" for c in card.classes),
         "images go in": card.size_in_words,

@@ -181,6 +181,13 @@ class ModelCard(_Frozen):
         return self.channels * (2 * self.neighbours + 1)
 
     @property
+    def takes(self) -> str:
+        """The channels of an image in words: ``grey``, ``RGB``, ``3 sequences``, ``4 channels``."""
+        if self.channels > 1 and self.normalisation.method == "median":  # colours would not be as they were
+            return f"{self.channels} sequences"
+        return {1: "grey", 3: "RGB"}.get(self.channels, f"{self.channels} channels")
+
+    @property
     def out_channels(self) -> int:
         """Channels of the network's output: background first."""
         return len(self.classes) + 1

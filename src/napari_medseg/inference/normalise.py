@@ -60,10 +60,8 @@ def why_not(image_channels: int, card: ModelCard, alike: int = 1) -> str:
     """
     if image_channels == card.channels or (image_channels == 1 and alike == card.channels):
         return ""
-    names = {1: "grey", 3: "RGB"}
-    needs = names.get(card.channels, f"{card.channels} channels")
-    has = names.get(image_channels, f"of {image_channels} channels")
-    return f"needs {needs}, this is {has}"
+    has = {1: "grey", 3: "RGB"}.get(image_channels, f"of {image_channels} channels")
+    return f"needs {card.takes}, this is {has}"
 
 
 def count_channels(image: Image) -> int:
