@@ -50,7 +50,7 @@ def test_a_model_remembers_its_slices_and_its_parents(
     assert (len(entries), sum(e.held_out for e in entries)) == (11, 2)
     assert "30% of the samples come from 5 slices the start model remembers." in listener.said
     assert "What the start model remembers measures too: 1 slice." in listener.said
-    assert result.card.scores[0].on == "1 held-out slices"
+    assert result.card.scores[0].on == "1 held-out slice"
     assert result.held_out == ((0, 2),)
 
 
@@ -69,7 +69,7 @@ def test_what_measured_once_never_trains_even_painted_anew(
     mask[:4] = 1
     Picture.fromarray(mask).save(masks / "3.png")
     card = go(pair((images, masks)), listener=listener, classes=NAMES).card
-    assert "1 only measure: 3.png." in listener.said
+    assert "1 only measures: 3.png." in listener.said
     slices = read_archive(find_model(card.reference)).slices
     assert len(slices) == 6, "each slice is remembered once"
     (again,) = [one for one in slices if one.entry.held_out]

@@ -301,10 +301,10 @@ def test_worse_model_is_not_offered_as_better(cards: list[ModelCard]) -> None:
     ("old", "new", "on", "words"),
     [
         (0.812, 0.934, "2 held-out slices", "is better on 2 held-out slices (0.81 → 0.93)."),
-        (0.812, 0.934, "1 held-out slices", "is better on 1 held-out slice (0.81 → 0.93)."),
+        (0.812, 0.934, "1 held-out slice", "is better on 1 held-out slice (0.81 → 0.93)."),
         (0.931, 0.933, "2 held-out slices", "is better on 2 held-out slices (0.931 → 0.933)."),
         (0.93, 0.93, "2 held-out slices", "is as good as the old model on 2 held-out slices (0.93 → 0.93)."),
-        (None, 0.93, "1 held-out slices", "is ready: Dice 0.93 on 1 held-out slice."),
+        (None, 0.93, "1 held-out slice", "is ready: Dice 0.93 on 1 held-out slice."),
     ],
 )
 def test_result_is_one_sentence_with_both_figures(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from napari_medseg.core import InputError, MedsegError
+from napari_medseg.io.findings import counted
 from napari_medseg.io.pairs.listing import PARTS, Listed
 from napari_medseg.models import find_model
 from napari_medseg.models.adapt import match_classes
@@ -117,9 +118,10 @@ def split(run: TrainingRun, past: Past, watch: Watch, *, empty: bool = False) ->
         both = {one.identity for one in training} & {one.identity for one in held_out}
         names = ", ".join(one.name for one in held_out[:5]) + (" and others" if len(held_out) > 5 else "")
         if both:
-            watch.say(f"Trains on {len(training)} slices; some strokes only measure, in {names}.")
+            watch.say(f"Trains on {counted(len(training), 'slice')}; some strokes only measure, in {names}.")
         else:
-            watch.say(f"Trains on {len(training)} slices; {len(held_out)} only measure: {names}.")
+            rest = "1 only measures" if len(held_out) == 1 else f"{len(held_out)} only measure"
+            watch.say(f"Trains on {counted(len(training), 'slice')}; {rest}: {names}.")
     return Parts(training, held_out, test)
 
 

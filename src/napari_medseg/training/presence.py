@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from napari_medseg.core import InputError, ModelCard, Score
 from napari_medseg.evaluation.detection import measure_auroc
+from napari_medseg.io.findings import counted
 from napari_medseg.models.smp import CLASSIFIER
 
 from .engine import WHOLE
@@ -103,11 +104,11 @@ def measure_presence(card: ModelCard, job: Job, watch: Watch) -> Presence:
     for name, some, side in (("sensitivity", full, True), ("specificity", empty, False)):
         if some:
             right = sum((p >= threshold) is side for p in some)
-            on = f"{len(some)} held-out slices {'that hold something' if side else 'that are empty'}"
+            on = f"{counted(len(some), 'held-out slice')} holding {'something' if side else 'nothing'}"
             scores.append(Score(metric=f"{name} for slices", value=round(right / len(some), 4), on=on))
     auroc = measure_auroc(chances, holds)
     if auroc is not None:
-        scores.append(Score(metric="AUROC for slices", value=round(auroc, 4), on=f"{len(holds)} held-out slices"))
+        scores.append(Score(metric="AUROC for slices", value=round(auroc, 4), on=counted(len(holds), "held-out slice")))
     return Presence({"presence": threshold, "tile": tile}, tuple(scores))
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 
 from napari_medseg.core import Cancelled, Score
+from napari_medseg.io.findings import counted
 from napari_medseg.models import add_model
 
 from .augment import has_up
@@ -42,7 +43,7 @@ def keep(run: TrainingRun, start: Start, job: Job, best: Best, verdict: Verdict,
     scores = []
     if best.scores:
         today = sum(not one.remembered for one in job.held_out)
-        on = f"{today} held-out slices"
+        on = counted(today, "held-out slice")
         figure = job.engine.figure.replace("Dice", "dice")
         scores = [Score(metric=figure, value=round(best.scores.mean(), 4), on=on)]
         scores += [
@@ -52,7 +53,7 @@ def keep(run: TrainingRun, start: Start, job: Job, best: Best, verdict: Verdict,
         if not math.isnan(verdict.old):
             scores.append(Score(metric=f"{figure} of its start", value=round(verdict.old, 4), on=on))
         if not math.isnan(verdict.knows):
-            before = f"{len(job.held_out) - today} slices its start remembers"
+            before = f"{counted(len(job.held_out) - today, 'slice')} its start remembers"
             scores.append(Score(metric=f"{figure}, remembered", value=round(verdict.knows, 4), on=before))
             scores.append(Score(metric=f"{figure} of its start, remembered", value=round(verdict.knew, 4), on=before))
         if not math.isnan(verdict.rival):
@@ -63,7 +64,8 @@ def keep(run: TrainingRun, start: Start, job: Job, best: Best, verdict: Verdict,
     if tested:
         remarks.insert(1, f"Test: {job.engine.figure} {tested[0].value:.3f} on {tested[0].on}.")
     sources = sorted({pair.image.name for pair in run.pairs})
-    data = f"{len(job.samples.slices)} slices of {', '.join(sources[:3])}{' and others' if len(sources) > 3 else ''}"
+    names = f"{', '.join(sources[:3])}{' and others' if len(sources) > 3 else ''}"
+    data = f"{counted(len(job.samples.slices), 'slice')} of {names}"
     card = start.card.model_copy(update={
         "name": run.name if verdict.promoted else f"{run.name}-rejected",
         "title": "",

@@ -29,12 +29,11 @@ def _compare(card: ModelCard) -> str:
         return f"{verdict.reason}. The new model was kept aside as {name}."
     if new is None:
         return f"{name} is ready. No slice was held out to measure it: look at its result before you trust it."
-    where = new.on.replace("1 held-out slices", "1 held-out slice") if new.on.startswith("1 ") else new.on
     if old is None:
-        return f"{name} is ready: Dice {new.value:.2f} on {where}."
+        return f"{name} is ready: Dice {new.value:.2f} on {new.on}."
     # A third digit where two would show no difference.
     digits = 3 if f"{old.value:.2f}" == f"{new.value:.2f}" and old.value != new.value else 2
-    figures = f"{where} ({old.value:.{digits}f} → {new.value:.{digits}f})"
+    figures = f"{new.on} ({old.value:.{digits}f} → {new.value:.{digits}f})"
     if is_aside(card):
         return f"The new model is worse on {figures}: it was kept aside as {name}. Keep the old one and correct more."
     said = "better" if new.value > old.value else "as good as the old model"
