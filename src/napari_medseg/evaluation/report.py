@@ -8,6 +8,7 @@ from statistics import fmean, median
 from pydantic import BaseModel, ConfigDict
 
 from napari_medseg.core import Finding
+from napari_medseg.io.findings import counted
 
 from .detection import Detection
 from .metrics import METRICS
@@ -122,19 +123,19 @@ class Report(_Frozen):
         notes = []
         for entry in self.summary:
             if entry.both_empty and entry.metric == "dice":
-                notes.append(f"{entry.class_name}: in neither mask on {_slices(entry.both_empty)}, left out.")
+                notes.append(f"{entry.class_name}: in neither mask on {counted(entry.both_empty, 'slice')}, left out.")
             if entry.undefined:
                 title = METRICS[entry.metric].title
-                notes.append(f"{entry.class_name}: {title} does not exist on {_slices(entry.undefined)}, left out.")
+                notes.append(
+                    f"{entry.class_name}: {title} does not exist on {counted(entry.undefined, 'slice')}, left out."
+                )
         if self.missing:
-            notes.append(f"No result on {_slices(len(self.missing))}, not scored: {_listed(self.missing)}.")
+            notes.append(f"No result on {counted(len(self.missing), 'slice')}, not scored: {_listed(self.missing)}.")
         if self.unmatched:
-            notes.append(f"No partner for {_slices(len(self.unmatched))}, not scored: {_listed(self.unmatched)}.")
+            notes.append(
+                f"No partner for {counted(len(self.unmatched), 'slice')}, not scored: {_listed(self.unmatched)}."
+            )
         return [*notes, *(finding.message for finding in self.findings)]
-
-
-def _slices(n: int) -> str:
-    return f"{n} slice" if n == 1 else f"{n} slices"
 
 
 def _listed(names: tuple[str, ...], most: int = 5) -> str:
