@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from napari_medseg.core import Normalisation, Score
-from napari_medseg.phantoms import femur_slices
 from napari_medseg.phantoms.body import draw_ct_slices
-from napari_medseg.phantoms.brain import brain_mr
+from napari_medseg.phantoms.brain import draw_head
 from napari_medseg.phantoms.draw import Draw
+from napari_medseg.phantoms.femur import draw_thighs, single_cuts
 from napari_medseg.phantoms.glands import draw_glands
 from napari_medseg.phantoms.histology import draw_histology
 from napari_medseg.phantoms.primitives import TYPES, acquire, draw_primitives
@@ -74,20 +74,21 @@ def shapes(draw: Draw, count: int) -> tuple[Tensor, Tensor]:
 def heads(draw: Draw, count: int) -> tuple[Tensor, Tensor]:
     """Slices of one head in three sequences of MR, side by side where that fills the image: tumours."""
     rng = np.random.default_rng(int(draw.one(0, 2**24)))
-    values, mask, _ = brain_mr(int(rng.integers(2**31)), size=SIZE // 2, tumour=rng.random() < 0.95, varied=True)
-    likely = 0.3 + mask.any((1, 2))
-    chosen = rng.choice(len(values), (count, 2, 2), p=likely / likely.sum())
-    images, labels = (torch.from_numpy(part[chosen]).to(draw.device) for part in (values, mask))
-    images = images.permute(0, 5, 1, 3, 2, 4).reshape(count, 3, SIZE, SIZE) / 255
+    seed, tumour = int(rng.integers(2**31)), rng.random() < 0.95
+    head = draw_head(seed, size=SIZE // 2, tumour=tumour, varied=True, device=draw.device)
+    likely = 0.3 + np.array(head.tumour.flatten(1).any(1).tolist())
+    chosen = torch.from_numpy(rng.choice(len(likely), (count, 2, 2), p=likely / likely.sum())).to(draw.device)
+    images, labels = head.values[chosen], head.tumour[chosen]
+    images = images.permute(0, 3, 1, 4, 2, 5).reshape(count, 3, SIZE, SIZE) / 255
     return images, labels.permute(0, 1, 3, 2, 4).reshape(count, SIZE, SIZE).long()
 
 
 def thighs(draw: Draw, count: int) -> tuple[Tensor, Tensor]:
     """CT slices of one person from hip to knee: both femora."""
     rng = np.random.default_rng(int(draw.one(0, 2**24)))
-    values, mask, _ = femur_slices(int(rng.integers(2**31)), np.sort(rng.uniform(-0.1, 1.1, count)).tolist(), size=SIZE)
-    images, labels = (torch.from_numpy(np.ascontiguousarray(part)).to(draw.device) for part in (values, mask))
-    return stretch(draw, images[:, None].float()), (labels > 0).long()
+    seed, levels = int(rng.integers(2**31)), np.sort(rng.uniform(-0.1, 1.1, count)).tolist()
+    made = draw_thighs(seed, single_cuts(seed, levels), size=SIZE, device=draw.device)
+    return stretch(draw, made.image[:, None].float()), (made.labels > 0).long()
 
 
 def stretch(draw: Draw, images: Tensor) -> Tensor:
@@ -112,33 +113,30 @@ class Family:
         Whether they have one channel; if not, three.
     fresh
         Images that a CPU draws in a step, in the mean: the rest are seen again, cut and turned another way.
-    in_torch
-        Whether they are drawn on the device that trains; if not, with numpy on the CPU.
     """
 
     generate: Generate
     things: tuple[str, ...]
     grey: bool = True
     fresh: float = 2
-    in_torch: bool = True
 
 
 FAMILIES = {
     "shapes": Family(shapes, tuple(TYPES), grey=False),
     "bones": Family(bones, ("bone",)),
     "bones in any contrast": Family(bones_anyhow, ("bone",)),
-    "femora": Family(thighs, ("femur",), fresh=0.5, in_torch=False),
+    "femora": Family(thighs, ("femur",), fresh=0.5),
     "chests": Family(chests, ("lung",)),
     "nuclei": Family(nuclei, ("nucleus",), grey=False),
     "glands": Family(glands, ("gland",), grey=False, fresh=0.2),
-    "heads": Family(heads, ("tumour",), grey=False, fresh=0.5, in_torch=False),
+    "heads": Family(heads, ("tumour",), grey=False, fresh=0.5),
 }
 
 
 class Supply:
     """Made-up images to learn from: new ones push out old ones, each is shown a few times.
 
-    So a CPU draws fewer in a step than it learns from; a graphics card draws nearly for nothing.
+    So a CPU draws fewer in a step than it learns from; a graphics card draws as many.
 
     Parameters
     ----------
@@ -154,7 +152,7 @@ class Supply:
 
     def __init__(self, family: Family, draw: Draw, batch: int, side: int, kept: int = 64) -> None:
         self._family, self._draw, self._batch, self._side = family, draw, batch, side
-        self._fresh = float(batch) if draw.device.type == "cuda" and family.in_torch else family.fresh
+        self._fresh = float(batch) if draw.device.type == "cuda" else family.fresh
         first = [family.generate(draw, 4) for _ in range(kept // 4)]
         self._images, self._labels = (torch.cat(part) for part in zip(*first, strict=True))
         self._next, self._due = 0, 0.0

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import tifffile
+import torch
 
 from napari_medseg.core import Image, Labels, Progress, Score
 from napari_medseg.core.geometry import Geometry
@@ -100,7 +101,7 @@ def make_femur_ct(output: Path, minutes: float, seed: int) -> None:
     """Train the model, write it with its card, and what it remembers."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        with ProcessPoolExecutor() as pool:
+        with ProcessPoolExecutor(initializer=torch.set_num_threads, initargs=(1,)) as pool:
             pairs = tuple(pool.map(partial(draw_person, folder), range(PEOPLE)))
             held_out = tuple(pool.map(partial(draw_person, folder), range(UNSEEN, UNSEEN + 10)))
         options = TrainOptions(max_minutes=minutes, seed=seed, augmentation="medium")

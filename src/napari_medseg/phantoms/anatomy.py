@@ -8,11 +8,12 @@ from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from .plane import Pose, rotation
 from .shapes import Waves, draw_waves
 
-_Levels = TypeVar("_Levels", NDArray[np.float64], NDArray[np.float32])
+_Levels = TypeVar("_Levels", NDArray[np.float64], Tensor)
 Draw = Callable[[float, float], float]
 
 
@@ -113,7 +114,7 @@ def axis_at(
     """Own u and v (mm) of the shaft's axis at own levels `w`; ``curve`` is (knee, bow)."""
     top = 0.1 * length
     share = (w - top) / (length - top)
-    bowed = 4 * curve[1] * np.clip(share, 0, 1) * (1 - np.clip(share, 0, 1))
+    bowed = 4 * curve[1] * share.clip(0, 1) * (1 - share.clip(0, 1))
     u = offset[0] + (curve[0] - offset[0]) * share
     v = offset[1] * (1 - share) - bowed
     return u, v

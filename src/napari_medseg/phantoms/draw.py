@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from .fields import bell
+
 WAVES = 4
 """Fourier terms of a star-shaped outline, from the second on: the first would only move it."""
 
@@ -115,9 +117,7 @@ def resample(field: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
 def blur(field: Tensor, deviation: Tensor, reach: int = 4) -> Tensor:
     """Gaussian blur of (N, C, Y, X), with a deviation in pixels for each image."""
     count, channels = field.shape[:2]
-    offsets = torch.arange(-reach, reach + 1, device=field.device, dtype=torch.float32)
-    kernel = (-0.5 * (offsets[None] / deviation.clamp(min=0.05)[:, None]) ** 2).exp()
-    kernel = (kernel / kernel.sum(1, keepdim=True)).repeat_interleave(channels, 0)
+    kernel = bell(deviation.clamp(min=0.05), reach).repeat_interleave(channels, 0)
     flat = functional.pad(field.reshape(1, count * channels, *field.shape[2:]), (reach,) * 4, mode="reflect")
     flat = functional.conv2d(flat, kernel[:, None, None, :], groups=count * channels)
     flat = functional.conv2d(flat, kernel[:, None, :, None], groups=count * channels)

@@ -4,37 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import reduce
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from .anatomy import Anatomy, Femur
 from .plane import Plane, paint, paint_bone
-from .shapes import Field, Points, Vector, capsule, cut, ellipsoid, meet, union
+from .shapes import Points, Rod, Vector, capsules, cut, ellipsoid, meet, union
 from .thighbone import femur_distance
 
-Rod = tuple[Vector, Vector, float, float]
+
+def rods(points: Points, parts: Sequence[Rod], soft: float) -> Tensor:
+    """Distance (mm) to several rods joined."""
+    return reduce(lambda solid, rod: union(solid, rod, soft), capsules(points, parts).unbind())
 
 
-def rods(points: Points, parts: Sequence[Rod], soft: float, extra: float = 0.0) -> Field:
-    """Distance (mm) to several rods joined, each made `extra` mm thicker."""
-    solid: Field | None = None
-    for start, end, first, last in parts:
-        rod = capsule(points, start, end, (first + extra, last + extra))
-        solid = rod if solid is None else union(solid, rod, soft)
-    assert solid is not None
-    return solid
-
-
-def _half_pelvis(points: Points, a: Anatomy, femur: Femur) -> Field:
+def _half_pelvis(points: Points, a: Anatomy, femur: Femur) -> Tensor:
     """One hip bone; own axes u outwards from the head, v back, w down, in the pelvis' own frame."""
     u, v, w = a.pelvis.local(points)
-    own = (u * np.float32(femur.pose.mirror) - np.float32(a.hip), v, w)
+    own = (u * femur.pose.mirror - a.hip, v, w)
     k, b = a.scale, a.build
     socket = femur.head + a.gap * (0.6 + 0.8 * b["cup"])
     inner, hip = socket + 4 + 5 * b["cup"], a.hip
 
     ball = ellipsoid(own, (0, 0, 0), (inner, inner, inner))
-    mouth = own[0] * 0.82 - own[1] * 0.25 + own[2] * 0.5 - np.float32(-3 + 9 * b["ramus"])
+    mouth = own[0] * 0.82 - own[1] * 0.25 + own[2] * 0.5 - (-3 + 9 * b["ramus"])
     cup = meet(ball, mouth, 3)
     thin = 6 + 4 * b["ramus"]
     sit = (-20 * k, 33 * k, 58 * k)
@@ -61,37 +57,37 @@ def _half_pelvis(points: Points, a: Anatomy, femur: Femur) -> Field:
     solid = union(solid, wing, 8)
     solid = cut(solid, ellipsoid(own, (0, 0, 0), (socket, socket, socket)), 1)
     fossa = ellipsoid(own, (-socket * 0.9, 6 * k, 6 * k), (8 * k, 12 * k, 12 * k))
-    return cut(solid, fossa, 3) + a.inner(points) * np.float32(0.7)
+    return cut(solid, fossa, 3).add_(a.inner(points), alpha=0.7)
 
 
-def paint_pelvis(image: Field, plane: Plane, a: Anatomy, grain: Field) -> None:
+def paint_pelvis(image: Tensor, plane: Plane, a: Anatomy, grain: Tensor) -> None:
     """Hip bones and sacrum, in place; never closer to a femur than the joint gap."""
     start = a.ends[0]
     if plane.z > start + 125 * a.scale:
         return
     for femur in a.femora:
 
-        def solid(points: Points, femur: Femur = femur) -> Field:
+        def solid(points: Points, femur: Femur = femur) -> Tensor:
             bone = _half_pelvis(points, a, femur)
-            return np.asarray(np.maximum(bone, np.float32(a.gap) - femur_distance(points, femur)), np.float32)
+            return torch.maximum(bone, a.gap - femur_distance(points, femur))
 
         section = plane.cut(solid)
         if section is not None:
-            wall = femur.rim * 1.1 + 0.5 + 0.7 * a.fine(plane.points(section.where)).clip(-1, 1.5) ** 2
+            wall = femur.rim * 1.1 + 0.5 + 0.7 * a.fine(plane.points(section.where)).clamp_(-1, 1.5).square_()
             inside = _spongy(a, section.depth, grain[section.where], 0.55)
             paint_bone(image, section, femur.cortex * 0.85, wall, inside)
     _paint_sacrum(image, plane, a, grain)
 
 
-def _spongy(a: Anatomy, depth: Field, grain: Field, share: float) -> Field:
+def _spongy(a: Anatomy, depth: Tensor, grain: Tensor, share: float) -> Tensor:
     """HU inside a bone of `share` times the femoral head's trabecular density, denser under the surface."""
     femur = a.femora[0]
-    near = np.exp(np.minimum(depth, 0) / 4)
-    base = femur.marrow * (1 - share) + femur.trabecular * (share + 0.45 * near)
-    return np.asarray(base + grain * femur.texture * 0.8, np.float32)
+    near = (depth.clamp(max=0) / 4).exp_()
+    base = near.mul_(0.45).add_(share).mul_(femur.trabecular).add_(femur.marrow * (1 - share))
+    return base.add_(grain, alpha=femur.texture * 0.8)
 
 
-def _paint_sacrum(image: Field, plane: Plane, a: Anatomy, grain: Field) -> None:
+def _paint_sacrum(image: Tensor, plane: Plane, a: Anatomy, grain: Tensor) -> None:
     k = a.scale
     back = 62 + 22 * a.build["back"]
     parts: list[Rod] = [
@@ -101,8 +97,8 @@ def _paint_sacrum(image: Field, plane: Plane, a: Anatomy, grain: Field) -> None:
         ((18 * k, back * k, -60 * k), (34 * k, (back - 16) * k, -110 * k), 12 * k, 26 * k),
     ]
 
-    def solid(points: Points) -> Field:
-        return rods(a.pelvis.local(points), parts, 6) + a.inner(points) * np.float32(0.8)
+    def solid(points: Points) -> Tensor:
+        return rods(a.pelvis.local(points), parts, 6).add_(a.inner(points), alpha=0.8)
 
     section = plane.cut(solid)
     if section is not None:
@@ -116,7 +112,7 @@ def patella_at(a: Anatomy, femur: Femur) -> tuple[float, float]:
     return femur.length - (12 + 42 * a.build["patella"]) * c, -(41 + 5 * a.build["cup"]) * c
 
 
-def paint_knee(image: Field, plane: Plane, a: Anatomy, grain: Field) -> None:
+def paint_knee(image: Tensor, plane: Plane, a: Anatomy, grain: Tensor) -> None:
     """Patella, tibia and fibula of both sides, in place."""
     b = a.build
     for femur in a.femora:
@@ -128,18 +124,18 @@ def paint_knee(image: Field, plane: Plane, a: Anatomy, grain: Field) -> None:
         down = np.array([0, np.sin(bend), np.cos(bend)])
         plate = np.array([femur.knee, 4 * c, femur.length + 6])
 
-        def solid(points: Points, femur: Femur = femur, high: float = high, front: float = front) -> Field:
+        def solid(points: Points, femur: Femur = femur, high: float = high, front: float = front) -> Tensor:
             own, c = femur.pose.local(points), femur.condyles
             cap = ellipsoid(own, (femur.knee + 4, front, high), (23 * c, 12 * c, 22 * c))
             behind = ellipsoid(own, (femur.knee + 1, front + 25 * c, high), (38 * c, 17 * c, 40 * c))
-            return cut(cap, behind, 3) + femur.rough(own) * np.float32(0.5)
+            return cut(cap, behind, 3).add_(femur.rough(own), alpha=0.5)
 
         def shin(
             points: Points,
             femur: Femur = femur,
             plate: np.ndarray[tuple[int, ...], np.dtype[np.float64]] = plate,
             down: np.ndarray[tuple[int, ...], np.dtype[np.float64]] = down,
-        ) -> Field:
+        ) -> Tensor:
             own, c = femur.pose.local(points), femur.condyles
 
             def at(u: float, v: float, along: float) -> Vector:
@@ -160,8 +156,8 @@ def paint_knee(image: Field, plane: Plane, a: Anatomy, grain: Field) -> None:
                 [(at(38, 16, 20), at(32, 22, 50), 9 * c, 6 * c), (at(32, 22, 50), at(30, 22, 250), 6, 6)],
                 3,
             )
-            bone = np.minimum(bone, small) + femur.rough(own) * np.float32(0.5)
-            return np.asarray(np.maximum(bone, 3 - femur_distance(points, femur)), np.float32)
+            bone = torch.minimum(bone, small).add_(femur.rough(own), alpha=0.5)
+            return torch.maximum(bone, 3 - femur_distance(points, femur))
 
         for shape in (solid, shin):
             section = plane.cut(shape)
@@ -219,11 +215,11 @@ def draw_hand(rng: np.random.Generator, wrist: Vector, outwards: float, scale: f
 
 
 def paint_hand(
-    image: Field,
+    image: Tensor,
     plane: Plane,
     hand: tuple[list[Rod], list[Rod]],
     a: Anatomy,
-    surroundings: tuple[Field, Field],
+    surroundings: tuple[Tensor, Tensor],
 ) -> None:
     """One forearm and hand, in place, outside the body.
 
@@ -244,27 +240,22 @@ def paint_hand(
     )
     if not flesh:
         return
-    skin = plane.cut(lambda p: rods(p, flesh, 8) + a.fine(p) * np.float32(0.5))
+    skin = plane.cut(lambda p: rods(p, flesh, 8).add_(a.fine(p), alpha=0.5))
     if skin is None:
         return
-    skin = replace(skin, depth=np.maximum(skin.depth, -skin_at[skin.where] - 1))
-    near = np.clip(-skin.depth / 3, 0, 1)
-    fibres = a.inner(plane.points(skin.where))
-    paint(
-        image,
-        skin,
-        np.asarray(a.fat_value + (a.muscle - a.fat_value) * np.clip(0.6 + fibres, 0.1, 1) * near, np.float32),
-    )
+    skin = replace(skin, depth=torch.maximum(skin.depth, -skin_at[skin.where] - 1))
+    near = (skin.depth / -3).clamp_(0, 1)
+    fibres = (0.6 + a.inner(plane.points(skin.where))).clamp_(0.1, 1)
+    paint(image, skin, a.fat_value + (a.muscle - a.fat_value) * fibres * near)
     if not bones:
         return
 
-    def solid(points: Points) -> Field:
-        nearest = np.min([capsule(points, s, e, (r0, r1)) for s, e, r0, r1 in bones], axis=0)
-        return np.asarray(nearest + a.fine(points) * np.float32(0.3), np.float32)
+    def solid(points: Points) -> Tensor:
+        return capsules(points, bones).amin(0).add_(a.fine(points), alpha=0.3)
 
     section = plane.cut(solid, reach=2)
     if section is not None:
-        section = replace(section, depth=np.maximum(section.depth, 3 - skin_at[section.where]))
+        section = replace(section, depth=torch.maximum(section.depth, 3 - skin_at[section.where]))
         inside = _spongy(a, section.depth, grain[section.where], 0.5)
-        wall = 1.1 + 0.8 * a.inner(plane.points(section.where)).clip(-0.6, 1.5)
+        wall = 1.1 + 0.8 * a.inner(plane.points(section.where)).clamp_(-0.6, 1.5)
         paint_bone(image, section, a.femora[0].cortex * 0.9, wall * min(a.femora[0].wall / 6, 1.2), inside)

@@ -6,11 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from .shapes import Amount, Field, Points, Vector
+from .shapes import Amount, Points, Vector, mix
 
-Distance = Callable[[Points], Field]
+Distance = Callable[[Points], Tensor]
 
 
 @dataclass(frozen=True)
@@ -33,10 +35,10 @@ class Pose:
 
     def local(self, points: Points) -> Points:
         """Room coordinates to own coordinates, both in mm."""
-        x = (points[0] - np.float32(self.origin[0])) * np.float32(self.mirror)
-        y = points[1] - np.float32(self.origin[1])
-        z = points[2] - np.float32(self.origin[2])
-        u, v, w = (a * x + (b * y + c * z) for a, b, c in self.matrix)
+        x = (points[0] - self.origin[0]) * self.mirror
+        y = points[1] - self.origin[1]
+        z = points[2] - self.origin[2]
+        u, v, w = (mix((x, y, z), (a, b, c)) for a, b, c in self.matrix.tolist())
         return u, v, w
 
     def room(self, own: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -59,17 +61,17 @@ class Section:
     """The cut of one solid: signed distance in a box of the slice, and the width (mm) of its blurred border."""
 
     where: tuple[slice, slice]
-    depth: Field
-    ramp: Field
+    depth: Tensor
+    ramp: Tensor
 
-    def share(self, inset: Amount = 0.0) -> Field:
+    def share(self, inset: Amount = 0.0) -> Tensor:
         """Share (0-1) of each voxel that lies deeper than `inset` mm under the surface."""
-        return np.asarray(np.clip(0.5 - (self.depth + inset) / self.ramp, 0, 1), np.float32)
+        return (self.depth + inset).div_(self.ramp).neg_().add_(0.5).clamp_(0, 1)
 
 
 @dataclass(frozen=True)
 class Plane:
-    """Pixel centres of one slice.
+    """Pixel centres of one slice, on the device that it is drawn on.
 
     Attributes
     ----------
@@ -81,15 +83,15 @@ class Plane:
         Pixel size and slice thickness in mm.
     """
 
-    x: Field
-    y: Field
+    x: Tensor
+    y: Tensor
     z: float
     pixel: float
     thickness: float
 
-    def points(self, where: tuple[slice, slice] = (slice(None), slice(None)), shift: float = 0.0) -> Points:
-        """Coordinates of the pixels `where`, as arrays that broadcast."""
-        return self.x[None, where[1]], self.y[where[0], None], np.full((1, 1), self.z + shift, np.float32)
+    def points(self, where: tuple[slice, slice] = (slice(None), slice(None))) -> Points:
+        """Coordinates of the pixels `where`, as tensors that broadcast."""
+        return self.x[None, where[1]], self.y[where[0], None], torch.full((1, 1), self.z, device=self.x.device)
 
     def cut(self, distance: Distance, reach: float = 4.0) -> Section | None:
         """Cut a solid, or None where the slice passes it by.
@@ -104,35 +106,36 @@ class Plane:
         step = max(1, round(5 / self.pixel))
         coarse = distance(self.points((slice(None, None, step), slice(None, None, step))))
         near = coarse < reach + 1.5 * step * self.pixel
-        rows, columns = np.flatnonzero(near.any(axis=1)), np.flatnonzero(near.any(axis=0))
-        if not len(rows):
+        rows, columns = (near.any(axis).nonzero()[:, 0].tolist() for axis in (1, 0))
+        if not rows:
             return None
         where = (
             slice(max(rows[0] * step - step, 0), (rows[-1] + 2) * step),
             slice(max(columns[0] * step - step, 0), (columns[-1] + 2) * step),
         )
         quarter = self.thickness / 4
-        above, below = distance(self.points(where, -quarter)), distance(self.points(where, quarter))
-        depth = (above + below) / 2
+        x, y, _ = self.points(where)
+        levels = torch.linspace(self.z - quarter, self.z + quarter, 2, device=x.device)
+        above, below = distance((x, y, levels[:, None, None])).unbind()
+        depth = (above + below).mul_(0.5)
         if min(depth.shape) < 2:
             return None
-        upright = np.abs(below - above) / np.float32(2 * quarter)
-        gy, gx = np.gradient(depth, self.pixel)
-        slope = np.sqrt(gx * gx + gy * gy + upright * upright)
-        slope = np.clip(slope, 0.5, 2).astype(np.float32)
-        upright = np.minimum(upright / slope, 1)
-        return Section(where, depth / slope, np.float32(self.pixel) + np.float32(self.thickness) * upright)
+        upright = below.sub_(above).abs_().mul_(1 / (2 * quarter))
+        gy, gx = torch.gradient(depth, spacing=self.pixel)
+        slope = gx.square_().add_(gy.square_()).addcmul_(upright, upright).sqrt_().clamp_(0.5, 2)
+        ramp = upright.div_(slope).clamp_(max=1).mul_(self.thickness).add_(self.pixel)
+        return Section(where, depth.div_(slope), ramp)
 
 
-def paint(image: Field, section: Section | None, value: Amount) -> None:
+def paint(image: Tensor, section: Section | None, value: Amount) -> None:
     """Fill a solid with one HU value (or a field of the section's shape), in place."""
     if section is not None:
         patch = image[section.where]
-        patch += section.share() * (value - patch)
+        patch.addcmul_(section.share(), value - patch)
 
 
-def paint_bone(image: Field, section: Section, cortex: Amount, wall: Amount, inside: Amount) -> None:
+def paint_bone(image: Tensor, section: Section, cortex: Amount, wall: Amount, inside: Tensor) -> None:
     """Draw a bone: `wall` mm of `cortex` HU around `inside` HU, in place."""
     patch = image[section.where]
     whole, core = section.share(), section.share(wall)
-    patch += whole * (cortex - patch) + core * (inside - cortex)
+    patch.addcmul_(whole, cortex - patch).addcmul_(core, inside - cortex)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import torch
+
 from napari_medseg.core import ClassInfo, Geometry, Image, Labels, Reporter, silent
 
-from .femur import femur_ct
+from .femur import draw_thighs, series_cuts
 
 FEMURS = (ClassInfo.numbered(1, "femur, image left"), ClassInfo.numbered(2, "femur, image right"))
-"""Classes of the labels that `femur_ct` draws."""
+"""Classes of the labels that `draw_thighs` draws."""
 
 LEG = 450.0
 VIEW = 480.0
@@ -20,9 +22,12 @@ SEED = 2011
 SLICES = 36
 
 
-def femur_sample(seed: int, *, slices: int = 36, size: int = 512, report: Reporter = silent) -> tuple[Image, Labels]:
+def femur_sample(
+    seed: int, *, slices: int = 36, size: int = 512, report: Reporter = silent, device: str | torch.device = "cpu"
+) -> tuple[Image, Labels]:
     """A made-up CT series from hip to knee and its exact labels; slices are named ``0.png``, ``1.png`` and so on."""
-    data, truth, spacing = femur_ct(seed, slices=slices, size=size, spacing=(LEG / slices, VIEW / size), report=report)
+    cuts = series_cuts(seed, slices, (LEG / slices, VIEW / size))
+    data, truth, spacing = draw_thighs(seed, cuts, size=size, device=device, report=report).arrays()
     geometry = Geometry(spacing=spacing, unit="mm")
     names = tuple(f"{z}.png" for z in range(slices))
     return Image(data, "ZYX", geometry, names), Labels(truth, FEMURS, geometry, names)

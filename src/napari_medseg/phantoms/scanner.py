@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter, gaussian_filter1d
+from torch import Tensor
 
+from .fields import smooth
 from .plane import Plane
-from .shapes import Field, Waves
+from .shapes import Waves
 
 
 @dataclass(frozen=True)
@@ -55,18 +57,20 @@ def draw_scanner(rng: np.random.Generator) -> Scanner:
     )
 
 
-def band_noise(rng: np.random.Generator, shape: tuple[int, int], fine: float, coarse: float) -> Field:
-    """Noise of unit deviation between two blur widths (pixels), shape as asked."""
-    white = rng.standard_normal(shape, np.float32)
-    band = gaussian_filter(white, fine, mode="wrap", truncate=3) - gaussian_filter(
-        white, coarse, mode="wrap", truncate=3
-    )
-    return np.asarray(band / band.std(), np.float32)
+def white_noise(rng: np.random.Generator, shape: tuple[int, ...], device: torch.device) -> Tensor:
+    """Standard normal numbers, drawn on the CPU and the same on any device."""
+    return torch.from_numpy(rng.standard_normal(shape, np.float32)).to(device)
+
+
+def band_noise(white: Tensor, fine: float, coarse: float) -> Tensor:
+    """White noise (Y, X) as noise of unit deviation between two blur widths (pixels)."""
+    band = smooth(white, fine, truncate=3, wrap=True).sub_(smooth(white, coarse, truncate=3, wrap=True))
+    return band.div_(band.std(correction=0))
 
 
 def scan(
-    image: Field, scanner: Scanner, rng: np.random.Generator, inside: Field, centres: NDArray[np.float64]
-) -> Field:
+    image: Tensor, scanner: Scanner, rng: np.random.Generator, inside: Tensor, centres: NDArray[np.float64]
+) -> Tensor:
     """Blur and noise of one slice.
 
     Parameters
@@ -78,29 +82,27 @@ def scan(
     centres
         Row, column of the two femora; shape (2, 2).
     """
-    shape = image.shape[0], image.shape[1]
-    out = gaussian_filter(image, scanner.blur, truncate=3)
+    height, width = image.shape
+    out = smooth(image, scanner.blur, truncate=3)
     if scanner.edge:
-        out += np.float32(scanner.edge) * (out - gaussian_filter(out, 1.3, truncate=2.5))
-    deep = np.clip(inside / np.float32(0.1 * shape[1]), 0, 1)
-    noise = rng.standard_normal(shape, np.float32)
-    noise = gaussian_filter(noise, scanner.grain, truncate=2.5)
-    noise *= np.float32(scanner.noise) / noise.std()
-    rows = np.arange(shape[0], dtype=np.float32)[:, None]
-    columns = np.arange(shape[1], dtype=np.float32)[None, :]
-    (r0, c0), (r1, c1) = centres
+        out.add_(out - smooth(out, 1.3, truncate=2.5), alpha=scanner.edge)
+    deep = (inside / (0.1 * width)).clamp_(0, 1)
+    noise = smooth(white_noise(rng, (height, width), image.device), scanner.grain, truncate=2.5)
+    noise.mul_(scanner.noise / noise.std(correction=0))
+    rows = torch.arange(height, device=image.device, dtype=torch.float32)[:, None]
+    columns = torch.arange(width, device=image.device, dtype=torch.float32)[None, :]
+    (r0, c0), (r1, c1) = centres.tolist()
     slope = (r1 - r0) / max(c1 - c0, 1)
-    line = rows - np.float32(r0) - (columns - np.float32(c0)) * np.float32(slope)
-    band = np.exp(-np.square(line / np.float32(0.05 * shape[1]))) * (0.35 + deep)
-    out -= band * np.float32(scanner.hardening) * (inside > 0)
-    fibres = gaussian_filter1d(rng.standard_normal(shape, np.float32), 14, axis=1, truncate=2)
-    fibres *= np.float32(scanner.streaks) / fibres.std()
-    out += (noise * (0.35 + 0.65 * deep) + fibres * (0.2 + deep)).astype(np.float32)
+    line = (rows - r0) - (columns - c0) * slope
+    band = line.div_(0.05 * width).square_().neg_().exp_().mul_(deep + 0.35)
+    out.sub_(band.mul_(inside > 0), alpha=scanner.hardening)
+    fibres = smooth(white_noise(rng, (height, width), image.device), (0, 14), truncate=2)
+    fibres.mul_(scanner.streaks / fibres.std(correction=0))
+    out.addcmul_(noise, 0.35 + 0.65 * deep).addcmul_(fibres, deep.add_(0.2))
     if scanner.crop < 1.5:
-        radius = np.float32(scanner.crop * shape[1] / 2)
-        far = np.hypot(rows - shape[0] / 2, columns - shape[1] / 2) > radius
-        out[far] = scanner.outside
-    return np.asarray(np.clip(out, min(scanner.outside, -1024), 3071), np.float32)
+        far = torch.hypot(rows - height / 2, columns - width / 2) > scanner.crop * width / 2
+        out.masked_fill_(far, scanner.outside)
+    return out.clamp_(min(scanner.outside, -1024), 3071)
 
 
 @dataclass(frozen=True)
@@ -144,26 +146,26 @@ def draw_table(rng: np.random.Generator, body_back: float) -> Table:
     return Table(np.array(lines), float(rng.choice([2.0, 2.0, 3.0])), float(pad), float(sheet), rng.uniform(-800, -200))
 
 
-def paint_table(image: Field, plane: Plane, table: Table, sheet_at: Field) -> None:
+def paint_table(image: Tensor, plane: Plane, table: Table, sheet_at: Tensor) -> None:
     """Couch, pad and sheets in place, on air; ``sheet_at`` is the distance (mm) to the skin."""
     x, y, _ = plane.points()
-    for low, rise, half, thick, value, first in table.lines:
+    for low, rise, half, thick, value, first in table.lines.tolist():
         if plane.z < first:
             continue
-        ratio = np.minimum(np.abs(x) / np.float32(half), 1.2)
-        height = np.float32(low) - np.float32(rise) * ratio ** np.float32(table.power)
-        steep = np.gradient(height[0], plane.pixel)
-        far = np.abs(y - height) / np.sqrt(1 + steep * steep).astype(np.float32)[None]
-        share = np.clip((np.float32(thick / 2) - far) / np.float32(plane.pixel) + 0.5, 0, 1) * (ratio < 1)
-        image += share * (np.float32(value) - image)
+        ratio = (x.abs() / half).clamp_(max=1.2)
+        height = low - rise * ratio**table.power
+        (steep,) = torch.gradient(height[0], spacing=plane.pixel)
+        far = (y - height).abs_().div_((1 + steep * steep).sqrt_())
+        share = far.sub_(thick / 2).div_(-plane.pixel).add_(0.5).clamp_(0, 1).mul_(ratio < 1)
+        image.addcmul_(share, value - image)
         if low == table.lines[0, 0] and table.pad > -1000:
             under = (y > height + thick) & (y < height + 25) & (ratio < 1) & (sheet_at > 0)
-            image[under] = np.maximum(image[under], np.float32(table.pad))
+            torch.where(under, image.clamp(min=table.pad), image, out=image)
     if table.sheet:
         wave = Waves(np.array([[0.05, 0.03, 0.002], [0.02, 0.06, 0.001]], np.float32), np.zeros(2, np.float32))
-        far = np.abs(sheet_at - np.float32(table.sheet) - 6 * wave(plane.points()))
-        share = np.clip(1 - far / 1.2, 0, 1) * np.clip(wave((y, x, np.float32(plane.z * 0.1) + 0 * x)), 0, 1)
-        image += share * np.maximum(np.float32(table.cover) - image, 0)
+        far = wave(plane.points()).mul_(-6).add_(sheet_at).sub_(table.sheet).abs_()
+        share = (1 - far / 1.2).clamp_(0, 1).mul_(wave((y, x, torch.full_like(x, plane.z * 0.1))).clamp_(0, 1))
+        image.addcmul_(share, (table.cover - image).clamp_(min=0))
 
 
 def draw_window(rng: np.random.Generator) -> tuple[float, float]:
@@ -180,8 +182,7 @@ def draw_window(rng: np.random.Generator) -> tuple[float, float]:
     return float(level - width / 2), float(level + width / 2)
 
 
-def to_grey(image: NDArray[np.int16] | Field, window: tuple[float, float]) -> NDArray[np.uint8]:
-    """HU to 0-255 through a window (lowest, highest HU)."""
+def to_grey(image: Tensor, window: tuple[float, float]) -> Tensor:
+    """HU to 0-255 (uint8) through a window (lowest, highest HU)."""
     low, high = window
-    grey = (image - np.float32(low)) * np.float32(255 / (high - low))
-    return np.asarray(np.clip(grey + 0.5, 0, 255), np.uint8)
+    return (image - low).mul_(255 / (high - low)).add_(0.5).clamp_(0, 255).to(torch.uint8)

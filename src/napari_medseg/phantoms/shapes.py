@@ -2,67 +2,89 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-Field = NDArray[np.float32]
-Amount = NDArray[np.float32] | NDArray[np.float64] | float
+Amount = Tensor | float
 """One number, or one for each point."""
-Points = tuple[Field, Field, Field]
-"""Three arrays that broadcast together: the coordinates (mm) of the points asked for."""
+Points = tuple[Tensor, Tensor, Tensor]
+"""Three tensors that broadcast together: the coordinates (mm) of the points asked for."""
 Vector = tuple[float, float, float]
+Rod = tuple[Vector, Vector, float, float]
+"""Start, end, first and last radius, in mm."""
 
 
-def capsule(points: Points, start: Vector, end: Vector, radii: tuple[float, float]) -> Field:
+def mix(points: Points, weights: Vector, shift: float = 0.0) -> Tensor:
+    """Weighted sum of the coordinates plus a number."""
+    x, y, z = points
+    return torch.add(torch.add((z * weights[2]).add_(shift), y, alpha=weights[1]), x, alpha=weights[0])
+
+
+def capsule(points: Points, start: Vector, end: Vector, radii: tuple[float, float]) -> Tensor:
     """Distance to a rod from `start` to `end` (mm) whose radius goes from ``radii[0]`` to ``radii[1]``."""
-    offsets = [p - np.float32(s) for p, s in zip(points, start, strict=True)]
-    axis = [np.float32(e - s) for s, e in zip(start, end, strict=True)]
-    length2 = max(float(sum(a * a for a in axis)), 1e-6)
-    along = np.clip(sum(o * a for o, a in zip(offsets, axis, strict=True)) / np.float32(length2), 0, 1)
-    squares = [np.square(o - along * a) for o, a in zip(offsets, axis, strict=True)]
-    rod: Field = np.sqrt(squares[0] + squares[1] + squares[2]) - (
-        np.float32(radii[0]) + np.float32(radii[1] - radii[0]) * along
-    )
-    return rod
+    return capsules(points, [(start, end, *radii)])[0]
 
 
-def ellipsoid(points: Points, centre: Vector, radii: Vector) -> Field:
+def capsules(points: Points, parts: Sequence[Rod]) -> Tensor:
+    """Distance to each of some rods, (n, ...): all at once, which takes far fewer steps than one by one."""
+    rows = torch.tensor([_numbers(part) for part in parts], device=points[0].device)
+    sx, sy, sz, ax, ay, az, ux, uy, uz, foot, radius, growth = rows.reshape(
+        len(parts), 12, *[1] * max(p.ndim for p in points)
+    ).unbind(1)
+    x, y, z = points
+    along = torch.addcmul(torch.addcmul(torch.addcmul(foot, z, uz), y, uy), x, ux).clamp_(0, 1)
+    x, y, z = (torch.addcmul(p, along, a, value=-1).sub_(s) for p, a, s in ((x, ax, sx), (y, ay, sy), (z, az, sz)))
+    return x.square_().addcmul_(y, y).addcmul_(z, z).sqrt_().addcmul_(along, growth, value=-1).sub_(radius)
+
+
+def _numbers(part: Rod) -> tuple[float, ...]:
+    """Start; axis; axis over its squared length, and minus where this meets the start; radius and its growth."""
+    start, end, first, last = part
+    axis = [e - s for s, e in zip(start, end, strict=True)]
+    length2 = max(sum(a * a for a in axis), 1e-6)
+    unit = [a / length2 for a in axis]
+    return *start, *axis, *unit, -sum(s * u for s, u in zip(start, unit, strict=True)), first, last - first
+
+
+def ellipsoid(points: Points, centre: Vector, radii: Vector) -> Tensor:
     """Distance, exact at the surface, to an ellipsoid along the axes."""
-    scaled = [(p - np.float32(c)) / np.float32(max(r, 1e-3)) for p, c, r in zip(points, centre, radii, strict=True)]
-    first = np.sqrt(scaled[0] ** 2 + scaled[1] ** 2 + scaled[2] ** 2)
-    steep = [s / np.float32(max(r, 1e-3)) for s, r in zip(scaled, radii, strict=True)]
-    second = np.sqrt(steep[0] ** 2 + steep[1] ** 2 + steep[2] ** 2)
-    result: Field = first * (first - 1) / (second + np.float32(1e-6))
-    return result
+    x, y, z = ((p - c).square_() for p, c in zip(points, centre, strict=True))
+    a, b, c = (max(r, 1e-3) ** -2 for r in radii)
+    first = mix((x, y, z), (a, b, c)).sqrt_()
+    second = mix((x, y, z), (a * a, b * b, c * c)).sqrt_().add_(1e-6)
+    return (first - 1).mul_(first).div_(second)
 
 
-def ellipse(x: Field, y: Field, a: Amount, b: Amount) -> Field:
+def ellipse(x: Tensor, y: Tensor, a: Amount, b: Amount) -> Tensor:
     """Distance, exact at the outline, to an ellipse around the origin with half-axes `a` and `b`."""
-    sx, sy = x / a, y / b
-    first = np.sqrt(sx * sx + sy * sy)
-    second = np.sqrt((sx / a) ** 2 + (sy / b) ** 2) + np.float32(1e-6)
-    result: Field = first * (first - 1) / second
-    return result
+    x, y = x / a, y / b
+    first = (x * x + y * y).sqrt_()
+    second = ((x / a).square_() + (y / b).square_()).sqrt_().add_(1e-6)
+    return (first - 1).mul_(first).div_(second)
 
 
-def union(first: Field, second: Field, soft: float) -> Field:
+def union(first: Tensor, second: Tensor, soft: float) -> Tensor:
     """Join two solids; `soft` (mm) is the width of the fillet."""
-    fillet = np.maximum(np.float32(soft) - np.abs(first - second), 0)
-    joined: Field = np.minimum(first, second) - fillet * fillet * np.float32(0.25 / max(soft, 1e-6))
-    return joined
+    fillet = (first - second).abs_().sub_(soft).clamp_(max=0)
+    return torch.minimum(first, second).addcmul_(fillet, fillet, value=-0.25 / max(soft, 1e-6))
 
 
-def cut(solid: Field, tool: Field, soft: float) -> Field:
+def cut(solid: Tensor, tool: Tensor, soft: float) -> Tensor:
     """Take `tool` away from `solid`; `soft` (mm) rounds the edge."""
-    return -union(-solid, tool, soft)
+    return meet(solid, -tool, soft)
 
 
-def meet(first: Field, second: Field, soft: float) -> Field:
+def meet(first: Tensor, second: Tensor, soft: float) -> Tensor:
     """What two solids share; `soft` (mm) rounds the edge."""
-    return -union(-first, -second, soft)
+    fillet = (first - second).abs_().sub_(soft).clamp_(max=0)
+    return torch.maximum(first, second).addcmul_(fillet, fillet, value=0.25 / max(soft, 1e-6))
 
 
 @dataclass(frozen=True)
@@ -80,11 +102,12 @@ class Waves:
     vectors: NDArray[np.float32]
     phases: NDArray[np.float32]
 
-    def __call__(self, points: Points) -> Field:
-        total = np.float32(0)
-        for (a, b, c), phase in zip(self.vectors, self.phases, strict=True):
-            total = total + np.sin(a * points[0] + b * points[1] + (c * points[2] + phase))
-        return np.asarray(total * np.float32(np.sqrt(2 / len(self.phases))), np.float32)
+    def __call__(self, points: Points) -> Tensor:
+        waves = (
+            mix(points, (a, b, c), phase).sin_()
+            for (a, b, c), phase in zip(self.vectors.tolist(), self.phases.tolist(), strict=True)
+        )
+        return reduce(Tensor.add_, waves).mul_(math.sqrt(2 / len(self.phases)))
 
 
 def draw_waves(rng: np.random.Generator, lengths: Sequence[float], count: int = 5) -> Waves:

@@ -6,12 +6,15 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from .anatomy import Anatomy
+from .fields import extremes, piecewise
 from .otherbones import patella_at
 from .plane import Plane, Pose, paint
-from .shapes import Field, Points, Vector, capsule, ellipse, ellipsoid, union
+from .shapes import Points, Vector, capsule, capsules, ellipse, ellipsoid, union
 
 
 @dataclass(frozen=True)
@@ -61,10 +64,10 @@ class Leg:
     cos: float
     sin: float
 
-    def local(self, points: Points) -> tuple[Field, Field]:
+    def local(self, points: Points) -> tuple[Tensor, Tensor]:
         """Coordinates (mm) along the two half-axes."""
-        x, y = points[0] - np.float32(self.x), points[1] - np.float32(self.y)
-        return x * np.float32(self.cos) + y * np.float32(self.sin), y * np.float32(self.cos) - x * np.float32(self.sin)
+        x, y = points[0] - self.x, points[1] - self.y
+        return x * self.cos + y * self.sin, y * self.cos - x * self.sin
 
 
 def leg_at(a: Anatomy, side: int, z: float) -> Leg:
@@ -94,111 +97,112 @@ def leg_at(a: Anatomy, side: int, z: float) -> Leg:
     )
 
 
-def body_distance(points: Points, a: Anatomy, legs: tuple[Leg, Leg]) -> Field:
+def body_distance(points: Points, a: Anatomy, legs: tuple[Leg, Leg]) -> Tensor:
     """Signed distance (mm) to the skin at the level of the points."""
     b, k = a.build, a.scale
     thighs = [ellipse(*leg.local(points), leg.a, leg.b) for leg in legs]
-    skin: Field = np.asarray(np.minimum(thighs[0], thighs[1]), np.float32)
+    skin = torch.minimum(thighs[0], thighs[1])
     own = a.pelvis.local(points)
     crotch = (50 + 22 * b["cleft"]) * k
-    if float(own[2].min()) < crotch + 40:
+    if extremes(own[2])[0] < crotch + 40:
         half = a.hip + (72 + 26 * b["torso"]) * k * a.bulk + a.fat * 0.8
         deep = (88 + 22 * b["depth"]) * k * a.bulk + a.fat
-        deep_at = deep * np.interp(own[2], [-80, 0, crotch], [1.05, 1, 0.86]).astype(np.float32)
-        torso = ellipse(own[0], own[1] - np.float32(4), half, deep_at)
-        torso = np.maximum(torso, (own[2] - np.float32(crotch)) * np.float32(0.9))
+        deep_at = deep * piecewise(own[2], [-80, 0, crotch], [1.05, 1, 0.86])
+        torso = ellipse(own[0], own[1] - 4, half, deep_at)
+        torso = torch.maximum(torso, (own[2] - crotch) * 0.9)
         skin = union(skin, torso, 22)
         for side in (-1, 1):
             seat = (side * a.hip * 0.72, (42 + 14 * b["depth"]) * k, 5 * k)
             radii = (66 * k + a.fat * 0.5, 58 * k * a.bulk + a.fat * 0.7, 80 * k + a.fat)
             skin = union(skin, ellipsoid(own, seat, radii), 16)
         rear = deep * 0.95
-        crease = np.abs(own[0]) * 3 + (np.float32(rear - 18 - 22 * b["cleft"]) - own[1]) - 8
-        skin = np.asarray(np.maximum(skin, -crease), np.float32)
+        crease = own[0].abs() * 3 + (rear - 26 - 22 * b["cleft"] - own[1])
+        skin = torch.maximum(skin, -crease)
         if a.male:
             front = -(deep * 0.55)
             parts = capsule(own, (0, front, 30 * k), (8, front - 40, 85 * k), (20, 15))
             pouch = ellipsoid(own, (4, front + 18, 80 * k), (30, 24, 34))
             skin = union(skin, union(parts, pouch, 3), 3)
-    if float(points[2].max()) > a.ends[0] + 0.6 * (a.ends[1] - a.ends[0]):
+    if extremes(points[2])[1] > a.ends[0] + 0.6 * (a.ends[1] - a.ends[0]):
         for femur in a.femora:
             high, front = patella_at(a, femur)
             pad, c = 3 + 8 * b["thigh"] + 0.2 * a.fat, femur.condyles
             radii = (24 * c + pad, 15 * c + pad, 40 * c)
             skin = union(skin, ellipsoid(femur.pose.local(points), (femur.knee + 4, front, high), radii), 18)
-    return np.asarray(skin + a.outline(points) * np.float32(2.5) + a.inner(points) * np.float32(0.5), np.float32)
+    return skin.add_(a.outline(points), alpha=2.5).add_(a.inner(points), alpha=0.5)
 
 
-def _muscle_depth(points: Points, a: Anatomy, legs: tuple[Leg, Leg], muscles: Muscles) -> tuple[Field, Field]:
-    """Distance (mm, positive inside) to the nearest seam between muscles, and HU offset of each muscle."""
-    start, end = a.ends
-    share = (float(points[2].flat[0]) - start) / (end - start)
-    warp = a.inner(points) * np.float32(5), a.inner((points[1], points[0], points[2])) * np.float32(5)
-    bent = (points[0] + warp[0], points[1] + warp[1], points[2])
-    shape = np.broadcast_shapes(*(p.shape for p in bent))
-    middle = (legs[0].x + legs[1].x) / 2
-    seam, value = np.empty(shape, np.float32), np.empty(shape, np.float32)
-    columns = points[0].ravel()
-    for side, leg in enumerate(legs):
-        mine = (columns < middle) if side == 0 else (columns >= middle)
-        x, y = leg.local((bent[0][:, mine], bent[1][:, mine], bent[2]))
-        mirror = -1 if side == 0 else 1
-        first = np.full(x.shape, 1e6, np.float32)
-        second, best = first.copy(), np.zeros(x.shape, np.float32)
-        wide = 1.0 + 0.35 * max(0.0, 0.25 - share) / 0.25
-        for seed, drift, weight, offset in zip(
-            muscles.seeds[side], muscles.drift[side], muscles.weight[side], muscles.value[side], strict=True
+def _muscle_depth(
+    points: Points, a: Anatomy, share: float, legs: tuple[Leg, Leg], muscles: Muscles
+) -> tuple[Tensor, Tensor]:
+    """Distance (mm, positive inside) to the nearest seam between muscles, and HU offset of each muscle.
+
+    ``share`` is the points' level: 0 at the heads, 1 at the knee joints.
+    """
+    x, y, z = points
+    bent = x + 5 * a.inner(points), y + 5 * a.inner((y, x, z)), z
+    split = int((x < (legs[0].x + legs[1].x) / 2).sum())
+    wide = 1.0 + 0.35 * max(0.0, 0.25 - share) / 0.25
+    seam, value = torch.empty_like(bent[0]), torch.empty_like(bent[0])
+    for side, mine in enumerate((slice(None, split), slice(split, None))):
+        leg, mirror = legs[side], -1 if side == 0 else 1
+        u, v = leg.local((bent[0][:, mine], bent[1][:, mine], z))
+        first = torch.full_like(u, 1e6)
+        second, best = first.clone(), torch.zeros_like(u)
+        middles = (muscles.seeds[side] + muscles.drift[side] * (share - 0.4)) * wide * (leg.a * mirror, leg.b)
+        for (mu, mv), weight, offset in zip(
+            middles.tolist(), muscles.weight[side].tolist(), muscles.value[side].tolist(), strict=True
         ):
-            px, py = (seed + drift * np.float32(share - 0.4)) * np.float32(wide)
-            away = np.hypot(x - np.float32(px * leg.a * mirror), y - np.float32(py * leg.b)) - weight
-            closer = away < first
-            second = np.where(closer, first, np.minimum(second, away))
-            best = np.where(closer, offset, best)
-            first = np.minimum(first, away)
+            away = (u - mu).square_().add_((v - mv).square_()).sqrt_().sub_(weight)
+            best.masked_fill_(away < first, offset)
+            second = torch.maximum(first, torch.minimum(second, away))
+            first = torch.minimum(first, away)
         seam[:, mine], value[:, mine] = (second - first) / 2, best
     return seam, value
 
 
-def _double(field: Field, shape: tuple[int, int]) -> Field:
+def _double(field: Tensor, shape: tuple[int, int]) -> Tensor:
     """Linear interpolation from every second pixel to all."""
-    rows = np.empty((2 * field.shape[0], field.shape[1]), np.float32)
+    rows = field.new_empty(2 * field.shape[0], field.shape[1])
     rows[::2], rows[1:-1:2], rows[-1] = field, (field[1:] + field[:-1]) / 2, field[-1]
-    full = np.empty((rows.shape[0], 2 * field.shape[1]), np.float32)
+    full = field.new_empty(rows.shape[0], 2 * field.shape[1])
     full[:, ::2], full[:, 1:-1:2], full[:, -1] = rows, (rows[:, 1:] + rows[:, :-1]) / 2, rows[:, -1]
     return full[: shape[0], : shape[1]]
 
 
-def paint_soft(image: Field, plane: Plane, a: Anatomy, muscles: Muscles, grain: Field) -> Field:
+def paint_soft(image: Tensor, plane: Plane, a: Anatomy, muscles: Muscles, grain: Tensor) -> Tensor:
     """Skin, fat and muscles in place; returns the signed distance (mm) to the skin, shape (Y, X)."""
     legs = leg_at(a, 0, plane.z), leg_at(a, 1, plane.z)
     half = plane.points((slice(None, None, 2), slice(None, None, 2)))
+    x, y, z = half
     shape = image.shape[0], image.shape[1]
     skin = body_distance(half, a, legs)
     start, end = a.ends
     share = (plane.z - start) / (end - start)
     padding = a.fat * float(np.interp(share, [-0.1, 0.2, 0.8, 1], [1, 0.85, 0.5, 0.3])) + 2.5
-    padded = padding * (1 + 0.3 * a.outline((half[1], half[2], half[0])))
-    seam, value = _muscle_depth(half, a, legs, muscles)
+    padded = padding * (1 + 0.3 * a.outline((y, z, x)))
+    seam, value = _muscle_depth(half, a, share, legs, muscles)
     width = a.seam * float(np.interp(share, [-0.1, 0.15, 0.5, 0.85, 1], [0.9, 0.7, 0.5, 1.6, 3.0]))
-    gap = width * np.clip(1 + 0.8 * a.inner((half[2] * 0.3, half[0], half[1])), 0.1, 3)
-    flesh = np.minimum(seam - gap, -skin - padded)
+    gap = width * (1 + 0.8 * a.inner((z * 0.3, x, y))).clamp_(0.1, 3)
+    flesh = torch.minimum(seam - gap, -skin - padded)
     if share < 0.1:
         own = a.pelvis.local(half)
         wide = a.hip * (0.5 + 0.12 * a.build["bowel"])
         cavity = ellipsoid(own, (0, 10, -45 * a.scale), (wide, 48 * a.scale, 75 * a.scale))
-        flesh = np.minimum(flesh, cavity)
+        flesh = torch.minimum(flesh, cavity)
     full = _double(skin, shape)
-    amount = np.clip(0.5 + _double(flesh.astype(np.float32), shape) / np.float32(1.3), 0, 1)
-    meat = a.muscle + _double(value, shape) + grain * np.float32(4 + 5 * a.build["bowel"])
-    body = a.fat_value + amount * (meat - a.fat_value) + 3 * np.roll(grain, 100, axis=0)
-    inner = np.clip(0.5 - (full + 1.6) / np.float32(1.2), 0, 1)
-    body = body * inner + (a.muscle - 35) * (1 - inner)
-    whole = np.clip(0.5 - full / np.float32(plane.pixel), 0, 1)
-    image += whole * (body - image)
+    amount = (_double(flesh, shape) / 1.3).add_(0.5).clamp_(0, 1)
+    meat = torch.add(_double(value, shape), grain, alpha=4 + 5 * a.build["bowel"]).add_(a.muscle - a.fat_value)
+    body = meat.mul_(amount).add_(a.fat_value).add_(grain.roll(100, 0), alpha=3)
+    inner = ((full + 1.6) / -1.2).add_(0.5).clamp_(0, 1)
+    rind = a.muscle - 35
+    body.sub_(rind).mul_(inner).add_(rind)
+    whole = (full / -plane.pixel).add_(0.5).clamp_(0, 1)
+    image.addcmul_(whole, body.sub_(image))
     return full
 
 
-def paint_organs(image: Field, plane: Plane, a: Anatomy) -> None:
+def paint_organs(image: Tensor, plane: Plane, a: Anatomy) -> None:
     """Bladder, rectum, bowel, fat and capsule around the joints, vessels: in place."""
     b, k = a.build, a.scale
     head, _ = a.ends
@@ -229,16 +233,16 @@ def paint_organs(image: Field, plane: Plane, a: Anatomy) -> None:
         for shift, value, radius in ((0.0, blood, 4.2), (9.0, 40.0, 5.0)):
             spots = [(femur.offset * 0.3 + (u - shift) * k, (v + shift * 0.5) * k, w * step) for u, v, w in path]
 
-            def tube(p: Points, pose: Pose = femur.pose, spots: list[Vector] = spots, r: float = radius) -> Field:
+            def tube(p: Points, pose: Pose = femur.pose, spots: list[Vector] = spots, r: float = radius) -> Tensor:
                 own = pose.local(p)
                 level = float(own[2].mean())
                 pairs = [(s, e) for s, e in pairwise(spots) if s[2] - 90 < level < e[2] + 90]
-                rods = [capsule(own, s, e, (r, r)) for s, e in pairs]
-                return np.asarray(np.min(rods, axis=0) if rods else own[0] + own[1] * 0 + 1e3, np.float32)
+                near = [(s, e, r, r) for s, e in pairs]
+                return capsules(own, near).amin(0) if near else torch.full_like(own[0], 1e3)
 
             cut = plane.cut(tube, 2)
             if cut is not None:
                 paint(image, cut, value)
                 if b["calcified"] and shift == 0.0:
-                    hard = np.clip(a.fine(plane.points(cut.where)) - 0.7, 0, 1) * (np.abs(cut.depth) < 0.8)
-                    image[cut.where] += (hard * 900).astype(np.float32)
+                    hard = (a.fine(plane.points(cut.where)) - 0.7).clamp_(0, 1) * (cut.depth.abs() < 0.8)
+                    image[cut.where].add_(hard, alpha=900)
