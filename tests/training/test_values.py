@@ -16,6 +16,7 @@ ALONE = {
     "contrast": Augmentation(contrast=0.5),
     "gamma": Augmentation(gamma=0.5),
     "colour": Augmentation(colour=0.5),
+    "uneven": Augmentation(uneven=0.5),
     "stain": Augmentation(stain=0.3),
     "hue": Augmentation(hue=20),
     "channel drop": Augmentation(channel_drop=1),
@@ -28,6 +29,7 @@ ALONE = {
 }
 USED_BY = {
     "colour": {"sequences", "photo"},
+    "uneven": {"sequences"},
     "stain": {"stain"},
     "hue": {"stain", "photo"},
     "channel drop": {"sequences"},
@@ -141,6 +143,21 @@ def test_neighbouring_slices_change_their_colours_alike(kind: str) -> None:
     changed, _ = augment(image.repeat(1, 3, 1, 1), labels, preset, generator(), channels=Channels(kind, 3))
     assert torch.allclose(changed[:, :3], changed[:, 3:6], atol=1e-6)
     assert torch.allclose(changed[:, :3], changed[:, 6:], atol=1e-6)
+
+
+def test_uneven_light_is_smooth_alike_in_all_sequences_and_leaves_black() -> None:
+    image = torch.full((8, 3, 64, 48), 0.5)
+    image[:, :, :8] = 0
+    labels = torch.zeros(8, 64, 48, dtype=torch.long)
+    changed, _ = augment(image, labels, Augmentation(uneven=0.5), generator(), channels=Channels("sequences"))
+    assert (changed[:, :, :8] == 0).all()
+    gain = changed[:, :, 8:] / 0.5
+    assert torch.equal(gain[:, 0], gain[:, 2])
+    # Cubic interpolation goes a little beyond its nodes.
+    assert gain.max() < 1.5 * 1.1
+    assert gain.min() > 1 / (1.5 * 1.1)
+    assert ((gain.amax((1, 2, 3)) / gain.amin((1, 2, 3))) > 1.02).all()
+    assert (gain[:, :, :, 1:] - gain[:, :, :, :-1]).abs().max() < 0.08, "no edges"
 
 
 @pytest.mark.parametrize("channels", [2, 3, 4])

@@ -35,6 +35,9 @@ class Augmentation:
         Largest shift in standard deviations, and largest factors (1 + contrast, 1 + gamma, or their inverse).
     colour
         The same as brightness, for each channel of sequences and pictures by itself.
+    uneven
+        Largest factor (1 + uneven, or its inverse) by which sequences get brighter from place to place, as the nearness
+        of a receiving coil or uneven light makes them.
     stain
         Largest factor (1 + stain, or its inverse) on the amount of each dye of a stained slide, and four times the
         largest amount added or taken away, in optical density.
@@ -63,6 +66,7 @@ class Augmentation:
     contrast: float = 0.0
     gamma: float = 0.0
     colour: float = 0.0
+    uneven: float = 0.0
     stain: float = 0.0
     hue: float = 0.0
     channel_drop: float = 0.0
@@ -84,17 +88,17 @@ AUGMENTATIONS: dict[str, Augmentation] = {
     "none": Augmentation(),
     "light": Augmentation(
         mirror=0.5, turn=5, scale=(0.9, 1.1), shift=0.05, air=0.5, brightness=0.1, contrast=0.1, gamma=0.1, colour=0.05,
-        stain=0.05, hue=3,
+        uneven=0.1, stain=0.05, hue=3,
     ),
     "medium": Augmentation(
         mirror=0.5, turn=15, shear=5, scale=(0.7, 1.4), shift=0.1, air=0.5, brightness=0.2, contrast=0.25, gamma=0.3,
-        colour=0.1, stain=0.15, hue=8, channel_drop=0.1, channel_copy=0.05, channel_same=0.12, noise=0.1, blur=0.1,
-        coarse=0.1,
+        colour=0.1, uneven=0.3, stain=0.15, hue=8, channel_drop=0.1, channel_copy=0.05, channel_same=0.12, noise=0.1,
+        blur=0.1, coarse=0.1,
     ),
     "heavy": Augmentation(
         mirror=0.5, turn=30, shear=10, scale=(0.7, 1.4), shift=0.15, air=0.5, elastic=0.04, any_up=True,
-        brightness=0.4, contrast=0.4, gamma=0.5, colour=0.2, stain=0.3, hue=15, channel_drop=0.2, channel_copy=0.1,
-        channel_same=0.15, noise=0.3, blur=0.2, coarse=0.2, cutout=3,
+        brightness=0.4, contrast=0.4, gamma=0.5, colour=0.2, uneven=0.6, stain=0.3, hue=15, channel_drop=0.2,
+        channel_copy=0.1, channel_same=0.15, noise=0.3, blur=0.2, coarse=0.2, cutout=3,
     ),
 }  # fmt: skip
 

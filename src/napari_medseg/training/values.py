@@ -24,6 +24,10 @@ COARSER = (1.5, 3.0)
 """How much lower a low resolution is."""
 
 
+PATCHES = 4
+"""Places along each side whose brightness differs."""
+
+
 @dataclass
 class Dice:
     """Seeded random numbers, few and cheap ones, drawn on the CPU, so that they are the same on every device."""
@@ -69,6 +73,8 @@ def change_values(image: Tensor, preset: Augmentation, dice: Dice, channels: Cha
         offset = offset + column(dice.around(preset.colour, n * image.shape[1]))
     image = torch.addcmul(mean * (1 - gain) + offset * spread, image, gain)
     if channels.kind == "sequences":
+        if preset.uneven:
+            image = _light_unevenly(image, preset, dice)
         _miss_channels(image, preset, dice, channels)
     if changed := dice.happens(preset.blur, n).nonzero().flatten().tolist():
         from kornia.filters import gaussian_blur2d  # slow to load, and many runs never blur
@@ -120,6 +126,20 @@ def _turn_hue(angle: Tensor) -> Tensor:
     third = torch.full((3, 3), 1 / 3)
     across = torch.tensor([[0.0, -1, 1], [1, 0, -1], [-1, 1, 0]]) / math.sqrt(3)
     return cosine * torch.eye(3) + (1 - cosine) * third + sine * across
+
+
+def _light_unevenly(image: Tensor, preset: Augmentation, dice: Dice) -> Tensor:
+    """Brighter here and darker there, all channels alike; what is black stays so.
+
+    Source: the receiving coils' bias field, as in Sudre et al., "Longitudinal segmentation of age-related white matter
+    hyperintensities" (2017).
+    """
+    n = len(image)
+    most = dice.between(0, math.log1p(preset.uneven), n).view(n, 1, 1, 1)
+    places = most * dice.around(1, n * PATCHES**2).view(n, 1, PATCHES, PATCHES)
+    field = functional.interpolate(places.to(image.device), image.shape[-2:], mode="bicubic", align_corners=True).exp()
+    black = image.amin((2, 3), keepdim=True)
+    return (image - black) * field + black
 
 
 def _miss_channels(image: Tensor, preset: Augmentation, dice: Dice, channels: Channels) -> None:
