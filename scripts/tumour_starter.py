@@ -8,25 +8,49 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+import numpy as np
 import tifffile
-from femur_starter import tell
+from femur_starter import UNSEEN, tell
 
-from napari_medseg.core import ClassInfo
+from napari_medseg.core import Geometry, Image, Labels
 from napari_medseg.models import find_model, load_model
-from napari_medseg.models.weights import save_network
-from napari_medseg.phantoms.brain import brain_mr
+from napari_medseg.models.weights import read_card, save_network
+from napari_medseg.phantoms.brain import TUMOUR, brain_mr
 from napari_medseg.training import TrainingRun, train
+from napari_medseg.training.memory import Memory, write_memory
 from napari_medseg.training.options import TrainOptions
 from napari_medseg.training.run import Pair
+from napari_medseg.training.truth import LabelledSlice, paint, prepare
 
 START = "unet:tu-resnet10t"
-HEADS, EMPTY = 160, 10
+HEADS, EMPTY = 320, 10
 """Heads that are drawn, and every how many-th of them has no tumour."""
 
 SIZE, REDUCTION = 128, 2
 """Pixels along the sides of a drawn slice; scanners give about twice as many, which the model takes smaller."""
 
 RATE = 2e-3
+
+REMEMBERED = 100
+"""Heads of which one slice is remembered with a tumour, and one without."""
+
+
+def remember(folder: Path) -> int:
+    """Write what the model remembers, of heads it learnt from; every fifth head is new to it, and only measures."""
+    # What is drawn is as small as what the network sees.
+    card = read_card(folder).model_copy(update={"reduction": 1.0})
+    parts: dict[bool, list[LabelledSlice]] = {False: [], True: []}
+    for head in range(REMEMBERED):
+        measures = head % 5 == 2
+        seed = UNSEEN + head if measures else head
+        values, mask, _ = brain_mr(seed, size=SIZE, varied=True)
+        rng, holds = np.random.default_rng(seed), mask.any((1, 2))
+        chosen = [int(rng.choice(np.flatnonzero(part))) for part in (holds, ~holds) if part.any()]
+        names = tuple(f"made-up head {seed}, slice {z}" for z in range(len(mask)))
+        stack = Image(values, "ZYXC", Geometry.unknown(3), names, "channels")
+        truth = Labels(mask, (TUMOUR,), Geometry.unknown(3))
+        parts[measures] += prepare(paint(stack, truth, chosen), card, {0: 0, 1: 1}, print)
+    return write_memory(folder, Memory(tuple(parts[False]), tuple(parts[True])), card)
 
 
 def draw(folder: Path, seed: int) -> list[Pair]:
@@ -50,7 +74,7 @@ def make_tumour_mr(output: Path, minutes: float, seed: int) -> None:
         )  # fmt: skip
         run = TrainingRun(
             pairs=tuple(draw(Path(folder), seed)), start=START, name="tumour-mr", options=options,
-            classes=(ClassInfo.numbered(1, "tumour"),), folder=Path(folder) / "run",
+            classes=(TUMOUR,), folder=Path(folder) / "run",
         )  # fmt: skip
         card = train(run, report=tell)
     model = find_model(card.reference)
@@ -62,8 +86,8 @@ def make_tumour_mr(output: Path, minutes: float, seed: int) -> None:
             "Trained on made-up images only, drawn by the project's own phantom generator. A starting point for "
             "fine-tuning, not a diagnostic device. Expects axial slices of about 256 x 256 pixels in three sequences: "
             "T1, FLAIR and T1 after contrast, or FLAIR three times. Takes whatever is brighter than the brain on FLAIR "
-            "for tumour; the base of the skull and the eyes were never drawn. The generator was changed after looking "
-            "at what an earlier model made of the Kaggle LGG set, which trained nothing."
+            "for tumour, and masses of mixed brightness. The generator was changed three times after looking at what "
+            "earlier models made of the Kaggle LGG set, which trained nothing."
         ),
         "modality": "MR",
         "licence": "BSD-3-Clause",
@@ -74,4 +98,5 @@ def make_tumour_mr(output: Path, minutes: float, seed: int) -> None:
         "parent_sha256": "",
     })  # fmt: skip
     card = save_network(output, card, load_model(model).network, half=True)
+    remember(output)
     print(card.model_dump_json(indent=2))

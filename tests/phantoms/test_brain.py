@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from napari_medseg.phantoms.brain import SEQUENCES, brain_mr, brain_sample
+from napari_medseg.phantoms.brain import brain_mr, brain_sample
+from napari_medseg.phantoms.head import SEQUENCES
 
 
 def test_a_tumour_takes_up_a_part_of_the_slices_and_is_bright_on_flair() -> None:
@@ -39,6 +40,32 @@ def test_varied_heads_differ_in_contrast_and_some_have_one_sequence_only() -> No
     assert np.mean(bright) > 0.6, "mostly bright on FLAIR, but for cysts"
     healthy = brain_mr(1, slices=6, size=48, varied=True, tumour=False)[1]
     assert not healthy.any()
+
+
+def test_varied_tumours_are_alike_throughout_or_partly_darker_than_the_brain() -> None:
+    dark = []
+    for seed in range(40):
+        values, mask, _ = brain_mr(seed, slices=12, size=64, varied=True)
+        flair = values[..., SEQUENCES.index("FLAIR")].astype(float)
+        brain = np.median(flair[(flair > 0.5 * np.median(flair[flair > 20])) & (mask == 0)])
+        if mask.sum() > 80:
+            dark.append((flair[mask == 1] < 0.85 * brain).mean())
+    assert np.median(dark) < 0.02
+    assert sum(share > 0.1 for share in dark) > 1
+
+
+def test_only_varied_heads_have_a_base_of_the_skull_in_front_of_the_lowest_brain() -> None:
+    """Of air, bone and fat: there, neighbouring pixels differ more than in a brain."""
+
+    def rough(varied: bool) -> float:
+        found = []
+        for seed in range(6):
+            values, _, _ = brain_mr(seed, slices=12, size=96, varied=varied, tumour=False)
+            front = values[2, 22:40, 38:58, 0].astype(float)
+            found.append(front.std() / front.mean())
+        return float(np.median(found))
+
+    assert rough(varied=True) > 1.5 * rough(varied=False)
 
 
 def test_healthy_heads_have_no_tumour_and_slices_have_names() -> None:

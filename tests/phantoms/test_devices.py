@@ -34,7 +34,7 @@ def test_a_seed_is_the_same_person_in_thighs_on_any_device(device):
     ("seed", "varied", "means", "areas"),
     [
         (3, False, [45.18, 32.73, 51.45], [0, 0, 0, 52, 48, 0]),
-        (4, True, [44.71, 31.82, 52.70], [0, 54, 97, 51, 0, 0]),
+        (9, True, [31.13, 24.48, 45.64], [0, 56, 133, 68, 0, 0]),
     ],
 )
 def test_a_seed_is_the_same_head_on_any_device(device, seed, varied, means, areas):
