@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,13 +11,14 @@ import numpy as np
 import pytest
 import torch
 
+from napari_medseg.core import ClassInfo, Geometry, Image, Labels, ModelCard
 from napari_medseg.training import TrainOptions
 from napari_medseg.training import blend as blending
 from napari_medseg.training.channels import GREY, Channels
 from napari_medseg.training.guard import HeldOut
 from napari_medseg.training.loop import Best
 from napari_medseg.training.losses import IGNORE
-from napari_medseg.training.truth import LabelledSlice
+from napari_medseg.training.truth import LabelledSlice, paint, prepare
 
 
 @pytest.fixture
@@ -26,7 +28,7 @@ def mix(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[Best, float]]:
     def blend(mixed: float, held_out: tuple[Any, ...] = (1,), least: float = 0) -> tuple[Best, float]:
         network = torch.nn.Linear(1, 1, bias=False)
         monkeypatch.setattr(blending, "score", lambda *_: HeldOut((0.0, mixed)))
-        samples = SimpleNamespace(slices=[None] * 6)
+        samples = SimpleNamespace(slices=[SimpleNamespace(body="she")] * 6)
         job: Any = SimpleNamespace(
             network=network, options=TrainOptions(), held_out=held_out, engine=None, samples=samples, channels=GREY
         )
@@ -69,6 +71,31 @@ def test_the_fewer_the_slices_the_more_of_the_start_stays() -> None:
     assert shares == sorted(shares)
     assert shares[1] < 0.5 < shares[2]
     assert 0 < shares[0] < shares[-1] < 1
+
+
+def test_all_slices_of_a_few_bodies_show_little_more_than_those_bodies() -> None:
+    def views(bodies: int, each: int) -> float:
+        pixels, target = np.zeros((1, 8, 8), np.float16), np.ones((8, 8), np.int16)
+        slices = [LabelledSlice("", pixels, target, body=str(i)) for i in range(bodies) for _ in range(each)]
+        return blending.count_views(slices, GREY)
+
+    assert views(1, 20) == 20, "of one body, each shows another part of it"
+    assert views(9, 20) == 9
+    assert blending.choose_share(views(9, 20)) == pytest.approx(0.69, abs=0.005), "as docs/learning.md says"
+    assert views(100, 1) == 100
+    assert views(2, 20) == views(3, 2) == 6
+    assert views(2, 1) == 2
+
+
+def test_slices_know_whose_they_are() -> None:
+    images = [Image(np.random.default_rng(i).random((3, 8, 8)), "ZYX", Geometry.unknown(3)) for i in range(2)]
+    truth = Labels(np.ones((3, 8, 8), np.uint8), (ClassInfo.numbered(1, "thing"),), Geometry.unknown(3))
+    card = ModelCard(name="x", classes=truth.classes)
+    painted = [one for image in images for one in paint(image, truth, range(3))]
+    bodies = [one.body for one in prepare(painted, card, {0: 0, 1: 1}, print)]
+    assert bodies[:3] == bodies[:1] * 3 != bodies[3:] == bodies[3:4] * 3
+    of_one = [replace(one, group="she") for one in painted]
+    assert len({one.body for one in prepare(of_one, card, {0: 0, 1: 1}, print)}) == 1
 
 
 def test_a_large_stained_image_counts_by_what_is_labelled_of_it() -> None:

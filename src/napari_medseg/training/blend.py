@@ -28,16 +28,24 @@ FAR = 0.1
 EVEN = 4
 """Slices from which on what is learnt from them counts more than what was known before."""
 
+SEVERAL = 6
+"""What slices of several bodies are worth at least, if they are as many."""
+
 WINDOW = 256
 """Pixels; a labelled square of this side of a stained slide shows as much as a slice of a body does."""
 
 
 def count_views(slices: Sequence[LabelledSlice], channels: Channels) -> float:
-    """How many slices they are worth: one each, but a stained slide may be large and show hundreds of cells."""
-    if channels.kind != "stain":
-        return len(slices)
-    labelled = sum(np.count_nonzero(one.target != IGNORE) for one in slices)
-    return max(len(slices), labelled / WINDOW**2)
+    """How many slices they are worth.
+
+    One each in one body. All slices of several bodies show little more than those bodies, each in its own way: what is
+    common to most of them is learnt, what none of them shows is forgotten. A stained slide may show hundreds of cells.
+    """
+    if channels.kind == "stain":
+        labelled = sum(np.count_nonzero(one.target != IGNORE) for one in slices)
+        return max(len(slices), labelled / WINDOW**2)
+    bodies = len({one.body for one in slices})
+    return len(slices) if bodies < 2 else max(bodies, min(len(slices), SEVERAL))
 
 
 def choose_share(slices: float) -> float:

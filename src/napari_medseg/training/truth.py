@@ -117,6 +117,8 @@ class LabelledSlice:
         Whether it comes from the memory of a model.
     partial
         Whether it is cut out of a larger slice, or labelled by a model: what it lacks may be there all the same.
+    body
+        Slices of one patient, or of one image where groups are not given, have the same.
     """
 
     name: str
@@ -126,6 +128,7 @@ class LabelledSlice:
     newest: bool = False
     remembered: bool = False
     partial: bool = False
+    body: str = ""
 
     @property
     def present(self) -> frozenset[int]:
@@ -204,11 +207,11 @@ def prepare_each(
         except InputError as error:
             say(f"{one.name} is left out: {error.message}")
             continue
-        fitted = fit(one.indices(index), pixels.shape[-2:])
-        yield (
-            one,
-            LabelledSlice(one.name, pixels.astype(np.float16), fitted, one.identity, one.newest, partial=one.part),
-        )
+        ready = LabelledSlice(
+            one.name, pixels.astype(np.float16), fit(one.indices(index), pixels.shape[-2:]), one.identity, one.newest,
+            partial=one.part, body=one.group or f"image {[*readers].index(id(one.image))}",
+        )  # fmt: skip
+        yield one, ready
 
 
 def fit(target: npt.NDArray[np.int16], shape: tuple[int, ...]) -> npt.NDArray[np.int16]:
