@@ -20,6 +20,7 @@ from napari_medseg.phantoms.body import draw_ct_slices
 from napari_medseg.phantoms.brain import SEED, brain_sample
 from napari_medseg.phantoms.draw import Draw
 from napari_medseg.phantoms.pictures import chest_sample, tissue_sample
+from napari_medseg.training.memory import read_memory
 
 PROJECT = Path(__file__).parents[1]
 
@@ -164,13 +165,17 @@ def test_lungs_learn_from_some_x_rays_and_are_scored_on_others(script, tmp_path,
 
 def test_tumours_learn_from_drawn_heads_alone(script, tmp_path, own_library, monkeypatch):
     made = importlib.import_module("tumour_starter")
-    for name, value in {"HEADS": 3, "EMPTY": 3, "SIZE": 64}.items():
+    for name, value in {"HEADS": 3, "EMPTY": 3, "SIZE": 64, "REMEMBERED": 5}.items():
         monkeypatch.setattr(made, name, value)
     made.make_tumour_mr(tmp_path / "model", 0.05, 0)
     card, _ = load_network(tmp_path / "model")
     assert (card.channels, card.reduction, card.normalisation.method) == (3, 2, "median")
     assert card.presence is not None
-    assert not list((tmp_path / "model").glob("memory*"))
+    remembered = read_memory(tmp_path / "model", card.classes, card.channels)
+    assert 4 <= len(remembered.training) <= 8
+    assert 1 <= len(remembered.held_out) <= 2
+    assert {one.holds for one in remembered.training} == {0, 1}
+    assert all(one.pixels.shape == (3, 64, 64) for one in remembered.training)
 
 
 def test_rate_rises_soon_and_falls_to_nothing(script):
