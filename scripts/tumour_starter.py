@@ -15,7 +15,7 @@ from femur_starter import UNSEEN, tell
 from napari_medseg.core import Geometry, Image, Labels
 from napari_medseg.models import find_model, load_model
 from napari_medseg.models.weights import read_card, save_network
-from napari_medseg.phantoms.brain import TUMOUR, brain_mr
+from napari_medseg.phantoms.brain import TUMOUR, draw_head
 from napari_medseg.training import TrainingRun, train
 from napari_medseg.training.memory import Memory, write_memory
 from napari_medseg.training.options import TrainOptions
@@ -43,7 +43,7 @@ def remember(folder: Path) -> int:
     for head in range(REMEMBERED):
         measures = head % 5 == 2
         seed = UNSEEN + head if measures else head
-        values, mask, _ = brain_mr(seed, size=SIZE, varied=True)
+        values, mask, _ = draw_head(seed, size=SIZE, varied=True).arrays()
         rng, holds = np.random.default_rng(seed), mask.any((1, 2))
         chosen = [int(rng.choice(np.flatnonzero(part))) for part in (holds, ~holds) if part.any()]
         names = tuple(f"made-up head {seed}, slice {z}" for z in range(len(mask)))
@@ -57,7 +57,7 @@ def draw(folder: Path, seed: int) -> list[Pair]:
     """Write heads and their tumours."""
     pairs = []
     for i in range(HEADS):
-        values, mask, _ = brain_mr(1000 * seed + i, size=SIZE, tumour=i % EMPTY > 0, varied=True)
+        values, mask, _ = draw_head(1000 * seed + i, size=SIZE, tumour=i % EMPTY > 0, varied=True).arrays()
         pair = Pair(image=folder / f"head_{i}.tif", labels=folder / f"head_{i}_mask.tif", group=str(i))
         tifffile.imwrite(pair.image, values, photometric="rgb", metadata={"axes": "ZYXS"})
         tifffile.imwrite(pair.labels, mask, photometric="minisblack", metadata={"axes": "ZYX"})

@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from napari_medseg.phantoms.brain import brain_mr, brain_sample
+from napari_medseg.phantoms.brain import brain_sample, draw_head
 from napari_medseg.phantoms.head import SEQUENCES
 
 
 def test_a_tumour_takes_up_a_part_of_the_slices_and_is_bright_on_flair() -> None:
-    values, mask, spacing = brain_mr(3, slices=14, size=64)
+    values, mask, spacing = draw_head(3, slices=14, size=64).arrays()
     assert values.shape == (14, 64, 64, 3)
     assert mask.shape == (14, 64, 64)
     holds = mask.any(axis=(1, 2))
@@ -22,13 +22,13 @@ def test_a_tumour_takes_up_a_part_of_the_slices_and_is_bright_on_flair() -> None
 
 
 def test_a_seed_is_a_person() -> None:
-    first, again, other = (brain_mr(seed, slices=6, size=48)[0] for seed in (1, 1, 2))
+    first, again, other = (draw_head(seed, slices=6, size=48).arrays()[0] for seed in (1, 1, 2))
     np.testing.assert_array_equal(first, again)
     assert (first != other).any()
 
 
 def test_varied_heads_differ_in_contrast_and_some_have_one_sequence_only() -> None:
-    made = [brain_mr(seed, slices=8, size=48, varied=True) for seed in range(24)]
+    made = [draw_head(seed, slices=8, size=48, varied=True).arrays() for seed in range(24)]
     sizes = [int(mask.sum()) for _, mask, _ in made]
     assert max(sizes) > 5 * np.median(sizes), "large and small ones"
     fat = [np.percentile(values[..., 0], 99) / np.median(values[..., 0][values[..., 0] > 60]) for values, _, _ in made]
@@ -38,14 +38,14 @@ def test_varied_heads_differ_in_contrast_and_some_have_one_sequence_only() -> No
     bright = [values[..., 1][mask == 1].mean() > values[..., 1][(values[..., 1] > 60) & (mask == 0)].mean() * 0.9
               for values, mask, _ in made if mask.any()]  # fmt: skip
     assert np.mean(bright) > 0.6, "mostly bright on FLAIR, but for cysts"
-    healthy = brain_mr(1, slices=6, size=48, varied=True, tumour=False)[1]
+    healthy = draw_head(1, slices=6, size=48, varied=True, tumour=False).arrays()[1]
     assert not healthy.any()
 
 
 def test_varied_tumours_are_alike_throughout_or_partly_darker_than_the_brain() -> None:
     dark = []
     for seed in range(40):
-        values, mask, _ = brain_mr(seed, slices=12, size=64, varied=True)
+        values, mask, _ = draw_head(seed, slices=12, size=64, varied=True).arrays()
         flair = values[..., SEQUENCES.index("FLAIR")].astype(float)
         brain = np.median(flair[(flair > 0.5 * np.median(flair[flair > 20])) & (mask == 0)])
         if mask.sum() > 80:
@@ -60,7 +60,7 @@ def test_only_varied_heads_have_a_base_of_the_skull_in_front_of_the_lowest_brain
     def rough(varied: bool) -> float:
         found = []
         for seed in range(6):
-            values, _, _ = brain_mr(seed, slices=12, size=96, varied=varied, tumour=False)
+            values, _, _ = draw_head(seed, slices=12, size=96, varied=varied, tumour=False).arrays()
             front = values[2, 22:40, 38:58, 0].astype(float)
             found.append(front.std() / front.mean())
         return float(np.median(found))

@@ -50,6 +50,11 @@ class Head:
     tumour: Tensor
     spacing: tuple[float, float, float]
 
+    def arrays(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8], tuple[float, float, float]]:
+        """The same as numpy arrays: values (Z, Y, X, 3), the mask (Z, Y, X), 1 where the tumour is; spacing."""
+        values = self.values.movedim(1, -1).contiguous().cpu().numpy()
+        return values, self.tumour.cpu().numpy().astype(np.uint8), self.spacing
+
 
 def draw_head(
     seed: int,
@@ -97,38 +102,11 @@ def draw_head(
     return Head(values, mask, spacing)
 
 
-def brain_mr(
-    seed: int,
-    *,
-    slices: int = 22,
-    size: int = 192,
-    tumour: bool = True,
-    varied: bool = False,
-    device: str | torch.device = "cpu",
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8], tuple[float, float, float]]:
-    """`draw_head` as arrays.
-
-    Returns
-    -------
-    tuple
-        Values (Z, Y, X, 3) in the order of `SEQUENCES`; the mask (Z, Y, X), 1 where the tumour is; spacing in mm.
-    """
-    head = draw_head(seed, slices=slices, size=size, tumour=tumour, varied=varied, device=device)
-    values = head.values.movedim(1, -1).contiguous().cpu().numpy()
-    return values, head.tumour.cpu().numpy().astype(np.uint8), head.spacing
-
-
 def brain_sample(
-    seed: int,
-    *,
-    slices: int = 22,
-    size: int = 192,
-    tumour: bool = True,
-    name: str = "head",
-    device: str | torch.device = "cpu",
+    seed: int, *, slices: int = 22, size: int = 192, tumour: bool = True, name: str = "head"
 ) -> tuple[Image, Labels]:
-    """`brain_mr` as an image and its labels; slices are named ``head_1.png``, ``head_2.png`` and so on."""
-    data, truth, spacing = brain_mr(seed, slices=slices, size=size, tumour=tumour, device=device)
+    """A head as an image and its labels; slices are named ``head_1.png``, ``head_2.png`` and so on."""
+    data, truth, spacing = draw_head(seed, slices=slices, size=size, tumour=tumour).arrays()
     geometry = Geometry(spacing=spacing, unit="mm")
     names = tuple(f"{name}_{n}.png" for n in range(1, slices + 1))
     return Image(data, "ZYXC", geometry, names, "channels"), Labels(truth, (TUMOUR,), geometry, names)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import torch
-
 from napari_medseg.core import ClassInfo, Geometry, Image, Labels, Reporter, silent
 
 from .femur import draw_thighs, series_cuts
@@ -22,12 +20,10 @@ SEED = 2011
 SLICES = 36
 
 
-def femur_sample(
-    seed: int, *, slices: int = 36, size: int = 512, report: Reporter = silent, device: str | torch.device = "cpu"
-) -> tuple[Image, Labels]:
+def femur_sample(seed: int, *, slices: int = 36, size: int = 512, report: Reporter = silent) -> tuple[Image, Labels]:
     """A made-up CT series from hip to knee and its exact labels; slices are named ``0.png``, ``1.png`` and so on."""
     cuts = series_cuts(seed, slices, (LEG / slices, VIEW / size))
-    data, truth, spacing = draw_thighs(seed, cuts, size=size, device=device, report=report).arrays()
+    data, truth, spacing = draw_thighs(seed, cuts, size=size, report=report).arrays()
     geometry = Geometry(spacing=spacing, unit="mm")
     names = tuple(f"{z}.png" for z in range(slices))
     return Image(data, "ZYX", geometry, names), Labels(truth, FEMURS, geometry, names)
