@@ -51,6 +51,18 @@ def compared(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     return called
 
 
+def test_a_recipe_is_varied_as_it_is(run: Run, compared: dict[str, Any], tmp_path: Path) -> None:
+    recipe = tmp_path / "r.json"
+    recipe.write_text(json.dumps({"title": "t", "start": "unet:resnet18", "options": {"seed": 3, "group": "p"}}))
+    assert run("compare", "--data", "a", "b", "--recipe", str(recipe)).code == 0
+    options = compared["run"].options
+    assert (options.seed, options.group, options.device) == (3, "p", "auto")
+    assert run("compare", "--data", "a", "b", "--recipe", str(recipe), "--seed", "5", "--device", "cpu").code == 0
+    options = compared["run"].options
+    assert (options.seed, options.group, options.device) == (5, "p", "cpu")
+    assert "none of auto, cpu" in run("compare", "--data", "a", "b", "--device", "gpu").err
+
+
 def test_masks_are_understood_as_when_training(run: Run, compared: dict[str, Any]) -> None:
     line = "compare --data a b --validation-data c d --classes #00ff00=gland blue=vessel --merge --series x --group p"
     result = run(*line.split(), "--starts", "unet:resnet18", "--learning-rates", "0.001", "1e-4", "--batches", "2")

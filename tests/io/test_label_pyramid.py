@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import zarr
 
-from napari_medseg.core import ClassInfo, Geometry, InputError, OutputError
+from napari_medseg.core import ClassInfo, Geometry, InputError, OutputError, spare_value
 from napari_medseg.io.pyramid import halve
-from napari_medseg.io.zarr.labels import LabelPyramid, not_computed_value
+from napari_medseg.io.zarr.labels import LabelPyramid
 
 CLASSES = (ClassInfo.numbered(1), ClassInfo.numbered(2, "tumour"))
 SHAPE = (1300, 4399)
@@ -135,6 +135,6 @@ def test_nothing_is_made_where_something_is(pyramid: LabelPyramid, tmp_path: Pat
 
 
 def test_a_value_is_kept_free_for_what_is_not_computed() -> None:
-    assert [not_computed_value(n) for n in (1, 254, 255, 65_534)] == [255, 255, 65_535, 65_535]
-    with pytest.raises(InputError, match="does not fit"):
-        not_computed_value(65_535)
+    assert [spare_value(n) for n in (1, 254, 255, 65_534)] == [255, 255, 65_535, 65_535]
+    with pytest.raises(InputError, match="leaves no value"):
+        spare_value(65_535)

@@ -85,6 +85,7 @@ def test_neighbours_are_kept_and_remembered_by_models_that_are_trained_further(o
     card = train(TrainingRun(pairs=(riddle.model_copy(update={"slices": (1,)}),), start="r",
                              options=further), report=again)  # fmt: skip
     assert card.neighbours == 1, "a model that is trained further keeps its own"
+    assert "looks at 1 slice on either side, and so does what is made from it" in again.said
     assert "come from 15 slices the start model remembers" in again.said
     anew = TrainingRun(pairs=(riddle,), start="unet:tu-resnet10t", recall="r")
     assert choose_neighbours(anew, ()) == 1, "as what is remembered was seen"
@@ -104,7 +105,8 @@ FLAT = Image(np.zeros((8, 8), np.uint8), "YX", Geometry(spacing=(1, 1), unit="mm
     [
         ([stack()], 1, "also looks at the slice on either side"),
         ([stack(3.0), stack(300, unit="um")], 1, "also looks"),
-        ([stack(3.1)], 0, ""),
+        ([stack(3.000_265)], 1, "also looks"),  # 3 mm, computed from positions along an oblique axis
+        ([stack(3.01)], 0, ""),
         ([stack(2, unit="pixel")], 0, ""),
         ([FLAT], 0, ""),
         ([stack(), FLAT], 0, ""),

@@ -12,7 +12,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 import torch
+from PIL import Image as Picture
 
 from napari_medseg.core import Cancelled, ComputeError, InputError, MedsegError, ModelCard, Normalisation
 from napari_medseg.models import list_models, load_model
@@ -22,7 +24,7 @@ from napari_medseg.training.guard import HeldOut
 from napari_medseg.training.run import Measured
 from napari_medseg.training.schedule import Budget
 
-from .conftest import Folders, Listener
+from .conftest import Folders, Listener, draw
 
 SMALL: dict[str, Any] = {"model": "unet:tu-resnet10t", "device": "cpu", "batch": 2}
 
@@ -32,10 +34,6 @@ WriteSeries = Callable[..., Folders]
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A library with a model ``shapes`` that has learnt the disc and the square."""
-    from PIL import Image as Picture
-
-    from .conftest import draw
-
     home, data = tmp_path_factory.mktemp("trained"), tmp_path_factory.mktemp("series")
     (data / "images").mkdir()
     (data / "masks").mkdir()
@@ -94,6 +92,25 @@ def test_fine_tuning_makes_a_new_version_with_a_parent(
     assert card.description not in listener.said, "the outcome is shown once, by who asked for it"
     assert result_of(library)["message"] == f"{card.reference}: {card.description}"
     assert result_of(library)["promoted"] is True
+
+
+@pytest.mark.parametrize(("channels", "words"), [(3, "RGB"), (4, "4 channels")])
+def test_a_grey_model_learns_images_of_more_channels(
+    library: Path, tmp_path: Path, listener: Listener, channels: int, words: str
+) -> None:
+    pairs = []
+    for i in range(3):
+        values, mask = draw(i)
+        colours = np.stack([values, 255 - values, values // 2, values][:channels])
+        pairs.append((tmp_path / f"{i}.tif", tmp_path / f"{i}_mask.png"))
+        if channels == 3:
+            tifffile.imwrite(pairs[-1][0], np.moveaxis(colours, 0, -1), photometric="rgb")
+        else:
+            tifffile.imwrite(pairs[-1][0], colours, ome=True, metadata={"axes": "CYX"}, photometric="minisblack")
+        Picture.fromarray(mask).save(pairs[-1][1])
+    card = train(pairs, model="shapes", max_steps=2, device="cpu", batch=2, report=listener)
+    assert (card.channels, card.parent) == (channels, "shapes@1")
+    assert f"shapes@1 takes grey: its first layer is fitted to {words}." in listener.said
 
 
 def test_same_seed_same_weights(library: Path, write_series: WriteSeries) -> None:

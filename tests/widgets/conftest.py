@@ -7,7 +7,6 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ import pytest
 from napari.components import ViewerModel
 from qtpy.QtCore import QThreadPool
 
-from napari_medseg.core import Cancelled, ClassInfo, Image, InputError, Labels, ModelCard, Progress, Reporter, Score
+from napari_medseg.core import Cancelled, ClassInfo, Image, InputError, Labels, ModelCard, Progress, Reporter
 from napari_medseg.editing.corrections import corrections_of
 from napari_medseg.inference.cost import Cost
 from napari_medseg.inference.options import SegmentOptions
@@ -130,14 +129,13 @@ class Trainer:
         self.preview: Any = None
         self.held_out: tuple[tuple[int, int], ...] = ()
         self.made: dict[str, Any] = {}
+        self.verdict = Verdict(0.81, 0.93, on="2 held-out slices")
 
     def __call__(self, order: Order, preview: Any, report: Reporter) -> Any:
         self.seen = (order,)
         self.preview = preview
         if self.error is not None:
             raise self.error
-        scores = (Score(metric="dice", value=0.93, on="2 held-out slices"),
-                  Score(metric="dice of its start", value=0.81, on="2 held-out slices"))  # fmt: skip
         for step in range(1, 5):
             metrics = {"loss": 1 / step, "step": step, "dice": 0.8 + step / 50, "old_dice": 0.81}
             report(Progress("Training", step, 60, metrics=metrics))
@@ -146,11 +144,10 @@ class Trainer:
                 report(Progress("Training", 4, 60))
         except Cancelled:
             pass  # the best so far is kept
-        update = {"name": order.name, "version": 2, "scores": scores, "parent": order.start, **self.made}
+        update = {"name": order.name, "version": 2, "parent": order.start, **self.made}
         new = order.card.model_copy(update=update)
         self.cards.append(new)
-        # What the dock reads of a TrainingResult.
-        return SimpleNamespace(card=new, held_out=self.held_out)
+        return TrainingResult(new, self.verdict, "", (), self.held_out)
 
 
 @pytest.fixture

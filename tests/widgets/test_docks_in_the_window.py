@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from napari_medseg.core import ModelCard
 from napari_medseg.editing.corrections import corrections_of
 from napari_medseg.inference.options import SegmentOptions
 from napari_medseg.models import list_models
+from napari_medseg.training.verdict import TrainingResult, Verdict
 from napari_medseg.widgets.fine_tune import FineTuneWidget
 from napari_medseg.widgets.result_layer import result_layer
 from napari_medseg.widgets.segment import SegmentWidget
@@ -102,7 +103,7 @@ def test_fine_tune_dock_in_every_state(
     monkeypatch: pytest.MonkeyPatch,
     look: Callable[[QWidget, str], None],
 ) -> None:
-    from napari_medseg.core import ComputeError, Progress, Score
+    from napari_medseg.core import ComputeError, Progress
     from napari_medseg.widgets import fine_tune
 
     def train(order: Any, preview: Any, report: Any) -> Any:
@@ -113,11 +114,8 @@ def test_fine_tune_dock_in_every_state(
             report(Progress("Training", step, 20, message="CPU, bf16", metrics=metrics))
         report(Progress("Training", 20, 20, region=(1, 0, 0), result=np.eye(32, dtype=int)))
         aside = "-rejected" if order.name == "worse" else ""
-        scores = [
-            Score(metric=m, value=v, on="2 held-out slices") for m, v in (("dice", 0.9), ("dice of its start", 0.95))
-        ]
-        card = order.card.model_copy(update={"name": order.name + aside, "scores": tuple(scores if aside else ())})
-        return SimpleNamespace(card=card, held_out=())
+        verdict = Verdict(0.95, 0.9) if aside else Verdict(math.nan, math.nan)
+        return TrainingResult(order.card.model_copy(update={"name": order.name + aside}), verdict, "", ())
 
     monkeypatch.setattr(fine_tune, "train_order", train)
     viewer = make_napari_viewer(show=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -14,7 +15,7 @@ from napari.components import ViewerModel
 from qtpy.QtCore import Qt, QThreadPool
 from qtpy.QtWidgets import QPushButton
 
-from napari_medseg.core import Cancelled, InputError, ModelCard, Score, silent
+from napari_medseg.core import Cancelled, InputError, ModelCard, silent
 from napari_medseg.editing.corrections import corrections_of
 from napari_medseg.inference.normalise import SliceReader
 from napari_medseg.inference.options import SegmentOptions
@@ -24,6 +25,7 @@ from napari_medseg.training.gather import gather
 from napari_medseg.training.neighbours import about_choice, choose_neighbours
 from napari_medseg.training.schedule import Budget
 from napari_medseg.training.truth import prepare
+from napari_medseg.training.verdict import TrainingResult, Verdict
 from napari_medseg.training.watch import Watch
 from napari_medseg.widgets.curves import Curves
 from napari_medseg.widgets.fine_tune import FineTuneWidget
@@ -282,37 +284,43 @@ def test_colour_snapshot_of_a_single_image(viewer: ViewerModel, cards: list[Mode
     assert sorted(np.unique(read_labels(run.pairs[0].labels).slice(0))) == [1, 255]
 
 
+def result_of(card: ModelCard, old: float, new: float, **more: Any) -> TrainingResult:
+    return TrainingResult(card, Verdict(old, new, **more), "", ())
+
+
 def test_worse_model_is_not_offered_as_better(cards: list[ModelCard]) -> None:
     """T6."""
-    scores = (Score(metric="dice", value=0.5, on="2 held-out slices"),
-              Score(metric="dice of its start", value=0.8, on="2 held-out slices"))  # fmt: skip
-    worse = cards[0].model_copy(update={"name": "mine-rejected", "scores": scores})
-    assert describe_result(worse).startswith("The new model is worse on 2 held-out slices (0.80 → 0.50)")
-    assert "look at its result" in describe_result(cards[0])
-    forgot = (*scores, Score(metric="dice, remembered", value=0.3, on="4 slices its start remembers"),
-              Score(metric="dice of its start, remembered", value=0.9, on="4 slices its start remembers"))  # fmt: skip
-    better = tuple(s if s.metric != "dice" else s.model_copy(update={"value": 0.9}) for s in forgot)
-    said = describe_result(worse.model_copy(update={"scores": better}))
+    aside = cards[0].model_copy(update={"name": "mine-rejected"})
+    said = describe_result(result_of(aside, 0.8, 0.5, on="2 held-out slices"))
+    assert said.startswith("The new model is worse on 2 held-out slices (0.80 → 0.50)")
+    assert "look at its result" in describe_result(result_of(cards[0], math.nan, math.nan))
+    said = describe_result(result_of(aside, 0.8, 0.9, knew=0.9, knows=0.3))
     assert said.startswith("It lost what its start knew"), "better on labels that are all wrong"
     assert said.endswith("kept aside as mine-rejected v1.")
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "on", "words"),
+    ("old", "new", "more", "words"),
     [
-        (0.812, 0.934, "2 held-out slices", "is better on 2 held-out slices (0.81 → 0.93)."),
-        (0.812, 0.934, "1 held-out slice", "is better on 1 held-out slice (0.81 → 0.93)."),
-        (0.931, 0.933, "2 held-out slices", "is better on 2 held-out slices (0.931 → 0.933)."),
-        (0.93, 0.93, "2 held-out slices", "is as good as the old model on 2 held-out slices (0.93 → 0.93)."),
-        (None, 0.93, "1 held-out slice", "is ready: Dice 0.93 on 1 held-out slice."),
+        (0.812, 0.934, {}, "is better on 2 held-out slices (0.81 → 0.93)."),
+        (0.812, 0.934, {"on": "1 held-out slice"}, "is better on 1 held-out slice (0.81 → 0.93)."),
+        (0.931, 0.933, {}, "is better on 2 held-out slices (0.931 → 0.933)."),
+        (0.93, 0.93, {}, "is as good as the old model on 2 held-out slices (0.93 → 0.93)."),
+        (math.nan, 0.93, {"on": "1 held-out slice"}, "is ready: Dice 0.93 on 1 held-out slice."),
+        (math.nan, 1.0, {"figure": "F1 of slices"}, "is ready: F1 of slices 1.00 on 2 held-out slices."),
+        (
+            0.812,
+            0.934,
+            {"rival": 0.9},
+            "is better on 2 held-out slices (0.81 → 0.93). Quick reaches 0.90 there, in seconds.",
+        ),
     ],
 )
 def test_result_is_one_sentence_with_both_figures(
-    cards: list[ModelCard], old: float | None, new: float, on: str, words: str
+    cards: list[ModelCard], old: float, new: float, more: dict[str, Any], words: str
 ) -> None:
-    scores = [Score(metric="dice", value=new, on=on)]
-    scores += [Score(metric="dice of its start", value=old, on=on)] if old is not None else []
-    assert describe_result(cards[0].model_copy(update={"scores": tuple(scores)})) == f"grey-bone v1 {words}"
+    result = result_of(cards[0], old, new, **{"on": "2 held-out slices", **more})
+    assert describe_result(result) == f"grey-bone v1 {words}"
 
 
 def test_how_a_run_ended_stays_told_until_something_changes(

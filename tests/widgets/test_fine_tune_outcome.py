@@ -11,8 +11,9 @@ import pytest
 from napari.components import ViewerModel
 from qtpy.QtCore import QThreadPool
 
-from napari_medseg.core import ModelCard, Progress, Score
+from napari_medseg.core import ModelCard, Progress
 from napari_medseg.editing.corrections import corrections_of
+from napari_medseg.training.verdict import Verdict
 from napari_medseg.widgets.fine_tune import FineTuneWidget
 from napari_medseg.widgets.new_labels import add_strokes
 from napari_medseg.widgets.segment import SegmentWidget
@@ -125,9 +126,8 @@ def test_rejected_model_says_both_figures_and_stays_to_be_chosen(
     qtbot: Any, running: FineTuneWidget, trainer: Any
 ) -> None:
     """T6."""
-    on = "2 held-out slices"
-    scores = (Score(metric="dice", value=0.64, on=on), Score(metric="dice of its start", value=0.81, on=on))
-    trainer.made = {"name": "my-grey-bone-rejected", "scores": scores}
+    trainer.made = {"name": "my-grey-bone-rejected"}
+    trainer.verdict = Verdict(0.81, 0.64, on="2 held-out slices")
     end(qtbot, running, trainer)
     assert running.panel.status.text() == (
         "The new model is worse on 2 held-out slices (0.81 → 0.64): it was kept aside as my-grey-bone-rejected v2. "

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from qtpy.QtWidgets import QPushButton
 
 from napari_medseg.core import ModelCard, Progress, Reporter
 from napari_medseg.editing.corrections import corrections_of
+from napari_medseg.training.verdict import TrainingResult, Verdict
 from napari_medseg.widgets import fine_tune
 from napari_medseg.widgets.empty_state import open_dock
 from napari_medseg.widgets.snapshot import Order
@@ -79,7 +80,7 @@ def train_at_once(cards: list[ModelCard]) -> Callable[..., Any]:
     def train(order: Order, preview: object, report: Reporter) -> Any:
         new = order.card.model_copy(update={"name": order.name})
         cards.append(new)
-        return SimpleNamespace(card=new, held_out=())
+        return TrainingResult(new, Verdict(math.nan, math.nan), "", ())
 
     return train
 

@@ -2,54 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from cyclopts import Parameter
-from pydantic import ValidationError
 
-from napari_medseg.core import one_sentence
-from napari_medseg.training import Recipe, TrainingRun, TrainOptions
+from napari_medseg.training import Recipe, TrainOptions
 from napari_medseg.training.candidates import CompareOptions
 from napari_medseg.training.comparison import compare as compare_candidates
 
-from .flags import help_text, with_options
+from .flags import with_options
 from .material import Material
 from .pairing import show_pairs
 from .progress import shown_progress
 
-
-@dataclass(frozen=True)
-class Common(Material):
-    """What all candidates have in common."""
-
-    group: Annotated[
-        str,
-        Parameter(help="Regular expression on file names; what it finds is held out as a whole.", show_default=False),
-    ] = ""
-    device: Annotated[str, Parameter(help="auto, cpu, cuda, cuda:N or mps.")] = "auto"
-    seed: Annotated[int, Parameter(help="The first of the seeds.")] = 0
-    log_dir: Annotated[
-        Path | None, Parameter(help=help_text(TrainOptions.model_fields["log_dir"]), show_default=False)
-    ] = None
-
-    def plan_all(self) -> TrainingRun:
-        """The run that candidates vary."""
-        run = self.plan()
-        changed: dict[str, Any] = {"device": self.device, "seed": self.seed, "log_dir": self.log_dir}
-        changed |= {"group": self.group} if self.group else {}
-        try:
-            options = TrainOptions.model_validate({**dict(run.options), **changed})
-        except ValidationError as error:
-            raise one_sentence(error) from error
-        return run.model_copy(update={"options": options})
+NOTHING = Material()
 
 
+@with_options(TrainOptions, only=("group", "device", "seed", "log_dir"), keyword="shared")
 @with_options(CompareOptions)
 def compare(
     *,
-    common: Annotated[Common, Parameter(name="*")] = Common(),
+    material: Annotated[Material, Parameter(name="*")] = NOTHING,
     name: Annotated[str, Parameter(help="Keep the winner under this name in the library.", show_default=False)] = "",
     output: Annotated[
         Path | None,
@@ -65,6 +39,7 @@ def compare(
         ),
     ] = False,
     options: CompareOptions,
+    shared: TrainOptions,
 ) -> int:
     """Train several networks, losses, rates … in the same time on the same images, and say which does best.
 
@@ -80,10 +55,11 @@ def compare(
     napari-medseg compare --data images/ masks/ --recipe choosing --classes yellow=lymphocyte red=gland --dry-run
     ```
     """
-    run = common.plan_all()
-    if common.recipe:
+    run = material.plan()
+    run = run.model_copy(update={"options": run.options.model_copy(update=shared.model_dump(exclude_unset=True))})
+    if material.recipe:
         given = options.model_dump(exclude_unset=True)
-        options = Recipe.read(common.recipe).plan_comparison().model_copy(update=given)
+        options = Recipe.read(material.recipe).plan_comparison().model_copy(update=given)
     with shown_progress() as report:
         if dry_run:
             print("\n".join(["Compares:", *(f"  {candidate}" for candidate in options.candidates)]))

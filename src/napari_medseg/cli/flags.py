@@ -6,7 +6,7 @@ import inspect
 import operator
 import types
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection
 from functools import reduce
 from typing import Annotated, Any, Literal
 
@@ -20,11 +20,13 @@ from napari_medseg.core import Choice, Options, one_sentence
 _BOUNDS = ((Ge, "ge", "at least"), (Gt, "gt", "above"), (Le, "le", "at most"), (Lt, "lt", "below"))
 
 
-def with_options(kind: type[Options], skip: Sequence[str] = ()) -> Callable[[Callable[..., int]], Callable[..., int]]:
+def with_options(
+    kind: type[Options], *, only: Collection[str] = (), skip: Collection[str] = (), keyword: str = "options"
+) -> Callable[[Callable[..., int]], Callable[..., int]]:
     """Give a command one flag for every field of ``kind``.
 
-    The command takes the finished options as its keyword ``options``; on the command line that argument is replaced by
-    the flags. ``skip`` names fields that the command has flags of its own for: it gets them as given there.
+    The command takes the finished options as its keyword ``keyword``; on the command line that argument is replaced by
+    the flags. ``only`` names the fields that the command has flags for, ``skip`` those that it has none for.
 
     Raises
     ------
@@ -33,7 +35,7 @@ def with_options(kind: type[Options], skip: Sequence[str] = ()) -> Callable[[Cal
     """
 
     def decorate(command: Callable[..., int]) -> Callable[..., int]:
-        names = [name for name in kind.model_fields if name not in skip]
+        names = [name for name in only or kind.model_fields if name not in skip]
 
         def run(*args: Any, **given: Any) -> int:
             chosen = {name: given.pop(name) for name in names if name in given}
@@ -41,10 +43,10 @@ def with_options(kind: type[Options], skip: Sequence[str] = ()) -> Callable[[Cal
                 options = kind(**chosen)
             except ValidationError as error:
                 raise one_sentence(error) from error
-            return command(*args, **given, options=options)
+            return command(*args, **given, **{keyword: options})
 
         own = inspect.signature(command, eval_str=True)
-        parameters = [p for name, p in own.parameters.items() if name != "options"]
+        parameters = [p for name, p in own.parameters.items() if name != keyword]
         flags = [_flag(name, kind.model_fields[name]) for name in names]
         run.__signature__ = own.replace(parameters=[*parameters, *flags])  # type: ignore[attr-defined]
         run.__doc__, run.__name__, run.__module__ = command.__doc__, command.__name__, command.__module__

@@ -3,8 +3,8 @@
 from .card import PALETTE, ClassInfo, ModelCard, Normalisation, Score, check_name
 from .errors import ComputeError, InputError, MedsegError, ModelError, OutputError
 from .geometry import Geometry, lengths_in_words
-from .image import Axes, Finding, Image, Labels, Window
-from .options import Choice, Options, one_sentence
+from .image import Axes, Finding, Image, Labels, Window, spare_value
+from .options import Choice, Options, first_problem, one_sentence, problems_by_field
 from .progress import Cancelled, Progress, Reporter, silent
 
 __all__ = [
@@ -30,7 +30,10 @@ __all__ = [
     "Score",
     "Window",
     "check_name",
+    "first_problem",
     "lengths_in_words",
     "one_sentence",
+    "problems_by_field",
     "silent",
+    "spare_value",
 ]

@@ -188,6 +188,11 @@ class ModelCard(_Frozen):
         return {1: "grey", 3: "RGB"}.get(self.channels, f"{self.channels} channels")
 
     @property
+    def channel_names(self) -> tuple[str, ...]:
+        """A name for each channel of an image."""
+        return ("red", "green", "blue") if self.takes == "RGB" else tuple(f"channel{c}" for c in range(self.channels))
+
+    @property
     def out_channels(self) -> int:
         """Channels of the network's output: background first."""
         return len(self.classes) + 1

@@ -194,3 +194,18 @@ class Labels:
     def slice(self, z: int) -> npt.NDArray[Any]:
         """Labels of slice ``z``, shape (Y, X), loaded."""
         return np.asarray(self.data[z] if self.is_stack else self.data)
+
+
+def spare_value(largest: int) -> int:
+    """A value that no class up to ``largest`` has, for pixels that do not count: the highest of the smallest type.
+
+    Raises
+    ------
+    InputError
+        No 16-bit type has room for it.
+    """
+    if largest >= 65_535:
+        raise InputError(
+            f"A class of value {largest} leaves no value for pixels that do not count.", "Use smaller label values."
+        )
+    return 255 if largest < 255 else 65_535

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationError
-from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+from pydantic_core import CoreSchema, ErrorDetails, PydanticCustomError, core_schema
 
 from .errors import InputError
 
@@ -42,10 +42,23 @@ class Choice:
         return value
 
 
+def first_problem(error: ValidationError) -> str:
+    """The first thing pydantic found wrong, in words and without a full stop: ``slices.0.z: Field required``."""
+    first = error.errors()[0]
+    return ": ".join(filter(None, (".".join(map(str, first["loc"])), _reason(first))))
+
+
+def problems_by_field(error: ValidationError) -> dict[str, str]:
+    """What is wrong with each field, in words."""
+    return {str(one["loc"][0]): _reason(one) for one in reversed(error.errors()) if one["loc"]}
+
+
+def _reason(problem: ErrorDetails) -> str:
+    # pydantic puts "Value error, " before what a validator of ours said.
+    said = problem["ctx"]["error"] if problem["type"] == "value_error" else problem["msg"]
+    return str(said).rstrip(".")
+
+
 def one_sentence(error: ValidationError) -> InputError:
     """Turn pydantic's report into one sentence that names the setting."""
-    first = error.errors()[0]
-    name = ".".join(str(part) for part in first["loc"]) or "value"
-    # pydantic puts "Value error, " before what a validator of ours said.
-    reason = str(first["ctx"]["error"]) if first["type"] == "value_error" else first["msg"]
-    return InputError(f"{name}: {reason.rstrip('.')}.", "Correct this setting and start again.")
+    return InputError(f"{first_problem(error)}.", "Correct this setting and start again.")

@@ -261,6 +261,13 @@ def pick_batch(
     return best
 
 
+def ran_out_of_memory(error: BaseException) -> bool:
+    """Whether an error of torch, of a driver or of the system says that memory was not enough."""
+    text = str(error).lower()
+    said = ("out of memory", "not enough memory", "allocate memory")
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(words in text for words in said)
+
+
 def timed(work: Callable[[], torch.Tensor], device: torch.device) -> tuple[torch.Tensor, float]:
     """Result and seconds of ``work``, after one run that also chooses kernels; the better of two where it is quick."""
     result = work()

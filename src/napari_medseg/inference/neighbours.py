@@ -11,6 +11,9 @@ from napari_medseg.core import Finding, Image, ModelCard
 CLOSE = 3.0
 """Distance of slices in mm up to which one looks enough like the next."""
 
+ROUNDING = 1.001
+"""Times that: distances are computed from positions in space, and come out a little larger than they are."""
+
 WIDE = 1.5
 """Times the usual distance from which on two slices are no neighbours."""
 
@@ -43,7 +46,7 @@ def why_uneven(image: Image) -> str:
 def all_close(images: Sequence[Image]) -> bool:
     """Whether all are series whose slices lie close enough for the next one to tell something."""
     distances = [slice_distance(image) for image in images]
-    return all(distance is not None and distance <= CLOSE for distance in distances)
+    return all(distance is not None and distance <= CLOSE * ROUNDING for distance in distances)
 
 
 def usual_neighbours(images: Sequence[Image]) -> int:

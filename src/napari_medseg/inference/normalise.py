@@ -72,11 +72,20 @@ def count_channels(image: Image) -> int:
     return 1 if grey else image.channels
 
 
+def fits(image: Image, channels: int) -> bool:
+    """Whether networks of so many channels take the image as it is.
+
+    RGB files may hold nothing but grey, and grey ones several channels that are alike.
+    """
+    # Only a grey network asks for a look at the pixels.
+    own = count_channels(image) if channels == 1 else image.channels
+    return own == channels or (own == 1 and image.alike == channels)
+
+
 def check_channels(image: Image, card: ModelCard) -> None:
     """Raise ModelError when the model does not take this image's channels."""
-    # Only a grey model asks for a look at the pixels.
-    channels = count_channels(image) if card.channels == 1 else image.channels
-    if reason := why_not(channels, card, image.alike):
+    if not fits(image, card.channels):
+        reason = why_not(image.channels, card, image.alike)
         raise ModelError(f"The model {card.reference} {reason}.", "Choose another model or another image.")
 
 

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field, field_validator
 from pydantic_core import PydanticCustomError
 
 from napari_medseg.core import Choice, InputError, Options
@@ -37,10 +37,19 @@ def list_devices(root: Path = Path("/")) -> list[str]:
     return ["auto", "cpu", *(f"cuda:{n}" for n in range(cards)), *(["mps"] if apple else [])]
 
 
+def _check_device(value: str) -> str:
+    if not _DEVICE.fullmatch(value):
+        raise PydanticCustomError("device", "'{value}' is none of auto, cpu, cuda, cuda:N, mps", {"value": value})
+    return value
+
+
+Device = Annotated[str, AfterValidator(_check_device)]
+
+
 class SegmentOptions(Options):
     """Settings of one segmentation."""
 
-    device: str = Field(
+    device: Device = Field(
         default="auto",
         title="Device",
         description="Where the network runs: auto (the graphics card where there is one), cpu, cuda, cuda:N or mps.",
@@ -120,13 +129,6 @@ class SegmentOptions(Options):
         description="Number of slices to look at next: where the network was unsure or its result does not go with "
         "the slices beside; 0 suggests none.",
     )
-
-    @field_validator("device")
-    @classmethod
-    def _known_device(cls, value: str) -> str:
-        if not _DEVICE.fullmatch(value):
-            raise PydanticCustomError("device", "'{value}' is none of auto, cpu, cuda, cuda:N, mps", {"value": value})
-        return value
 
     @field_validator("tile")
     @classmethod

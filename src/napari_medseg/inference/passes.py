@@ -14,7 +14,7 @@ from napari_medseg.core import ComputeError, ModelCard, ModelError
 from napari_medseg.models.build import needs_whole
 from napari_medseg.models.heads import split_output
 
-from .device import DTYPES, device_title
+from .device import DTYPES, device_title, ran_out_of_memory
 from .pipeline import fetch
 from .scale import Scale
 
@@ -155,8 +155,7 @@ def why_failed(error: Exception, device: torch.device) -> str:
     """
     text = str(error)
     title = device_title(device) if device.type != "cuda" else "The graphics card"
-    memory = isinstance(error, torch.OutOfMemoryError | MemoryError) or "allocate memory" in text
-    if memory or "not enough memory" in text or "out of memory" in text:
+    if ran_out_of_memory(error):
         return f"{title} has not enough memory"
     first = text.strip().partition("\n")[0]
     if device.type != "cpu" and isinstance(error, NotImplementedError):

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from napari_medseg.core import ClassInfo, Geometry, InputError, Labels
+from napari_medseg.core import ClassInfo, Geometry, InputError, Labels, first_problem
 
 from .format import Kept
 from .registry import is_folder_format
@@ -94,7 +94,7 @@ def read_sidecar(target: Path) -> Sidecar | None:
     try:
         return Sidecar.model_validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
-        reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error.strerror
+        reason = first_problem(error) if isinstance(error, ValidationError) else error.strerror
         raise InputError(
             f"{path.name} beside the masks cannot be read ({reason}).",
             "Mend it, or move it away to read the masks alone.",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from napari_medseg.core import ClassInfo, ModelCard, ModelError
+from napari_medseg.core import ClassInfo, ModelCard, ModelError, first_problem
 
 from .build import QUICK, build_network, outlines, unwrap
 from .heads import UNSET
@@ -121,7 +121,7 @@ def _adapted_card(card: ModelCard, classes: tuple[ClassInfo, ...], channels: int
     try:
         return ModelCard.model_validate({**dict(card), **changes})
     except ValidationError as error:
-        raise ModelError(f"{card.name} cannot be adapted: {error.errors()[0]['msg']}.") from error
+        raise ModelError(f"{card.name} cannot be adapted: {first_problem(error)}.") from error
 
 
 def _head_prefix(network: Any) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from napari_medseg.core import ClassInfo, ModelCard, ModelError
+from napari_medseg.core import ClassInfo, ModelCard, ModelError, first_problem
 
 from .heads import UNSET
 from .library import add_model, adopt_model, copy_memory
@@ -174,7 +174,7 @@ def card_of(state: dict[str, Tensor], name: str, network: str, source: str) -> M
             f"{'; '.join(notes)}.",
         )  # fmt: skip
     except ValidationError as error:
-        raise ModelError(f"{source} cannot be imported as {name!r}: {error.errors()[0]['msg']}.") from error
+        raise ModelError(f"{source} cannot be imported as {name!r}: {first_problem(error)}.") from error
 
 
 def _decoder_widths(architecture: str, state: dict[str, Tensor]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from napari_medseg.core import ClassInfo, ModelCard, ModelError, Normalisation
+from napari_medseg.core import ClassInfo, ModelCard, ModelError, Normalisation, first_problem
 
 from .build import build_network
 from .weights import CARD, CONFIG, MEMORY, WEIGHTS, card_from_config, fill_network, model_name, write_card, write_model
@@ -202,7 +202,7 @@ def _describe(description: dict[str, Any], entry: dict[str, Any], title: str) ->
         build_network(card)  # what its arguments may not be is said before the rest
         return ModelCard.model_validate({**dict(card), **_guess(description, card)})
     except ValidationError as error:
-        raise ModelError(f"{title} cannot be imported: {error.errors()[0]['msg']}.") from error
+        raise ModelError(f"{title} cannot be imported: {first_problem(error)}.") from error
     except _WRONG as error:
         said = f"{error} is missing" if isinstance(error, KeyError) else (str(error).splitlines() or ["?"])[0]
         raise ModelError(f"The description in {title} cannot be used: {said}.") from error

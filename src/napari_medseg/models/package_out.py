@@ -158,9 +158,8 @@ def _describe(card: ModelCard, place: Path, authors: Sequence[str], outputs: int
 def _input(card: ModelCard, place: Path) -> dict[str, Any]:
     size = {"min": _sample_side(card), "step": size_multiple(card)}
     scale = {"unit": "millimeter", "scale": card.pixel_size} if card.pixel_size else {}
-    colours = ("red", "green", "blue") if card.channels == 3 else [f"channel{c}" for c in range(card.channels)]
     names = [f"{c}{n:+d}" if card.neighbours else c
-             for n in range(-card.neighbours, card.neighbours + 1) for c in colours]  # fmt: skip
+             for n in range(-card.neighbours, card.neighbours + 1) for c in card.channel_names]  # fmt: skip
     return {
         "id": "image",
         "description": f"images go in {card.size_in_words}",

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor, nn
 from torch.nn import functional
 
-from napari_medseg.core import ModelCard, ModelError
+from napari_medseg.core import ModelCard, ModelError, first_problem
 
 from .build import QUICK, build_network, size_multiple
 from .heads import split_output
@@ -158,9 +158,7 @@ def read_settings(card: ModelCard) -> Settings:
     try:
         return Settings.model_validate(card.network)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise ModelError(f"The card of {card.name!r} describes no Quick model: {where}: {first['msg']}.") from error
+        raise ModelError(f"The card of {card.name!r} describes no Quick model: {first_problem(error)}.") from error
 
 
 def plant(network: QuickNetwork, trees: Sequence[dict[str, Any]], bias: Sequence[float], seen: Sequence[int]) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from napari_medseg.core import ModelCard, ModelError, OutputError
+from napari_medseg.core import ModelCard, ModelError, OutputError, first_problem
 
 from .library import children, drop_entry, library_home, own_entries, versions
 from .weights import CARD
@@ -67,7 +67,7 @@ def renamed(card: ModelCard, name: str) -> ModelCard:
     try:
         return ModelCard.model_validate({**dict(card), "name": name or card.name})
     except ValidationError as error:
-        raise ModelError(f"{error.errors()[0]['msg'].removeprefix('Value error, ').capitalize()}.") from error
+        raise ModelError(f"{first_problem(error)}.") from error
 
 
 def _follow(card: ModelCard, moved: dict[str, tuple[str, str]]) -> ModelCard:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from napari_medseg.core import ClassInfo, ModelCard, ModelError, Normalisation
+from napari_medseg.core import ClassInfo, ModelCard, ModelError, Normalisation, first_problem
 
 from .build import ARCHITECTURES, build_network, check_names
 from .heads import UNSET
@@ -97,7 +97,7 @@ def start_card(
             presence=UNSET if architecture.lower() == CLASSIFIER else None,
         )  # fmt: skip
     except ValidationError as error:
-        raise ModelError(f"No model can be started from {spec!r}: {error.errors()[0]['msg']}.") from error
+        raise ModelError(f"No model can be started from {spec!r}: {first_problem(error)}.") from error
 
 
 def start_network(spec: str, card: ModelCard) -> nn.Module:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from napari_medseg.core import ClassInfo, ModelCard, ModelError, OutputError
+from napari_medseg.core import ClassInfo, ModelCard, ModelError, OutputError, first_problem
 
 from .adapt import adapt_network
 from .build import ARCHITECTURES, QUICK, build_network, unwrap
@@ -157,9 +157,7 @@ def read_card(folder: str | Path) -> ModelCard:
         try:
             return ModelCard.model_validate_json((folder / CARD).read_text(encoding="utf-8"))
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"]) or "the file"
-            raise ModelError(f"{folder / CARD} is not a model's card: {where}: {first['msg']}.") from error
+            raise ModelError(f"{folder / CARD} is not a model's card: {first_problem(error)}.") from error
         except (OSError, UnicodeDecodeError) as error:
             raise ModelError(f"{folder / CARD} cannot be read: {error}.") from error
     if (folder / CONFIG).is_file():

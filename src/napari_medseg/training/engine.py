@@ -13,7 +13,14 @@ import torch
 from torch import Tensor, nn
 
 from napari_medseg.core import ModelCard
-from napari_medseg.inference.device import DTYPES, fast_precision, hold_memory, pick_device, thread_count
+from napari_medseg.inference.device import (
+    DTYPES,
+    fast_precision,
+    hold_memory,
+    pick_device,
+    ran_out_of_memory,
+    thread_count,
+)
 from napari_medseg.inference.tiles import lay_grid, pad
 from napari_medseg.models import size_multiple
 from napari_medseg.models.build import outlines
@@ -167,13 +174,6 @@ def load(engine: Engine, network: nn.Module, say: Callable[[str], None]) -> tupl
             raise
     say(f"{engine.device.type.upper()} has no memory for the network: trains on the CPU.")
     return cpu, cpu.place(network)
-
-
-def ran_out_of_memory(error: BaseException) -> bool:
-    text = str(error).lower()
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
-        "out of memory" in text or "not enough memory" in text or "can't allocate memory" in text
-    )
 
 
 def choose_batch(options: TrainOptions, size: tuple[int, int], device: torch.device) -> int:

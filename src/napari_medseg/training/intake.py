@@ -15,7 +15,7 @@ from .presets import AUTO
 from .resolution import LOOKS, MOST, choose_reduction
 from .run import TrainingRun
 from .samples import WHOLE
-from .start import Start
+from .start import Start, about_start
 from .truth import Painted, prepare
 from .watch import Watch
 
@@ -49,6 +49,10 @@ def settle_intake(run: TrainingRun, start: Start, painted: Sequence[Painted]) ->
 
 def take_in(run: TrainingRun, start: Start, painted: Sequence[Painted], watch: Watch) -> Start:
     """A new network that takes its images as was settled; what is not as one might expect is said."""
+    for note in about_start(run, start, [one.image for one in painted]):
+        watch.say(note)
+    if start.parent is not None:
+        return start
     said = about_choice(run, painted, start.card.neighbours)
     if said and start.card.architecture != QUICK:
         watch.say(said)

@@ -105,10 +105,10 @@ def binary_cross_entropy(log_chance: Tensor, truth: Tensor) -> Tensor:
 
 def presence_loss(logits: Tensor, truth: Tensor) -> Tensor:
     """Binary cross-entropy of slice logits (N,), averaged over those whose truth (N,), 0 or 1, is not NaN."""
+    from torch.nn.functional import binary_cross_entropy_with_logits
+
     known = ~truth.isnan()
-    truth = truth.masked_fill(~known, 0)
-    # log(1 + exp(-|x|)) + max(x, 0) - x t: the same, exact for any logit.
-    each = (1 + (-logits.abs()).exp()).log() + logits.clamp(min=0) - logits * truth
+    each = binary_cross_entropy_with_logits(logits, truth.masked_fill(~known, 0), reduction="none")
     return (each * known).sum() / known.sum().clamp(min=1)
 
 

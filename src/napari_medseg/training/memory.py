@@ -18,7 +18,7 @@ from typing import Literal, TypeVar
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from napari_medseg.core import ClassInfo, ModelCard, ModelError
+from napari_medseg.core import ClassInfo, ModelCard, ModelError, first_problem
 from napari_medseg.models.weights import MEMORY
 
 from .remembered import AGAIN, MOST_CHANNELS, MOST_CLASSES, Entry, Remembered, pack
@@ -171,7 +171,7 @@ def _read_index(archive: zipfile.ZipFile) -> _Index:
     try:
         index = _Index.model_validate_json(_read_member(archive, _INDEX, 2**22))
     except ValidationError as error:
-        raise ValueError(error.errors()[0]["msg"]) from error
+        raise ValueError(first_problem(error)) from error
     for entry in index.slices:
         entry.check()
     if sum(int(np.prod(entry.shape)) for entry in index.slices) > MOST_VALUES:

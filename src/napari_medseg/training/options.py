@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import Field, ValidationInfo, field_validator
 
 from napari_medseg.core import Choice, Options
-from napari_medseg.inference.options import list_devices
+from napari_medseg.inference.options import PRECISIONS, Device, list_devices
 from napari_medseg.inference.ranges import NORMALISATIONS
 
 from .channels import KINDS
@@ -56,14 +56,13 @@ class TrainOptions(Options):
     loss: Annotated[str, Choice(LOSSES)] = Field(
         "dice-ce", title="Loss", description="What the training minimises; unlabelled pixels never count"
     )
-    device: str = Field(
+    device: Device = Field(
         "auto",
         title="Device",
         description="auto, cpu, cuda, cuda:N or mps",
-        pattern=r"^(auto|cpu|cuda(:\d+)?|mps)$",
         examples=list_devices(),
     )
-    precision: Annotated[str, Choice(("auto", "fp32", "bf16", "fp16"))] = Field(
+    precision: Annotated[str, Choice(PRECISIONS)] = Field(
         "auto",
         title="Precision",
         description="Number format of the network's arithmetic; auto takes the fastest that is stable",

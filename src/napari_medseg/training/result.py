@@ -42,9 +42,8 @@ def keep(run: TrainingRun, start: Start, job: Job, best: Best, verdict: Verdict,
         remarks.append(f"{verdict.reason}: kept aside as {run.name}-rejected.")
     scores = []
     if best.scores:
-        today = sum(not one.remembered for one in job.held_out)
-        on = counted(today, "held-out slice")
-        figure = job.engine.figure.replace("Dice", "dice")
+        on = verdict.on
+        figure = verdict.figure.replace("Dice", "dice")
         scores = [Score(metric=figure, value=round(best.scores.mean(), 4), on=on)]
         scores += [
             Score(metric=f"{figure} {c.name}", value=round(d, 4), on=on)
@@ -53,7 +52,7 @@ def keep(run: TrainingRun, start: Start, job: Job, best: Best, verdict: Verdict,
         if not math.isnan(verdict.old):
             scores.append(Score(metric=f"{figure} of its start", value=round(verdict.old, 4), on=on))
         if not math.isnan(verdict.knows):
-            before = f"{counted(len(job.held_out) - today, 'slice')} its start remembers"
+            before = f"{counted(sum(one.remembered for one in job.held_out), 'slice')} its start remembers"
             scores.append(Score(metric=f"{figure}, remembered", value=round(verdict.knows, 4), on=before))
             scores.append(Score(metric=f"{figure} of its start, remembered", value=round(verdict.knew, 4), on=before))
         if not math.isnan(verdict.rival):
@@ -83,7 +82,7 @@ def keep(run: TrainingRun, start: Start, job: Job, best: Best, verdict: Verdict,
     card = add_model(network, card, partial(remember, start, job))
     message = f"{card.reference}: {' '.join(remarks)}"
     result = TrainingResult(card, verdict, message, tuple(watch.notes))
-    write_result(run, result, best.step)
+    write_result(run, result, best.step, tested[0].value if tested else math.nan)
     with suppress(Cancelled):  # the work is done
         watch.end()
     return result
@@ -115,14 +114,12 @@ def remember(start: Start, job: Job, folder: Path) -> None:
         write_memory(folder, Memory(*today), start.card, start.archive)
 
 
-def write_result(run: TrainingRun, result: TrainingResult, step: int) -> None:
-    """Write ``result.json`` beside ``run.json``."""
+def write_result(run: TrainingRun, result: TrainingResult, step: int, test: float) -> None:
+    """Write ``result.json`` beside ``run.json``; ``test`` is what was reached on the slices set aside, or NaN."""
     assert run.folder is not None
     verdict = result.verdict
     figures = {"old_dice": verdict.old, "new_dice": verdict.new, "old_remembered": verdict.knew,
-               "new_remembered": verdict.knows, "quick_dice": verdict.rival}  # fmt: skip
-    test = next((score.value for score in result.card.scores if score.metric.endswith(", test")), math.nan)
-    figures["test_dice"] = test
+               "new_remembered": verdict.knows, "quick_dice": verdict.rival, "test_dice": test}  # fmt: skip
     content = {
         "model": result.card.reference, "promoted": verdict.promoted,
         **{name: None if math.isnan(dice) else dice for name, dice in figures.items()},

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from torch import nn
 
-from napari_medseg.core import ClassInfo, InputError, ModelCard
-from napari_medseg.inference.normalise import count_channels
+from napari_medseg.core import ClassInfo, Image, InputError, ModelCard
+from napari_medseg.inference.normalise import count_channels, fits
+from napari_medseg.io.findings import counted
 from napari_medseg.models import Model, is_start, load_model, start_card, start_network
 from napari_medseg.models.adapt import add_slice_head, match_classes
 from napari_medseg.models.build import check_names
@@ -83,15 +84,12 @@ def make_start(
     base = load_model(run.start.partition(":")[2]) if quick and ":" in run.start else None
     if teacher := parent or base:
         card, network = teacher.card, teacher.network
-        # RGB files may hold nothing but grey; a grey model takes them so, a colour model as they are.
-        fits = all(card.channels in (image.channels, image.alike) for image in images)
-        channels = card.channels if fits else max(count_channels(image) for image in images)
-    else:
-        channels = max(count_channels(image) for image in images)
+        as_they_are = all(fits(image, card.channels) for image in images)
+    channels = card.channels if teacher and as_they_are else max(count_channels(image) for image in images)
     for image in images:
-        if channels not in (image.channels, image.alike, count_channels(image)):
+        if not fits(image, channels):
             raise InputError(
-                f"{image.source or 'An image'} has {image.channels} channels, others have {channels}.",
+                f"{image.source or 'An image'} has {counted(image.channels, 'channel')}, others have {channels}.",
                 "Train grey and colour images apart.",
             )
     if parent is None:
@@ -122,3 +120,19 @@ def make_start(
     if run.options.presence:
         new, network = add_slice_head(new, network)
     return Start(new, network, card, learnt)
+
+
+def about_start(run: TrainingRun, start: Start, images: Sequence[Image]) -> list[str]:
+    """What there is to say where a trained model is not all that the images or the options ask for."""
+    old = start.parent
+    if old is None:
+        return []
+    said = []
+    if old.channels != start.card.channels:
+        said.append(f"{old.reference} takes {old.takes}: its first layer is fitted to {start.card.takes}.")
+    beside = counted(old.neighbours, "slice") if old.neighbours else "no slices"
+    if run.options.neighbours not in ("auto", str(old.neighbours)):
+        said.append(f"{old.reference} looks at {beside} on either side, and so does what is made from it.")
+    if old.neighbours and any(len(image) == 1 for image in images):
+        said.append(f"{old.reference} looks at {beside} on either side; a single one is its own neighbour.")
+    return said

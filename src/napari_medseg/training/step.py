@@ -12,12 +12,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from napari_medseg.core import ClassInfo, ComputeError
+from napari_medseg.inference.device import ran_out_of_memory
 
 from .augment import augment
 from .channels import GREY, Channels
 from .distributed import Team
 from .dropout import leaving_out
-from .engine import Engine, choose_batch, ran_out_of_memory
+from .engine import Engine, choose_batch
 from .log import Log
 from .losses import LOSSES, PRESENCE, presence_loss
 from .optimisers import make_optimiser

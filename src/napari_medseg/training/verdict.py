@@ -28,7 +28,7 @@ class Verdict:
     """Old against new on the same held-out labels; NaN where nothing could be measured, and ``why`` it could not.
 
     ``rival`` is what a Quick model reaches that learnt from the same slices; ``knew`` and ``knows`` are old and new on
-    the slices that the start model remembers; ``figure`` is what was measured.
+    the slices that the start model remembers; ``figure`` is what was measured, ``on`` how many slices of today.
     """
 
     old: float
@@ -38,6 +38,7 @@ class Verdict:
     knew: float = math.nan
     knows: float = math.nan
     figure: str = "Dice"
+    on: str = "held-out slices"
 
     @property
     def is_worse(self) -> bool:

@@ -15,6 +15,7 @@ import torch
 from napari_medseg.core import ModelCard, Reporter, check_name, silent
 from napari_medseg.evaluation.panels import check_folder
 from napari_medseg.inference.device import pick_device
+from napari_medseg.io.findings import counted
 from napari_medseg.io.pairs.listing import SPLIT_FILE, split_text
 from napari_medseg.models import Model, library_home
 from napari_medseg.models.build import QUICK, outlines
@@ -111,7 +112,7 @@ def work_on(
     start = make_start(run, [*training, *held_out], classes, parent)
     run = team.share(lambda: settle_options(run, start, [*training, *held_out], watch))
     options = run.options
-    start = take_in(run, start, [*training, *held_out], watch) if parent is None else start
+    start = take_in(run, start, [*training, *held_out], watch)
     # Of a slice that is painted again, today's labels count.
     start = replace(start, archive=archive.without({one.identity for one in parts}))
     material = make_ready(run, start, parts, index, watch)
@@ -134,7 +135,8 @@ def work_on(
         shared = start.known if old else ()
         parts = [found.mean(shared) if found else math.nan for found in (old, scores, quick)]
         knew, knows = (found.kept(shared) if found else math.nan for found in (old, scores))
-        return Verdict(parts[0], parts[1], why, parts[2], knew, knows, engine.figure)
+        on = counted(sum(not one.remembered for one in job.held_out), "held-out slice")
+        return Verdict(parts[0], parts[1], why, parts[2], knew, knows, engine.figure, on)
 
     before = known_weights(start, job)
 

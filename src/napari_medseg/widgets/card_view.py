@@ -40,14 +40,12 @@ def _swatch(color: str, name: str, value: int) -> str:
 def _words(card: ModelCard) -> dict[str, str]:
     from napari_medseg.models.library import ancestry
 
-    kind = "RGB" if card.channels == 3 else "grey" if card.channels == 1 else count(card.channels, "channel")
     beside = f"with {count(card.neighbours, 'slice')} on either side" if card.neighbours else ""
+    taken = (card.modality, card.takes, card.size_in_words, card.normalisation.in_words, beside)
     return {
         "About": card.description or card.title,
         "Classes": "<br>".join(_swatch(c.color, c.name, c.value) for c in card.classes),
-        "Input": " · ".join(
-            part for part in (card.modality, kind, card.size_in_words, card.normalisation.in_words, beside) if part
-        ),
+        "Input": " · ".join(filter(None, taken)),
         "Network": f"{card.architecture} · {card.encoder}",
         "Empty slices": f"told below a probability of {card.presence:.2g}" if card.presence is not None else "",
         "Trained on": card.trained_on,

@@ -214,7 +214,7 @@ class FineTuneWidget(Dock):
         self.after.show_for(card, can_retrain=self._can_retrain(card))
         self.curves.settle()
         self.pairs.refresh()
-        self.panel.tell(describe_result(card))
+        self.panel.tell(describe_result(result))
 
     def _show_held_out(self, result: TrainingResult) -> None:
         """Tell each layer which of its slices only measured."""

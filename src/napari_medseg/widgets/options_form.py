@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QGridLayout, QLabel, QWidget
 
-from napari_medseg.core import Options, one_sentence
+from napari_medseg.core import Options, one_sentence, problems_by_field
 
 from .field_editors import Editor, make_editor
 from .look import GAP, note
@@ -81,10 +81,9 @@ class OptionsForm(QWidget, Generic[O]):
         try:
             return self.kind(**raw)
         except ValidationError as error:
-            for problem in error.errors():
-                label = self._problems.get(str(problem["loc"][0])) if problem["loc"] else None
-                if label is not None:
-                    label.setText(str(problem["msg"]))
+            for name, problem in problems_by_field(error).items():
+                if label := self._problems.get(name):
+                    label.setText(problem)
                     label.show()
             raise one_sentence(error) from error
 

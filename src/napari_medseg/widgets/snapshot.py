@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_medseg._layers import image_from_layer, labels_from_layer
-from napari_medseg.core import Geometry, Image, Labels, ModelCard, Normalisation, Progress, Reporter
+from napari_medseg.core import Geometry, Image, Labels, ModelCard, Normalisation, Progress, Reporter, spare_value
 from napari_medseg.io.blocks import read_region
 from napari_medseg.training.options import TrainOptions
 
@@ -252,7 +252,7 @@ def _without(snapshot: Snapshot, lost: Sequence[Box]) -> Snapshot:
     largest = max([int(data.max(initial=0)), *(c.value for c in snapshot.labels.classes)])
     unlabelled = snapshot.unlabelled
     if unlabelled is None:
-        unlabelled = 255 if largest < 255 else 65_535
+        unlabelled = spare_value(largest)
     data = data.astype(np.min_scalar_type(max(unlabelled, largest)))
     for rows, columns in lost:
         data[rows, columns] = unlabelled

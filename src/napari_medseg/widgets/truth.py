@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_medseg._layers import METADATA, card_of, classes_of
-from napari_medseg.core import InputError
+from napari_medseg.core import spare_value
 from napari_medseg.editing.corrections import corrections_of
 
 from .look import count
@@ -137,9 +137,7 @@ def copy_truth(layer: Any, truth: Truth) -> tuple[npt.NDArray[Any], int | None]:
         planes[planes == empty] = 0
     corrections = corrections_of(layer)
     highest = max([int(planes.max(initial=0)), *(c.value for c in classes_of(layer))])
-    if highest >= 65535:
-        raise InputError("Label values above 65534 cannot be used with strokes.", "Use smaller label values.")
-    unlabelled = 255 if highest < 255 else 65535
+    unlabelled = spare_value(highest)
     planes = planes.astype(np.uint8 if unlabelled == 255 else np.uint16)
     for plane, z in zip(planes, slices, strict=True):
         if z in corrections.accepted and not truth.by_hand:

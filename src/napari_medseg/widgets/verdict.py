@@ -6,42 +6,36 @@ import math
 
 from qtpy.QtWidgets import QGridLayout, QWidget
 
-from napari_medseg.core import ModelCard, Score
-from napari_medseg.training.verdict import Verdict
+from napari_medseg.core import ModelCard
+from napari_medseg.training.verdict import TrainingResult
 
 from .look import button, tighten
 from .versions import ASIDE
 
 
-def describe_result(card: ModelCard) -> str:
+def describe_result(result: TrainingResult) -> str:
     """Whether the new model is better, in one sentence with both figures, and one more if Quick would do as well."""
-    quick = next((score for score in card.scores if score.metric == "dice of Quick"), None)
-    return _compare(card) + (f" Quick reaches {quick.value:.2f} there, in seconds." if quick is not None else "")
+    rival = result.verdict.rival
+    return _compare(result) + ("" if math.isnan(rival) else f" Quick reaches {rival:.2f} there, in seconds.")
 
 
-def _compare(card: ModelCard) -> str:
+def _compare(result: TrainingResult) -> str:
+    card, verdict = result.card, result.verdict
     name = f"{card.name} v{card.version}"
-    scores = {score.metric: score for score in card.scores}
-    new, old = scores.get("dice"), scores.get("dice of its start")
-    knew, knows = scores.get("dice of its start, remembered"), scores.get("dice, remembered")
-    verdict = Verdict(_value(old), _value(new), knew=_value(knew), knows=_value(knows))
-    if is_aside(card) and not verdict.is_worse:
+    old, new = verdict.old, verdict.new
+    if verdict.reason and not verdict.is_worse:
         return f"{verdict.reason}. The new model was kept aside as {name}."
-    if new is None:
+    if math.isnan(new):
         return f"{name} is ready. No slice was held out to measure it: look at its result before you trust it."
-    if old is None:
-        return f"{name} is ready: Dice {new.value:.2f} on {new.on}."
+    if math.isnan(old):
+        return f"{name} is ready: {verdict.figure} {new:.2f} on {verdict.on}."
     # A third digit where two would show no difference.
-    digits = 3 if f"{old.value:.2f}" == f"{new.value:.2f}" and old.value != new.value else 2
-    figures = f"{new.on} ({old.value:.{digits}f} → {new.value:.{digits}f})"
-    if is_aside(card):
+    digits = 3 if f"{old:.2f}" == f"{new:.2f}" and f"{old:.3f}" != f"{new:.3f}" else 2
+    figures = f"{verdict.on} ({old:.{digits}f} → {new:.{digits}f})"
+    if verdict.is_worse:
         return f"The new model is worse on {figures}: it was kept aside as {name}. Keep the old one and correct more."
-    said = "better" if new.value > old.value else "as good as the old model"
+    said = "better" if new > old else "as good as the old model"
     return f"{name} is {said} on {figures}.{verdict.doubt}"
-
-
-def _value(score: Score | None) -> float:
-    return math.nan if score is None else score.value
 
 
 def is_aside(card: ModelCard) -> bool:

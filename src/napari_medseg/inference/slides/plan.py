@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from napari_medseg.core import Finding, Image, InputError, ModelCard
+from napari_medseg.core import Finding, Image, InputError, ModelCard, spare_value
 from napari_medseg.editing.fingerprint import fingerprint
 from napari_medseg.inference.mosaic import Mosaic
 from napari_medseg.inference.options import SegmentOptions
 from napari_medseg.inference.ranges import ValueRange, is_flat
 from napari_medseg.inference.runner import Predictor
 from napari_medseg.io.atomic import check_free, write_file
-from napari_medseg.io.zarr.labels import LabelPyramid, not_computed_value
+from napari_medseg.io.zarr.labels import LabelPyramid
 from napari_medseg.models import Model
 
 from .job import clear_place
@@ -180,7 +180,7 @@ class Planner:
 
     def _begin(self, about: Mapping[str, Any], predictor: Predictor, tissue: Tissue) -> LabelPyramid:
         values = [c.value for c in self._model.card.classes]
-        empty = not_computed_value(max(values))
+        empty = spare_value(max(values))
         clear_place(self._ledger)
         check_free(self._ledger.result, overwrite=False)
         pyramid = LabelPyramid.create(

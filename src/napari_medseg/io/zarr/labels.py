@@ -31,19 +31,6 @@ LARGE_SIDE = 32_768
 _locks: defaultdict[Path, RLock] = defaultdict(RLock)
 
 
-def not_computed_value(largest: int) -> int:
-    """The value of pixels without a result beside classes up to ``largest``: the highest of the smallest type.
-
-    Raises
-    ------
-    InputError
-        No 16-bit type has room for it.
-    """
-    if largest >= 65_535:
-        raise InputError(f"A class of value {largest} does not fit 16 bits.", "Give the model's classes lower values.")
-    return 255 if largest < 255 else 65_535
-
-
 class LabelPyramid:
     """Labels of a single image and their smaller levels, in chunks that one program writes.
 
