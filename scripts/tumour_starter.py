@@ -86,7 +86,7 @@ def make_tumour_mr(output: Path, minutes: float, seed: int) -> None:
             "Trained on made-up images only, drawn by the project's own phantom generator. A starting point for "
             "fine-tuning, not a diagnostic device. Expects axial slices of about 256 x 256 pixels in three sequences: "
             "T1, FLAIR and T1 after contrast, or FLAIR three times. Takes whatever is brighter than the brain on FLAIR "
-            "for tumour, and masses of mixed brightness. The generator was changed three times after looking at what "
+            "for tumour, and masses of mixed brightness. The generator was changed several times after looking at what "
             "earlier models made of the Kaggle LGG set, which trained nothing."
         ),
         "modality": "MR",

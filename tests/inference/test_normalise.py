@@ -257,3 +257,29 @@ def test_equal_channels_count_as_grey(make_image: MakeImage, make_model: MakeMod
     assert count_channels(make_image(coloured, "YXC")) == 3
     with pytest.raises(ModelError, match="needs grey"):
         prepare_slice(make_image(coloured, "YXC"), 0, make_model().card, (0, 100))
+
+
+def test_pictures_in_a_folder_are_taken_as_each_is_by_itself(make_model: MakeModel) -> None:
+    """X-rays of one size and numbered lie in one stack, however differently they were exposed."""
+    random = np.random.default_rng(0)
+    bright = random.integers(100, 4000, (3, 40, 50)).astype(np.uint16)
+    bright[1] //= 4
+    stack = Image(bright, "ZYX", Geometry.unknown(3))
+    for each in (True, False):
+        card = make_model(normalisation=Normalisation(each=each)).card
+        reader = SliceReader(stack, card, measure_range(stack, card.normalisation), raw=each)
+        for z, pixels in enumerate(bright):
+            alone = Image(pixels, "YX", Geometry.unknown(2))
+            expected = SliceReader(alone, card, measure_range(alone, card.normalisation))(0)
+            assert np.array_equal(reader(z), expected) == each
+
+
+def test_a_folder_of_pictures_gives_the_masks_of_each_alone(make_model: MakeModel) -> None:
+    random = np.random.default_rng(0)
+    pixels = random.integers(0, 256, (3, 48, 48)).astype(np.uint8)
+    pixels[1] //= 3
+    model = make_model(normalisation=Normalisation(each=True))
+    together = segment(Image(pixels, "ZYX", Geometry.unknown(3)), model, device="cpu", precision="fp32")
+    for z in range(3):
+        alone = segment(Image(pixels[z], "YX", Geometry.unknown(2)), model, device="cpu", precision="fp32")
+        np.testing.assert_array_equal(together.data[z], alone.data)

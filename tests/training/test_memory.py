@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,9 @@ from napari_medseg.training.memory import (
     Memory,
     count_memory,
     read_archive,
+    read_first,
     read_memory,
+    write_known,
     write_memory,
 )
 from napari_medseg.training.truth import LabelledSlice
@@ -150,6 +153,40 @@ def test_size_is_capped_and_the_oldest_give_way(tmp_path: Path, monkeypatch: pyt
     assert names[:2] == ["slice 50", "slice 51"]
     assert 2 < len(names) < 10
     assert sum(i.file_size for i in zipfile.ZipFile(tmp_path / MEMORY).infolist() if "json" not in i.filename) <= 3000
+
+
+def whole_slice(seed: int) -> LabelledSlice:
+    one = a_slice(seed)
+    return replace(one, target=np.where(one.target == IGNORE, 0, one.target))
+
+
+def test_slices_that_are_not_remembered_are_still_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else what a large training learnt from would be held out, or a test, when its model is trained further."""
+    monkeypatch.setattr("napari_medseg.training.memory.NEWEST", 4)
+    monkeypatch.setattr("napari_medseg.training.memory.MOST", 4)
+    training, held_out = tuple(a_slice(i) for i in range(20)), tuple(whole_slice(i) for i in range(20, 28))
+    write_memory(tmp_path, Memory(training, held_out), card())
+    archive = read_archive(tmp_path)
+    assert len(archive.slices) == 4
+    assert archive.past.trained == {f"id{i}" for i in range(20)}
+    assert archive.past.measured.keys() == {f"id{i}" for i in range(20, 28)}
+    assert archive.past.measured["id27"].on((60, 70)).all()
+
+    child = tmp_path / "child"
+    child.mkdir()
+    again = archive.without({"id3", "id27"})
+    write_memory(child, Memory((a_slice(3), a_slice(27), a_slice(50))), card(), again)
+    past = read_archive(child).past
+    assert past.trained == {*(f"id{i}" for i in (*range(20), 27, 50))}, "what teaches now is no longer unseen"
+    assert past.measured.keys() == {f"id{i}" for i in range(20, 27)}
+
+
+def test_slices_known_without_their_pixels_need_no_archive_of_pictures(tmp_path: Path) -> None:
+    write_known(tmp_path, {"a", "b"}, {"c"})
+    assert (count_memory(tmp_path), read_first(tmp_path)) == (0, None)
+    archive = read_archive(tmp_path)
+    assert archive.recall((FEMUR,), 1) == Memory()
+    assert archive.past.trained == {"a", "b"}
 
 
 def test_a_model_without_memory_remembers_nothing(tmp_path: Path) -> None:

@@ -51,6 +51,9 @@ class Normalisation(_Frozen):
         Percentiles (0-100), a percentile and a factor, or values in the image's own unit.
     clip
         Whether values outside 0-1 are cut off.
+    each
+        Whether percentiles are those of each slice by itself, not of the whole image: for pictures that have nothing to
+        do with those beside them, such as X-rays, each exposed in its own way.
     mean, std
         Subtracted and divided by afterwards, one per channel; empty means 0 and 1.
     """
@@ -59,6 +62,7 @@ class Normalisation(_Frozen):
     low: float = 0.5
     high: float = 99.8
     clip: bool = True
+    each: bool = False
     mean: tuple[float, ...] = ()
     std: tuple[Annotated[float, Field(gt=0)], ...] = ()
 
@@ -74,7 +78,7 @@ class Normalisation(_Frozen):
             return f"values {self.low:g} to {self.high:g}"
         if self.method == "median":
             return f"each channel from its {self.low:g}th percentile to {self.high:g} times the median of its body"
-        return f"{self.low:g}th to {self.high:g}th percentile"
+        return f"{self.low:g}th to {self.high:g}th percentile{' of each slice' if self.each else ''}"
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from napari_medseg.core import Finding, Image, InputError, ModelCard, ModelError, Normalisation, lengths_in_words
 
 from .neighbours import find_gaps
-from .ranges import ValueRange, sample_slices
+from .ranges import ValueRange, has_own_ranges, sample_slices, slice_range
 
 PIXEL_SIZE_TOLERANCE = 0.05
 LARGEST_RATIO = 8.0
@@ -151,7 +151,7 @@ class SliceReader:
     image, card
         What is read, and the model it is prepared for.
     value_range
-        From `measure_range`.
+        From `measure_range`; not used where slices have ranges of their own, as `has_own_ranges` tells.
     raw
         Whether slices of 8 or 16 bit that need no resampling are handed out as they are, for `Predictor.take_raw`.
 
@@ -166,7 +166,8 @@ class SliceReader:
     """
 
     def __init__(self, image: Image, card: ModelCard, value_range: ValueRange, *, raw: bool = False) -> None:
-        self._image, self._card, self._range, self._raw = image, card, value_range, raw
+        self._own = has_own_ranges(image, card)
+        self._image, self._card, self._range, self._raw = image, card, value_range, raw and not self._own
         self.shape, self.finding = input_shape(image, card)
         self._gaps = find_gaps(image) if card.neighbours else frozenset()
         self.invalid: dict[int, int] = {}
@@ -232,7 +233,9 @@ class SliceReader:
             return np.moveaxis(pixels, -1, 0) if pixels.ndim == 3 else pixels[np.newaxis]
         if pixels.dtype.kind == "f" and (count := pixels.size - int(np.isfinite(pixels).sum())):
             self.invalid[z] = count
-        return resize(normalise(pixels, self._card.normalisation, self._range), self.shape)
+        values = self._card.normalisation
+        own = slice_range(pixels, values) if self._own and values.method != "window" else self._range
+        return resize(normalise(pixels, values, own), self.shape)
 
 
 def prepare_slice(image: Image, z: int, card: ModelCard, value_range: ValueRange) -> Pixels:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from napari_medseg.core import Image, InputError, Normalisation
+from napari_medseg.core import Image, InputError, ModelCard, Normalisation
 
 SAMPLE_SLICES = 16
 SAMPLE_PIXELS = 65_536  # of each sampled slice
@@ -32,9 +32,13 @@ def sample_slices(image: Image) -> list[npt.NDArray[Any]]:
             pixels = image.slice(readable[i])
         except InputError:
             continue
-        step = max(1, int(np.sqrt(pixels.shape[0] * pixels.shape[1] / SAMPLE_PIXELS)))
-        sample.append(pixels[::step, ::step])
+        sample.append(_thin(pixels))
     return sample
+
+
+def _thin(pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    step = max(1, int(np.sqrt(pixels.shape[0] * pixels.shape[1] / SAMPLE_PIXELS)))
+    return pixels[::step, ::step]
 
 
 def measure_range(image: Image, normalisation: Normalisation) -> ValueRange:
@@ -56,6 +60,17 @@ def measure_range(image: Image, normalisation: Normalisation) -> ValueRange:
         return normalisation.low, normalisation.high
     parts = [part.reshape(-1, image.channels) for part in sample_slices(image)]
     return range_of(np.concatenate(parts) if parts else np.zeros((0, 1)), normalisation)
+
+
+def has_own_ranges(image: Image, card: ModelCard) -> bool:
+    """Whether each slice of an image has a range of its own."""
+    return card.normalisation.each and len(image) > 1
+
+
+def slice_range(pixels: npt.NDArray[Any], normalisation: Normalisation) -> ValueRange:
+    """`measure_range` of a slice (Y, X) or (Y, X, C) by itself."""
+    thin = _thin(pixels)
+    return range_of(thin.reshape(-1, pixels.shape[2] if pixels.ndim == 3 else 1), normalisation)
 
 
 def range_of(pixels: npt.NDArray[Any], normalisation: Normalisation) -> ValueRange:

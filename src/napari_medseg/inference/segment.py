@@ -18,7 +18,7 @@ from napari_medseg.models.build import outlines
 from .neighbours import about_neighbours
 from .normalise import SliceReader, check_channels
 from .options import SegmentOptions, pick_slices
-from .ranges import is_flat, measure_range
+from .ranges import has_own_ranges, is_flat, measure_range
 
 if TYPE_CHECKING:
     from .stack import ProbabilityTaker, StackRun
@@ -136,7 +136,8 @@ def segment(
 
     again = _to_go_on(settled or {}, chosen_options)
     predictor = Predictor(card, network, chosen_options, reader.shape, beat, again)
-    predictor.take_raw(value_range)
+    if not has_own_ranges(image, card):
+        predictor.take_raw(value_range)
     try:
         run = StackRun(image, card, chosen_options, reader, predictor, tell, probabilities)
         run(chosen)

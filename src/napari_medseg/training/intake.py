@@ -60,7 +60,9 @@ def take_in(run: TrainingRun, start: Start, painted: Sequence[Painted], watch: W
     if card.architecture == QUICK:
         return start
     method, low, high = NORMALISATIONS[options.normalisation].ends
-    values = card.normalisation.model_copy(update={"method": method, "low": low, "high": high})
+    pictures = options.longest > 0 and all(len(one.image) == 1 for one in painted)
+    ends = {"method": method, "low": low, "high": high, "each": pictures}
+    values = card.normalisation.model_copy(update=ends)
     changes: dict[str, object] = {"normalisation": values}
     if options.reduction > 1:
         watch.say(f"The images are taken {options.reduction:.3g} times smaller, for more steps in the time.")

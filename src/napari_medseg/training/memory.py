@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -21,14 +21,18 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from napari_medseg.core import ClassInfo, ModelCard, ModelError, first_problem
 from napari_medseg.models.weights import MEMORY
 
+from .losses import IGNORE
 from .remembered import AGAIN, MOST_CHANNELS, MOST_CLASSES, Entry, Remembered, pack
-from .split import Measured, Past
+from .split import WHOLLY, Measured, Past
 from .truth import LabelledSlice
 
 MOST = 64
 """Slices that a model remembers; `NEWEST` of them at most from its own training, the others from its parent's."""
 
 NEWEST = 48
+
+MOST_KNOWN = 2**15
+"""Slices of which a model knows no more than that they trained or measured, each by a hash of its pixels."""
 
 MOST_BYTES = 16 * 2**20
 MOST_VALUES = 2**27
@@ -42,11 +46,16 @@ _BROKEN = (
 T = TypeVar("T")
 
 
+Identity = Annotated[str, Field(min_length=1, max_length=100)]
+
+
 class _Index(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     format: Literal[1] = 1
     slices: tuple[Entry, ...] = Field(max_length=MOST)
+    trained: tuple[Identity, ...] = Field(default=(), max_length=MOST_KNOWN)
+    measured: tuple[Identity, ...] = Field(default=(), max_length=MOST_KNOWN)
 
 
 @dataclass(frozen=True)
@@ -59,9 +68,19 @@ class Memory:
 
 @dataclass(frozen=True)
 class Archive:
-    """All that a model remembers, still packed."""
+    """All that a model remembers, still packed.
+
+    Attributes
+    ----------
+    slices
+        With their pixels and labels.
+    trained, measured
+        Identities of further slices that trained, and of whole ones that measured: they must never pass for unseen.
+    """
 
     slices: tuple[Remembered, ...] = ()
+    trained: frozenset[str] = frozenset()
+    measured: frozenset[str] = frozenset()
 
     @property
     def identities(self) -> frozenset[str]:
@@ -70,17 +89,18 @@ class Archive:
     @property
     def past(self) -> Past:
         """Which slices trained and which pixels measured."""
-        measured = {
+        measured = dict.fromkeys(self.measured, WHOLLY) | {
             one.entry.identity: Measured(one.codes() > 0, one.entry.corner, one.entry.whole)
             for one in self.slices if one.entry.held_out and one.entry.identity
         }  # fmt: skip
         trained = frozenset(one.entry.identity for one in self.slices if not one.entry.held_out) - {""}
-        return Past(trained, measured)
+        return Past(trained | self.trained, measured)
 
     def without(self, identities: Collection[str]) -> Archive:
         """All but these slices."""
         known = {*identities} - {""}
-        return Archive(tuple(one for one in self.slices if one.entry.identity not in known))
+        slices = tuple(one for one in self.slices if one.entry.identity not in known)
+        return Archive(slices, self.trained - known, self.measured - known)
 
     def recall(self, classes: Sequence[ClassInfo], channels: int) -> Memory:
         """Everything that can teach or measure a network with these classes and input channels."""
@@ -132,7 +152,7 @@ def read_archive(folder: Path) -> Archive:
             for i, entry in enumerate(index.slices):
                 slices.append(one := _read_slice(archive, i, entry, left))
                 left -= len(one.mask) + sum(len(picture) for picture in one.pictures)
-            return Archive(tuple(slices))
+            return Archive(tuple(slices), frozenset(index.trained), frozenset(index.measured))
     except _BROKEN as error:
         said = str(error).splitlines()[0].strip("'\"") if str(error) else type(error).__name__
         raise ModelError(f"The memory {path} is damaged: {said}.", AGAIN) from error
@@ -169,7 +189,7 @@ def _read_index(archive: zipfile.ZipFile) -> _Index:
     if len(archive.infolist()) > MOST * (MOST_CHANNELS + 1) + 1:
         raise ValueError("it holds too many files")
     try:
-        index = _Index.model_validate_json(_read_member(archive, _INDEX, 2**22))
+        index = _Index.model_validate_json(_read_member(archive, _INDEX, 2**23))
     except ValidationError as error:
         raise ValueError(first_problem(error)) from error
     for entry in index.slices:
@@ -191,7 +211,8 @@ def _read_member(archive: zipfile.ZipFile, name: str, most: int) -> bytes:
 def write_memory(folder: Path, memory: Memory, card: ModelCard, older: Archive = EMPTY) -> int:
     """Write today's slices, and what was remembered before, into a model's folder.
 
-    Of more than `MOST` slices or `MOST_BYTES`, the older ones are thinned out evenly, then today's.
+    Of more than `MOST` slices or `MOST_BYTES`, the older ones are thinned out evenly, then today's; of those left out,
+    only whether they trained or measured is remembered.
 
     Parameters
     ----------
@@ -203,11 +224,40 @@ def write_memory(folder: Path, memory: Memory, card: ModelCard, older: Archive =
     Returns
     -------
     int
-        Slices written; with none, no file is.
+        Slices written.
     """
-    if len(card.classes) > MOST_CLASSES:
-        return 0
     today = [(one, False) for one in memory.training] + [(one, True) for one in memory.held_out]
+    kept = _choose(today, card, older) if len(card.classes) <= MOST_CLASSES else []
+    # What measured in part counts as trained: nothing of it is unseen.
+    whole = {one.identity for one in memory.held_out if not (one.target == IGNORE).any()}
+    whole |= {one.entry.identity for one in older.slices if one.entry.held_out and one.codes().all()}
+    seen = {one.entry.identity for one in older.slices} | {one.identity for one, _ in today}
+    trained = older.trained | (seen - whole) | {one.identity for one in memory.training}
+    write_known(folder, trained, (older.measured | whole) - trained, kept)
+    return len(kept)
+
+
+def write_known(
+    folder: Path, trained: Collection[str], measured: Collection[str], slices: Sequence[Remembered] = ()
+) -> None:
+    """Write which slices trained and which measured into a model's folder, and of ``slices`` all there is."""
+    there = {one.entry.identity for one in slices} | {""}
+    index = _Index(
+        slices=tuple(one.entry for one in slices),
+        trained=tuple(_spread(sorted({*trained} - there), MOST_KNOWN)),
+        measured=tuple(_spread(sorted({*measured} - there), MOST_KNOWN)),
+    )
+    if not (index.slices or index.trained or index.measured):
+        return
+    with zipfile.ZipFile(folder / MEMORY, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(_INDEX, index.model_dump_json())
+        for i, one in enumerate(slices):
+            for j, picture in enumerate(one.pictures):
+                archive.writestr(f"{i}/picture-{j}.webp", picture, zipfile.ZIP_STORED)
+            archive.writestr(f"{i}/mask.png", one.mask, zipfile.ZIP_STORED)
+
+
+def _choose(today: Sequence[tuple[LabelledSlice, bool]], card: ModelCard, older: Archive) -> list[Remembered]:
     new = [pack(one, card, held_out=held) for one, held in _spread(today, NEWEST)]
     old = _spread(older.slices, MOST - len(new))
     while not _fits([*new, *old]):
@@ -215,15 +265,7 @@ def write_memory(folder: Path, memory: Memory, card: ModelCard, older: Archive =
             old = _spread(old, len(old) - 1)
         else:
             new = _spread(new, len(new) - 1)
-    kept = [*new, *old]
-    if kept:
-        with zipfile.ZipFile(folder / MEMORY, "w") as archive:
-            archive.writestr(_INDEX, _Index(slices=tuple(one.entry for one in kept)).model_dump_json())
-            for i, one in enumerate(kept):
-                for j, picture in enumerate(one.pictures):
-                    archive.writestr(f"{i}/picture-{j}.webp", picture)
-                archive.writestr(f"{i}/mask.png", one.mask)
-    return len(kept)
+    return [*new, *old]
 
 
 def _spread(items: Sequence[T], most: int) -> list[T]:

@@ -50,6 +50,10 @@ class Measured:
         return result
 
 
+WHOLLY = Measured(np.ones((1, 1), bool), (0, 0), (1, 1))
+"""All pixels of a slice, whatever its size."""
+
+
 @dataclass(frozen=True)
 class Past:
     """What became of slices in earlier trainings of the same lineage, by identity.

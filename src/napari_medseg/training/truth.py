@@ -84,13 +84,17 @@ class Painted:
 
     @cached_property
     def identity(self) -> str:
-        """Hash of the image's pixels, by which the slice is known again; empty when they cannot be read."""
+        """What the slice is known by; empty when its pixels cannot be read."""
         try:
-            pixels = np.ascontiguousarray(self.image.slice(self.z))
+            return identify(self.image.slice(self.z))
         except InputError:
             return ""
-        shape = f"{pixels.shape} {pixels.dtype.str}".encode()
-        return hashlib.sha256(shape + pixels.tobytes()).hexdigest()
+
+
+def identify(pixels: npt.NDArray[Any]) -> str:
+    """Hash of a slice's pixels, its shape and type, by which it is known again."""
+    shape = f"{pixels.shape} {pixels.dtype.str}".encode()
+    return hashlib.sha256(shape + np.ascontiguousarray(pixels).tobytes()).hexdigest()
 
 
 def mean_column(mask: npt.NDArray[np.bool_]) -> float:
