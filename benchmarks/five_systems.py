@@ -69,7 +69,7 @@ def _truth(found: Labels, values: Any, missing: frozenset[int] = frozenset()) ->
 def measure_start(name: str, seed: int) -> Figures:
     """Measure what a recipe starts from."""
     system = SYSTEMS[name]
-    card = load_model(Recipe.read(system.recipe).start).card
+    card = load_model(system.start or Recipe.read(system.recipe).start).card
     with tempfile.TemporaryDirectory() as folder:
         figures = system.measure(predict(card, system.split(Path(folder), seed).test, system.tta))
     return {"system": name, "seed": seed, "model": card.reference, "tta": system.tta, **figures}
@@ -87,7 +87,7 @@ def run(name: str, seed: int, start: str | None, changes: dict[str, Any], clock:
         os.environ["NAPARI_MEDSEG_HOME"] = f"{folder}/home"
         split = system.split(Path(folder) / "data", seed)
         recipe = Recipe.read(system.recipe)
-        plan = recipe.plan(split.pairs, model=start or "", name="trained", classes=system.classes)
+        plan = recipe.plan(split.pairs, model=start or system.start, name="trained", classes=system.classes)
         options = plan.options.model_validate(plan.options.model_dump() | {"seed": seed} | changes)
         plan = plan.model_copy(update={"options": options})
         begin = time.perf_counter()

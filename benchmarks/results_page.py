@@ -48,9 +48,9 @@ never trained on. `python benchmarks/five_systems.py` trains, measures, and writ
 `benchmarks/five_systems.json`; the image sets are public (benchmarks/README.md) and not part of the project. What the
 walk-throughs reported was measured on other images than ours: for orientation only.
 
-Mean Dice over cases; ± is half the distance between the best and the worst seed, and each seed measures other patients
-or images (lungs: the same 60 X-rays). 5 %: the fifth percentile of all cases. IoU, recall and precision stand below the
-table where a run has them, as means over cases.
+Mean Dice over cases; ± is half the distance between the best and the worst seed. Each seed measures other patients or
+images, but for lungs and for the femur in CT: there all seeds measure the same, which are counted once. 5 %: the fifth
+percentile of all figures. IoU, recall and precision stand below the table where a run has them, as means over cases.
 Minutes are those of training; with `--clock cpu` they are processor time divided by the number of cores, as other work
 ran on the machine.
 A task that is not in the table has not been measured; each figure is of the recipe and the command as they were on its
@@ -72,10 +72,11 @@ def write_page() -> None:
         means = [float(np.mean(one["dice"])) for one in own]
         dice = [d for one in own for d in one["dice"]]
         spread = f" ± {(max(means) - min(means)) / 2:.3f}" if len(own) > 1 else ""
+        cases = len(own[0]["dice"]) if system.same else len(dice)
         minutes = "/".join(dict.fromkeys(f"{one['minutes']:g}" for one in own))
         cells = (
             system.title, system.reported or "–", system.aim or "–", f"**{np.mean(means):.3f}**{spread}",
-            f"{np.median(dice):.3f}", f"{np.percentile(dice, 5):.3f}", f"{len(dice)} × {system.unit}", str(len(own)),
+            f"{np.median(dice):.3f}", f"{np.percentile(dice, 5):.3f}", f"{cases} × {system.unit}", str(len(own)),
             minutes, str(machines.index(machine) + 1),
         )  # fmt: skip
         lines.append(f"| {' | '.join(cells)} |")
@@ -95,12 +96,13 @@ def describe(name: str, own: list[Figures]) -> str:
     minutes = own[0]["minutes"]
     if minutes != Recipe.read(own[0]["recipe"]).options.get("max_minutes") and not SYSTEMS[name].starts:
         clock += f" --minutes {minutes:g}"  # the recipe has another time by now
-    start = Recipe.read(own[0]["recipe"]).start
+    start = SYSTEMS[name].start or Recipe.read(own[0]["recipe"]).start
     built_in = "" if ":" in start or SYSTEMS[name].starts else f", from the built-in model `{start}`"
     text = [
         f"**{SYSTEMS[name].title}**: recipe `{own[0]['recipe']}`{built_in}.",
         f"Images or series that train: {own[0]['trained on']}.",
     ]
+    text += [SYSTEMS[name].remark] if SYSTEMS[name].remark else []
     if own[0]["tta"] != "none":
         text.append(f"Segmented with `--tta {own[0]['tta']}`.")
     values: dict[str, list[float]] = {}
