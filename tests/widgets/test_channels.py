@@ -21,12 +21,12 @@ from napari_medseg.widgets import segment
 from napari_medseg.widgets.compare import CompareWidget
 from napari_medseg.widgets.fine_tune import FineTuneWidget
 from napari_medseg.widgets.layer_picker import LayerPicker
-from napari_medseg.widgets.model_picker import start_of
 from napari_medseg.widgets.open import OpenWidget
 from napari_medseg.widgets.pairs_list import ChosenPair
 from napari_medseg.widgets.result_layer import find_result
 from napari_medseg.widgets.segment import SegmentWidget
 from napari_medseg.widgets.snapshot import Order, save_run, take_snapshots
+from napari_medseg.widgets.start_cards import start_of
 from napari_medseg.widgets.truth import find_truth
 
 SLICES = 3

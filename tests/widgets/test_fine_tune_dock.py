@@ -29,10 +29,11 @@ from napari_medseg.training.verdict import TrainingResult, Verdict
 from napari_medseg.training.watch import Watch
 from napari_medseg.widgets.curves import Curves
 from napari_medseg.widgets.fine_tune import FineTuneWidget
-from napari_medseg.widgets.model_picker import ModelPicker, fresh_start, start_of
+from napari_medseg.widgets.model_picker import ModelPicker
 from napari_medseg.widgets.pairs_list import ChosenPair
 from napari_medseg.widgets.result_layer import result_layer
 from napari_medseg.widgets.snapshot import Order, save_run, take_snapshots
+from napari_medseg.widgets.start_cards import fresh_start, start_of
 from napari_medseg.widgets.truth import choose_strokes, copy_truth, find_truth
 from napari_medseg.widgets.verdict import describe_result
 

@@ -140,6 +140,23 @@ def test_models_that_do_not_fit_say_why(qtbot: Any, cards: list[ModelCard]) -> N
     assert picker.reason == "needs grey, this is RGB"
 
 
+def test_a_network_of_other_channels_can_be_trained_further(qtbot: Any, cards: list[ModelCard]) -> None:
+    grey, rgb = cards
+    picker = ModelPicker(starts=True)
+    qtbot.addWidget(picker)
+    picker.set_channels(3)
+    assert picker.value() == rgb, "one that fits is chosen first"
+    assert picker.box.itemText(0) == "grey-bone  v1 – takes grey"
+    picker.box.setCurrentIndex(0)
+    assert picker.value() == grey
+    assert not picker.reason
+    picker.refresh()
+    assert picker.value() == grey, "what was chosen stays"
+    picker.set_channels(1)
+    assert picker.value() == grey
+    assert picker.box.itemText(1) == "rgb-gland  v1 – takes RGB"
+
+
 def test_new_model_appears_in_every_picker(qtbot: Any, cards: list[ModelCard]) -> None:
     grey = cards[0]
     pickers = [ModelPicker(), ModelPicker()]

@@ -8,9 +8,10 @@ import pytest
 
 from napari_medseg.core import ClassInfo, ModelCard
 from napari_medseg.training.options import TrainOptions
-from napari_medseg.widgets import model_picker
-from napari_medseg.widgets.model_picker import NEW, ModelPicker, name_start, start_of
+from napari_medseg.widgets import start_cards
+from napari_medseg.widgets.model_picker import NEW, ModelPicker
 from napari_medseg.widgets.options_form import OptionsForm
+from napari_medseg.widgets.start_cards import name_start, start_of
 from napari_medseg.widgets.start_form import StartForm
 
 pytest.importorskip("catboost")
@@ -79,7 +80,7 @@ def test_segmenting_does_not_offer_what_is_not_fitted(qtbot: Any, cards: list[Mo
 def test_without_catboost_there_is_no_quick(
     qtbot: Any, cards: list[ModelCard], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(model_picker, "find_spec", lambda name: None)
+    monkeypatch.setattr(start_cards, "find_spec", lambda name: None)
     picker = ModelPicker(starts=True)
     qtbot.addWidget(picker)
     assert titles(picker) == ["grey-bone  v2", "grey-bone  v1", NEW]

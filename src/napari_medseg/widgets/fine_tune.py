@@ -20,12 +20,13 @@ from .learn_from import LearnFrom, why_nothing
 from .learning_preview import LearningPreview
 from .learnt import hash_slices, remember_learnt
 from .look import Dock, theme_colors
-from .model_picker import announce_models, choose_model, name_start, start_of
+from .model_picker import announce_models, choose_model
 from .options_form import OptionsForm
 from .pairs_list import ChosenPair
 from .result_layer import channels_of, is_image
 from .run_panel import RunPanel
 from .snapshot import Order, take_snapshots, train_order
+from .start_cards import name_start, start_of
 from .start_form import StartForm
 from .verdict import Outcome, describe_result, is_aside
 from .versions import find_start
@@ -35,8 +36,8 @@ if TYPE_CHECKING:
 
     from napari_medseg.training.verdict import TrainingResult
 
-_ELSEWHERE = ("max_minutes", "unlabelled", "devices", "nodes", "checkpoint_minutes", "neighbours")
-"""Options that other parts of the dock set, or that belong to long runs on other machines or to new networks."""
+_ELSEWHERE = ("max_minutes", "unlabelled", "devices", "nodes", "checkpoint_minutes")
+"""Options that other parts of the dock set, or that belong to long runs on other machines."""
 
 
 class FineTuneWidget(Dock):

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Sequence
-from importlib.util import find_spec
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, QSignalBlocker, Qt
 from qtpy.QtGui import QStandardItemModel
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QVBoxLayout, QWidget
 
-from napari_medseg.core import ClassInfo, MedsegError, ModelCard, lengths_in_words
+from napari_medseg.core import MedsegError, ModelCard, lengths_in_words
 
 from .look import button, count, note, tighten
 from .signals import Signal
+from .start_cards import fresh_start, is_fresh, quick_starts, start_of
 from .start_entry import LibraryBox, StartEntry, example_networks, why_no_start
 
 if TYPE_CHECKING:
@@ -54,63 +53,6 @@ def read_cards() -> tuple[ModelCard, ...]:
     return list_models(all_versions=True)
 
 
-def quick_starts(cards: Sequence[ModelCard], channels: int | None) -> tuple[ModelCard, ...]:
-    """Quick models that can be fitted, as cards of models that are not there yet: `start_of` tells them apart.
-
-    One from filters alone, and one with the features of each network in ``cards`` in its newest version.
-    """
-    if find_spec("catboost") is None:
-        return ()
-    own = ModelCard(
-        name="quick", title="Quick (in seconds)", architecture="quick", encoder="catboost", parent="quick",
-        channels=channels or 1, classes=(ClassInfo.numbered(1),),
-        description="Fits filters and decision trees to what is painted, without any model",
-    )  # fmt: skip
-    newest = {c.name: c for c in sorted(cards, key=lambda c: c.version) if c.architecture != "quick"}
-    others = [
-        card.model_copy(update={
-            "name": "quick", "version": 1, "title": f"Quick with {card.name}", "architecture": "quick", "sha256": "",
-            "parent": f"quick:{card.name}",
-            "description": f"Fits decision trees to what is painted, on filters and what {card.name} sees",
-        })
-        for card in newest.values()
-    ]  # fmt: skip
-    return (own, *others)
-
-
-def start_of(card: ModelCard) -> str:
-    """What `TrainingRun.start` is for a chosen card."""
-    return card.parent if is_fresh(card) else card.reference
-
-
-def name_start(card: ModelCard) -> str:
-    """A chosen card in a sentence: ``femur-ct v1``."""
-    return card.title if is_fresh(card) else f"{card.name} v{card.version}"
-
-
-def is_fresh(card: ModelCard) -> bool:
-    """Whether a card is of a model that is not there yet, and its parent what it would start from."""
-    from napari_medseg.models.starts import is_start
-
-    return not card.sha256 and is_start(card.parent)
-
-
-def fresh_start(start: str, channels: int | None) -> ModelCard:
-    """``architecture:encoder`` as a card of a model that is not there yet.
-
-    Raises
-    ------
-    ModelError
-        There is no such architecture or encoder.
-    """
-    from napari_medseg.models import start_card
-
-    name = re.sub(r"[^a-z0-9._-]+", "-", start.lower())
-    card = start_card(start, name=name, classes=(ClassInfo.numbered(1),), channels=channels or 1)
-    how = "with an encoder that knows photos" if card.trained_on else "from random weights"
-    return card.model_copy(update={"title": start, "parent": start, "description": f"A new network, {how}"})
-
-
 def describe_card(card: ModelCard) -> str:
     """Modality, classes and pixel size in one line."""
     if is_fresh(card):
@@ -144,6 +86,7 @@ class ModelPicker(QWidget):
         self._offered: list[str] = []
         self._cards: tuple[ModelCard, ...] = ()
         self._reasons: dict[str, str] = {}
+        self._others: set[str] = set()
         self._last: ModelCard | None = None
         choices = example_networks if starts else list
         self.new = StartEntry("Use", "Start from this one", "use_start", choices, self._take)
@@ -207,7 +150,7 @@ class ModelPicker(QWidget):
         """Tell the picker what the image is like, as `Image` has it; None when there is no image."""
         if (channels, alike) != (self._channels, self._alike):
             self._channels, self._alike = channels, alike
-            self.refresh()
+            self.refresh(other_image=True)
 
     @property
     def reason(self) -> str:
@@ -217,7 +160,7 @@ class ModelPicker(QWidget):
         card = self.box.currentData()
         return self._reasons.get(start_of(card), "") if card is not None else "The model library is empty."
 
-    def refresh(self) -> None:
+    def refresh(self, *, other_image: bool = False) -> None:
         """Read the library again; the choice stays if it is still there and fits."""
         from napari_medseg.inference.normalise import why_not
 
@@ -226,16 +169,20 @@ class ModelPicker(QWidget):
         if self._starts:
             self._cards += quick_starts(self._cards, self._channels)
         self._cards += tuple(fresh_start(start, self._channels) for start in self._offered)
-        self._reasons = {}
-        for card in self._cards:
-            self._reasons[start_of(card)] = why_not(self._channels, card, self._alike) if self._channels else ""
+        known = self._channels
+        other = {start_of(card): why_not(known, card, self._alike) if known else "" for card in self._cards}
+        # What is trained further gets the channels of the image, if it is a network.
+        fitted = {start_of(card) for card in self._cards if self._starts and card.architecture != "quick"}
+        self._reasons = {start: "" if start in fitted else reason for start, reason in other.items()}
+        self._others = {start for start, reason in other.items() if reason}
         self.box.blockSignals(True)
         self.box.clear()
         items = self.box.model()
         for i, card in enumerate(self._cards):
             reason = self._reasons[start_of(card)]
             title = card.title if is_fresh(card) else f"{card.name}  v{card.version}"
-            self.box.addItem(f"{title} – {reason}" if reason else title, card)
+            about = reason or (f"takes {card.takes}" if start_of(card) in self._others else "")
+            self.box.addItem(f"{title} – {about}" if about else title, card)
             self.box.setItemData(i, reason or card.description, Qt.ItemDataRole.ToolTipRole)
             if reason and isinstance(items, QStandardItemModel):
                 item = items.item(i)
@@ -245,7 +192,7 @@ class ModelPicker(QWidget):
             self.box.addItem("no model yet", None)
         if self._starts:
             self.box.addItem(NEW, None)
-        self.box.setCurrentIndex(self._best(before))
+        self.box.setCurrentIndex(self._best(before, other_image))
         self.box.setEnabled(bool(self._cards) or self._starts)
         self.box.blockSignals(False)
         if self.box.currentData() != before or before is None or self._reasons.get(start_of(before)):
@@ -253,12 +200,13 @@ class ModelPicker(QWidget):
         else:
             self._summarise()
 
-    def _best(self, before: ModelCard | None) -> int:
+    def _best(self, before: ModelCard | None, other_image: bool = False) -> int:
         fitting = [i for i, card in enumerate(self._cards) if not self._reasons[start_of(card)]]
-        for i in fitting:
+        alike = [i for i in fitting if start_of(self._cards[i]) not in self._others]
+        for i in alike if other_image else fitting:
             if before is not None and start_of(self._cards[i]) == start_of(before):
                 return i
-        return fitting[0] if fitting else 0
+        return (alike or fitting or [0])[0]
 
     def _summarise(self) -> None:
         card: Any = self.box.currentData()

@@ -13,10 +13,11 @@ from napari_medseg.training.recipe import Recipe, differing
 
 from .look import Rows, tighten, words_for_seconds
 from .mask_classes import MaskClasses
-from .model_picker import ModelPicker, is_fresh, start_of
+from .model_picker import ModelPicker
 from .options_form import OptionsForm
 from .recipe_row import RecipeRow, options_by
 from .signals import Signal
+from .start_cards import is_fresh, start_of
 from .versions import ASIDE, VersionsMenu
 
 _TIMES: tuple[tuple[str, float | None], ...] = (

@@ -16,8 +16,9 @@ from napari_medseg.core import ModelCard
 from napari_medseg.training.candidates import CompareOptions
 
 from .look import button, tighten
-from .model_picker import library_events, quick_starts, read_cards, start_of
+from .model_picker import library_events, read_cards
 from .signals import Signal
+from .start_cards import quick_starts, start_of
 from .start_entry import StartEntry, example_networks, why_no_start
 
 _MOST = 6
