@@ -13,17 +13,26 @@ import torch
 from pydantic import ValidationError
 from torch.nn import functional
 
-from napari_medseg.core import InputError
+from napari_medseg.core import ClassInfo, InputError, ModelCard
 from napari_medseg.models import load_model
 from napari_medseg.models.heads import split_output
 from napari_medseg.training import TrainOptions, train
 from napari_medseg.training.engine import Engine
 from napari_medseg.training.losses import IGNORE, LOSSES, presence_loss
-from napari_medseg.training.presence import ENOUGH, FEWEST, check_telling, choose_threshold
+from napari_medseg.training.presence import (
+    ENOUGH,
+    FEWEST,
+    Presence,
+    check_telling,
+    choose_threshold,
+    measure_presence,
+)
 from napari_medseg.training.samples import Samples
+from napari_medseg.training.schedule import Budget
 from napari_medseg.training.split import hold_out
-from napari_medseg.training.step import measure_loss
+from napari_medseg.training.step import Job, measure_loss
 from napari_medseg.training.truth import LabelledSlice
+from napari_medseg.training.watch import Watch
 
 from .conftest import Folders, Listener
 
@@ -126,9 +135,63 @@ def test_the_threshold_finds_95_percent_where_there_are_enough() -> None:
 
 def test_one_unclear_slice_of_few_does_not_make_empty_ones_full() -> None:
     full, empty = [0.01, *[0.6] * (ENOUGH - 2)], [0.3, *[0.1] * 19, *[0.02] * 9]
-    threshold, _ = choose_threshold(full, empty, 0.5)
+    threshold, why = choose_threshold(full, empty, 0.5)
     assert sum(p >= threshold for p in empty) == 1
+    assert "18 of 19" in why
     assert choose_threshold([0.2, *full[1:]], empty, 0.5)[0] == 0.2, "no higher than it takes to find all"
+
+
+@pytest.mark.parametrize(
+    ("full", "empty", "expected"),
+    [
+        ([0.3] * 15, [0.35] * 10, 0.3),
+        ([0.45] * 5 + [0.3] * 10, [0.35] * 3 + [0.1] * 17, 0.3),
+        ([0.1, 0.2] + [0.6] * 13, [0.3] * 20, 0.1),
+    ],
+)
+def test_no_more_than_one_of_few_is_missed_however_many_empty_ones_are_not_told(
+    full: list[float], empty: list[float], expected: float
+) -> None:
+    threshold, why = choose_threshold(full, empty, 0.16)
+    assert threshold == expected
+    assert "15 of 15" in why
+
+
+def constant(logit: float, filled: bool, **more: Any) -> LabelledSlice:
+    """A slice whose brightness is what a network that goes by the mean says of it."""
+    return replace(labelled(filled, **more), pixels=np.full((1, 32, 32), logit, np.float16))
+
+
+class Mean(torch.nn.Module):
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return images.repeat(1, 2, 1, 1), images.mean((2, 3))
+
+
+def measured(held_out: list[LabelledSlice], spare: list[LabelledSlice]) -> tuple[Presence, str]:
+    engine = Engine(torch.device("cpu"), "fp32", 2, 32, outlines=True)
+    one = ClassInfo.numbered(1)
+    samples = Samples([labelled(True)], (32, 32), 0)
+    job = Job(Mean(), True, samples, held_out, [one], engine, TrainOptions(), 1, False, spare=spare)
+    heard = Listener()
+    found = measure_presence(ModelCard(name="a", classes=(one,), presence=0.16), job, Watch(heard, Budget(None, 1)))
+    return found, heard.said
+
+
+def test_slices_that_the_start_remembers_neither_set_nor_flatter_the_threshold() -> None:
+    own = [*[constant(-2, True)] * 11, *[constant(-3, False)] * 6]
+    known = [constant(4, True, remembered=True)] * 30
+    found, said = measured([*known, *own[::2]], [*own[1::2], *known])
+    assert found == measured(own, [])[0]
+    assert found.changes["presence"] == pytest.approx(1 / (1 + math.exp(2)), abs=1e-3)
+    assert "11 of 11 held-out slices" in said
+    assert [score.on for score in found.scores][-1] == "17 held-out slices"
+
+
+def test_where_only_remembered_slices_tell_it_is_said() -> None:
+    stroke = constant(1, True, partial=True)
+    found, said = measured([stroke], [constant(4, True, remembered=True)] * 12)
+    assert "12 of 12 remembered slices" in said
+    assert [score.on for score in found.scores] == ["12 remembered slices holding something"]
 
 
 @pytest.mark.parametrize(

@@ -21,8 +21,8 @@ SENSITIVITY = 0.95
 """Share of the held-out slices that hold something and shall be found."""
 
 ENOUGH = 20
-"""Of fewer such slices, one that is missed is more than the other share, and a single unclear one would decide: then
-no more of the empty ones than `FALSE` may be taken for others."""
+"""Of fewer such slices, one that is missed is more than the other share, and a single unclear one would decide: it may
+be missed, and it alone, where without it at most `FALSE` of the empty ones are taken for others, and with it more."""
 
 FALSE = 0.1
 
@@ -88,56 +88,69 @@ def check_telling(slices: Sequence[LabelledSlice]) -> None:
 
 
 def measure_presence(card: ModelCard, job: Job, watch: Watch) -> Presence:
-    """Set the threshold of a slice head on the held-out slices; see `choose_threshold`."""
+    """Set the threshold of a slice head on the held-out slices; see `choose_threshold`.
+
+    Those that the start model remembers count only where there are no others: nearly all of them hold something, and
+    the model has learnt from others of their images.
+    """
     if card.presence is None:
         return Presence()
-    told = [one for one in (*job.held_out, *job.spare) if not math.isnan(one.holds)]
+    telling = [one for one in (*job.held_out, *job.spare) if not math.isnan(one.holds)]
+    told = [one for one in telling if not one.remembered] or telling
+    kind = "remembered" if told and told[0].remembered else "held-out"
     told = told[:: max(1, -(-len(told) // MOST))]
     job.network.eval()
     holds = [bool(one.holds) for one in told]
     chances = [job.engine.presence(job.network, one.pixels) for one in told]
     full, empty = ([p for p, there in zip(chances, holds, strict=True) if there is side] for side in (True, False))
-    threshold, why = choose_threshold(full, empty, card.presence)
+    threshold, why = choose_threshold(full, empty, card.presence, kind)
     watch.say(why)
     tile = max(card.tile, *job.samples.size) if job.samples.whole else card.tile
     scores = []
     for name, some, side in (("sensitivity", full, True), ("specificity", empty, False)):
         if some:
             right = sum((p >= threshold) is side for p in some)
-            on = f"{counted(len(some), 'held-out slice')} holding {'something' if side else 'nothing'}"
+            on = f"{counted(len(some), f'{kind} slice')} holding {'something' if side else 'nothing'}"
             scores.append(Score(metric=f"{name} for slices", value=round(right / len(some), 4), on=on))
     auroc = measure_auroc(chances, holds)
     if auroc is not None:
-        scores.append(Score(metric="AUROC for slices", value=round(auroc, 4), on=counted(len(holds), "held-out slice")))
+        scores.append(Score(metric="AUROC for slices", value=round(auroc, 4), on=counted(len(holds), f"{kind} slice")))
     return Presence({"presence": threshold, "tile": tile}, tuple(scores))
 
 
-def choose_threshold(full: Sequence[float], empty: Sequence[float], before: float) -> tuple[float, str]:
+def choose_threshold(
+    full: Sequence[float], empty: Sequence[float], before: float, kind: str = "held-out"
+) -> tuple[float, str]:
     """The probability from which on a slice holds something, and a sentence about it.
 
     Parameters
     ----------
     full
-        Probabilities of held-out slices that do hold something. The threshold leaves `SENSITIVITY` of them above it,
-        and is at most `HIGHEST`.
+        Probabilities of held-out slices that do hold something. The threshold is the highest that finds `SENSITIVITY`
+        of them, and at most `HIGHEST`.
     empty
-        Those of empty ones; where there are fewer full ones than `ENOUGH`, at most `FALSE` of these stay above it.
+        Those of empty ones. They decide only whether one of fewer full ones than `ENOUGH` may be missed.
     before
         What stays where there are fewer than `FEWEST`.
+    kind
+        A word for the slices.
     """
     if len(full) < FEWEST:
         return before, (
-            f"{len(full)} held-out slices hold something, too few (of {FEWEST}) to set a threshold by: a slice is "
+            f"{len(full)} {kind} slices hold something, too few (of {FEWEST}) to set a threshold by: a slice is "
             f"taken as empty below a probability of {before:.2g}."
         )
     missed = int((1 - SENSITIVITY) * len(full) + 1e-9)
-    threshold = math.floor(sorted(full)[missed] * 1e4) / 1e4
+    lowest, second = (math.floor(p * 1e4) / 1e4 for p in sorted(full)[missed : missed + 2])
+    threshold = lowest
     if empty and len(full) < ENOUGH:
         wrong = int(FALSE * len(empty))
-        threshold = max(threshold, math.ceil(sorted(empty)[-1 - wrong] * 1e4 + 1e-9) / 1e4)
+        telling = math.ceil(sorted(empty)[-1 - wrong] * 1e4 + 1e-9) / 1e4
+        if lowest < telling <= second:
+            threshold = telling
     threshold = min(HIGHEST, threshold)
     found, told = sum(p >= threshold for p in full), sum(p < threshold for p in empty)
     return threshold, (
-        f"A slice is taken as empty below a probability of {threshold:.2g}: so {found} of {len(full)} held-out slices "
+        f"A slice is taken as empty below a probability of {threshold:.2g}: so {found} of {len(full)} {kind} slices "
         f"that hold something are found, and {told} of {len(empty)} empty ones are told."
     )
