@@ -64,3 +64,43 @@ def test_volumes_are_told_apart_even_where_they_have_one_name() -> None:
 def test_nothing_is_told_where_every_slice_holds_something() -> None:
     report = evaluate(stack(4, 4), stack(4, 4))
     assert "Slices that hold something" not in report.table()
+
+
+def said(*chances: float, outlined: bool, filled: tuple[int, ...] = ()) -> Labels:
+    """Slices of a model with a threshold of 0.3."""
+    empty = stack(*(filled or (0,) * len(chances)))
+    return replace(empty, presence=dict(enumerate(chances)), threshold=0.3, outlined=outlined)
+
+
+@pytest.mark.parametrize("company", [False, True])
+def test_the_mask_of_a_model_that_outlines_decides_whatever_else_is_in_the_set(company: bool) -> None:
+    pairs = [(said(0.9, 0.9, 0.1, outlined=True), stack(4, 4, 0))]
+    pairs += [(said(0.9, 0.9, outlined=True, filled=(4, 0)), stack(4, 0))] if company else []
+    found = evaluate_set(pairs).detection
+    assert found is not None
+    assert [one.predicted for one in found.answers] == [False] * 3 + [True, False] * company
+    assert (found.false_negative, found.auroc) == ((2, 0.75) if company else (2, 1.0))
+
+
+def test_the_threshold_decides_of_a_slice_classifier_and_there_are_no_figures_of_masks() -> None:
+    report = evaluate(said(0.35, 0.3, 0.29, 0.31, outlined=False), stack(4, 4, 4, 0))
+    found = report.detection
+    assert found is not None
+    assert [one.predicted for one in found.answers] == [True, True, False, True]
+    assert (report.rows, report.summary, found.dice, found.cases[0].dice) == ((), (), None, None)
+    text = report.table()
+    assert "Dice" not in text
+    assert text.startswith("Slices that hold something: 3, empty: 1")
+    assert "AUROC of the probabilities 0.3333" in text
+    full = evaluate(said(0.9, 0.9, outlined=False), stack(4, 4))
+    assert "found 2, missed 0" in full.table(), "there is nothing else to tell"
+
+
+def test_each_case_of_a_set_goes_by_its_own_kind_of_model() -> None:
+    strict = replace(said(0.9, 0.5, outlined=False), threshold=0.7)
+    pairs = [(said(0.35, 0.1, outlined=False), stack(4, 0)), (strict, stack(4, 0)), (stack(4, 2), stack(2, 0))]
+    report = evaluate_set(pairs)
+    assert report.detection is not None
+    assert [one.predicted for one in report.detection.answers] == [True, False, True, False, True, True]
+    assert report.detection.dice == pytest.approx(2 / 3), "of the one case with masks"
+    assert {row.slice for row in report.rows} == {"volume 3/0", "volume 3/1"}

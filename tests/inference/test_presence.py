@@ -50,6 +50,18 @@ def test_a_slice_below_the_threshold_is_empty_and_said(
     assert labels.presence[0] > 0.9
 
 
+def test_a_slice_at_the_threshold_is_not_empty(
+    make_image: MakeImage, make_model: MakeModel, dim_stack: npt.NDArray[np.uint8]
+) -> None:
+    plain = segment(make_image(dim_stack), make_model(Doubter(), presence=0.5), device="cpu", precision="fp32")
+    chance = plain.presence[DIM]
+    for threshold, filled in ((chance, True), (float(np.nextafter(chance, 1)), False)):
+        model = make_model(Doubter(), presence=threshold)
+        labels = segment(make_image(dim_stack), model, device="cpu", precision="fp32")
+        assert labels.slice(DIM).any() == filled
+        assert (DIM in labels.positive) is filled
+
+
 def test_without_the_gate_masks_stay_and_probabilities_too(
     make_image: MakeImage, make_model: MakeModel, dim_stack: npt.NDArray[np.uint8]
 ) -> None:

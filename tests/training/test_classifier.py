@@ -10,14 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-from napari_medseg.core import ClassInfo, Geometry, Image, InputError, Labels, ModelError, Normalisation
+from napari_medseg.core import CLASSIFIER, ClassInfo, Geometry, Image, InputError, Labels, ModelError, Normalisation
 from napari_medseg.evaluation import evaluate
 from napari_medseg.inference import segment
 from napari_medseg.inference.presence import NO_MASK
 from napari_medseg.models import Model, adapt_network, build_network, load_network, save_network, start_card
-from napari_medseg.models.build import outlines
 from napari_medseg.models.heads import split_output
-from napari_medseg.models.smp import CLASSIFIER
 from napari_medseg.training import train
 
 from .conftest import Folders, Listener
@@ -40,7 +38,7 @@ def made() -> tuple[Any, Any]:
 def test_its_outputs_are_an_empty_mask_and_the_answer(made: tuple[Any, Any], tmp_path: Path) -> None:
     card, network = made
     assert card.presence == 0.5
-    assert not outlines(card)
+    assert not card.outlines
     image = torch.rand(2, 1, 64, 96)
     with torch.inference_mode():
         mask, said = split_output(network(image))
@@ -99,7 +97,8 @@ def test_segmenting_says_that_there_are_no_masks_and_evaluation_goes_by_the_answ
     )
     assert not labels.data.any()
     (told,) = [f.message for f in labels.findings if f.code == NO_MASK]
-    assert told.startswith("2 of 4 slices hold something")
+    assert told == "The model yes-or-no@1 outlines nothing: all masks are empty."
+    assert labels.positive == (1, 3)
     assert "CLASS_NOT_FOUND" not in {f.code for f in labels.findings}
     truth = np.zeros((4, 64, 64), np.uint8)
     truth[[1, 3], 3, 3] = 1

@@ -163,15 +163,23 @@ def constant(logit: float, filled: bool, **more: Any) -> LabelledSlice:
 
 
 class Mean(torch.nn.Module):
+    """Outlines what is brighter than ``ground``."""
+
+    def __init__(self, ground: float = -9) -> None:
+        super().__init__()
+        self.ground = ground
+
     def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        return images.repeat(1, 2, 1, 1), images.mean((2, 3))
+        return torch.cat([torch.full_like(images, self.ground), images], 1), images.mean((2, 3))
 
 
-def measured(held_out: list[LabelledSlice], spare: list[LabelledSlice]) -> tuple[Presence, str]:
-    engine = Engine(torch.device("cpu"), "fp32", 2, 32, outlines=True)
+def measured(
+    held_out: list[LabelledSlice], spare: list[LabelledSlice], ground: float = -9, *, outlines: bool = True
+) -> tuple[Presence, str]:
+    engine = Engine(torch.device("cpu"), "fp32", 2, 32, outlines=outlines)
     one = ClassInfo.numbered(1)
     samples = Samples([labelled(True)], (32, 32), 0)
-    job = Job(Mean(), True, samples, held_out, [one], engine, TrainOptions(), 1, False, spare=spare)
+    job = Job(Mean(ground), True, samples, held_out, [one], engine, TrainOptions(), 1, False, spare=spare)
     heard = Listener()
     found = measure_presence(ModelCard(name="a", classes=(one,), presence=0.16), job, Watch(heard, Budget(None, 1)))
     return found, heard.said
@@ -185,6 +193,14 @@ def test_slices_that_the_start_remembers_neither_set_nor_flatter_the_threshold()
     assert found.changes["presence"] == pytest.approx(1 / (1 + math.exp(2)), abs=1e-3)
     assert "11 of 11 held-out slices" in said
     assert [score.on for score in found.scores][-1] == "17 held-out slices"
+
+
+def test_figures_are_of_the_masks_where_the_model_outlines() -> None:
+    slices = [*[constant(1, True)] * 9, *[constant(-2, True)] * 3, *[constant(-1, False)] * 4]
+    for outlines, figures in ((True, [0.75, 1.0]), (False, [1.0, 0.0])):
+        found, said = measured(slices, [], 0, outlines=outlines)
+        assert [score.value for score in found.scores[:2]] == figures
+        assert "12 of 12 held-out slices that hold something reach it, and 0 of 4 empty ones do not" in said
 
 
 def test_where_only_remembered_slices_tell_it_is_said() -> None:

@@ -11,6 +11,7 @@ from .labels import (
     labels_from_layer,
     labels_layer_data,
     labels_layer_kwargs,
+    positive_in,
     threshold_of,
 )
 from .placing import lies_straight, part_of, place
@@ -39,6 +40,7 @@ __all__ = [
     "outlines_layer_data",
     "part_of",
     "place",
+    "positive_in",
     "set_window",
     "threshold_of",
     "windows_for",

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from napari_medseg.core import ClassInfo, InputError, Labels, ModelCard, Options
+from napari_medseg.core import ClassInfo, Geometry, InputError, Labels, ModelCard, Options
 
 from .about import METADATA, LayerDataTuple, about_layer, describe, findings_of, names_of, source_of, title_of
 from .images import image_from_layer
@@ -46,8 +46,7 @@ def labels_from_layer(layer: Any) -> Labels:
         source=source_of(layer),
         findings=findings_of(layer),
         missing=frozenset(info.get("missing", ())),
-        presence={int(z): float(chance) for z, chance in info.get("presence", {}).items()},
-        threshold=threshold_of(info),
+        **_answers(info),
         levels=tuple(levels) if data.ndim == 2 else (),
         not_computed=None if empty is None else int(empty),
     )
@@ -60,7 +59,7 @@ def labels_layer_data(labels: Labels, *, in_patient: bool = False) -> LayerDataT
     """
     empty: dict[str, Any] = {} if labels.not_computed is None else {"not_computed": labels.not_computed}
     if labels.presence:
-        empty |= {"presence": dict(labels.presence), "threshold": labels.threshold}
+        empty |= {"presence": dict(labels.presence), "threshold": labels.threshold, "outlined": labels.outlined}
     kwargs = {
         **place(labels.geometry, in_patient=in_patient),
         **_dressed(labels.classes, labels.not_computed),
@@ -92,7 +91,10 @@ def labels_layer_kwargs(
     image = image_from_layer(image_layer)
     classes = [c.model_dump() for c in card.classes]
     empty = {} if not_computed is None else {"not_computed": not_computed}
-    run = {"card": card.model_dump(mode="json"), "options": options.model_dump(mode="json") if options else None}
+    run = {
+        "card": card.model_dump(mode="json"), "options": options.model_dump(mode="json") if options else None,
+        "outlined": card.outlines,
+    }  # fmt: skip
     return {
         "name": f"{image_layer.name} labels",
         "scale": np.array(image_layer.scale),
@@ -126,6 +128,19 @@ def class_features(classes: Iterable[ClassInfo], not_computed: int | None = None
 def classes_of(layer: Any) -> tuple[ClassInfo, ...]:
     """The classes a labels layer was made with, without looking at its pixels; empty when it has none."""
     return tuple(ClassInfo.model_validate(c) for c in about_layer(layer).get("classes", ()))
+
+
+def positive_in(layer: Any) -> tuple[int, ...]:
+    """Slices of a labels layer that hold something: `Labels.positive`, without a look at its classes."""
+    info = about_layer(layer)
+    missing = frozenset(info.get("missing", ()))
+    return Labels(layer.data, (), Geometry.unknown(layer.ndim), missing=missing, **_answers(info)).positive
+
+
+def _answers(info: Mapping[str, Any]) -> dict[str, Any]:
+    """What the model that made a layer says of its slices."""
+    said = {int(z): float(chance) for z, chance in info.get("presence", {}).items()}
+    return {"presence": said, "threshold": threshold_of(info), "outlined": bool(info.get("outlined", True))}
 
 
 def threshold_of(info: Mapping[str, Any]) -> float:

@@ -207,14 +207,14 @@ def with_presence(pairs: Pairs, report: Path) -> Pairs:
     try:
         record = json.loads(report.read_bytes())
         said = {slice_key(name): float(chance) for name, chance in record["presence"].items()}
-        threshold = float(record.get("threshold") or 0.5)
+        threshold, outlined = float(record["threshold"] or 0.0), bool(record["outlined"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{report} is no report of segment.", "Give the file that segment --report wrote.") from error
     found = []
     for prediction, truth in pairs:
         names = prediction.names or tuple(str(z) for z in range(len(prediction)))
         chances = {z: said[key] for z, name in enumerate(names) if (key := slice_key(name)) in said}
-        found.append((replace(prediction, presence=chances, threshold=threshold), truth))
+        found.append((replace(prediction, presence=chances, threshold=threshold, outlined=outlined), truth))
     if not any(prediction.presence for prediction, _ in found):
         raise InputError(
             f"{report} tells nothing of the prediction's slices.", "Only a model with a slice head says something."

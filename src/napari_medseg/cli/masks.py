@@ -287,4 +287,5 @@ def _labels(
         missing=frozenset(range(len(image))) - masks.keys(),
         presence=chances,
         threshold=card.presence or 0.0,
+        outlined=card.outlines,
     )

@@ -15,9 +15,13 @@ from napari_medseg.inference import SegmentOptions
 from napari_medseg.inference.presence import EMPTY, NO_MASK, find_empty
 from napari_medseg.inference.shares import Shares, measure_shares
 from napari_medseg.inference.slides.tissue import Tissue
+from napari_medseg.io.findings import name_runs
 
 from .masks import slice_of
 from .targets import write_text
+
+MOST = 40
+"""Runs of slices that are named; more are counted."""
 
 
 @dataclass
@@ -30,8 +34,11 @@ class Record:
         Of a slide: windows of the network, how many were done before and a second, the share of tissue, rectangles
         (first and last row, first and last column) that could not be read, and what was settled at its begin.
     presence
-        Probability that a slice holds anything, by its name, where the model says so; from ``threshold`` on it is
-        taken to do so.
+        Probability that a slice holds anything, by its name, where the model says so.
+    threshold
+        Below it a mask is emptied; where the model gives no masks (``outlined``), a slice holds something from it on.
+    positive
+        Slices that hold something, where the model says so of slices; see `Labels.is_positive`.
     tissue
         Of pictures of stained tissue, by name: its area, and that of each class within it.
     done
@@ -53,12 +60,16 @@ class Record:
     findings: list[Finding] = field(default_factory=list)
     presence: dict[str, float] = field(default_factory=dict)
     threshold: float | None = None
+    outlined: bool = True
+    positive: list[str] = field(default_factory=list)
     slide: dict[str, object] | None = None
     tissue: dict[str, Shares] = field(default_factory=dict)
 
     done: str = field(default="", repr=False)
     _start: float = field(default_factory=time.monotonic, repr=False)
     _said: set[str] = field(default_factory=set, repr=False)
+    _runs: list[str] = field(default_factory=list, repr=False)
+    _asked: int = field(default=0, repr=False)
     _chances: dict[int, float] = field(default_factory=dict, repr=False)
 
     def watching(self, report: Reporter) -> Reporter:
@@ -84,6 +95,11 @@ class Record:
         self.findings = [*dict.fromkeys((*self.findings, *new))]
         self.presence |= {names[z]: round(self._chances[z], 4) for z in sorted(self._chances)}
         self._chances.clear()
+        if labels.presence:
+            self.outlined = labels.outlined
+            self.positive += [names[z] for z in labels.positive]
+            self._asked += len(labels) - len(labels.missing)
+            self._runs += name_runs(names, labels.positive)
 
     def measure(self, image: Image, labels: Labels, tissue: Tissue | None = None) -> None:
         """Note how much of the tissue, where there is any, each class takes up."""
@@ -96,6 +112,14 @@ class Record:
         """Say how many slices of the whole run were taken as empty."""
         self.threshold = card.presence
         self.findings += find_empty([*self.presence.items()], card, self.options)
+
+    @property
+    def found(self) -> str:
+        """Which of several slices hold something, in words; empty where the model does not say so of slices."""
+        if self._asked < 2:
+            return ""
+        named = ", ".join(self._runs[:MOST]) + (f" and {len(self._runs) - MOST} more" * (len(self._runs) > MOST))
+        return f"{len(self.positive)} of {self._asked} slices hold something{f': {named}' if named else ''}"
 
     def lose(self, name: str, *findings: Finding) -> None:
         """Note an image that has no result."""

@@ -146,6 +146,8 @@ def _tell(record: Record) -> None:
         print(f"napari-medseg: Cancelled; what was finished {kept}.", file=sys.stderr)
     device = f" ({record.device})" if record.device else ""
     print(f"Segmented {record.done or counted(record.slices, 'slice')}{device} into {record.output}")
+    if record.found:
+        print(record.found)
     if record.tissue:
         print(Shares.summed(record.tissue.values()))
     if record.look_at:

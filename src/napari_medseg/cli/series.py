@@ -12,6 +12,7 @@ from napari_medseg.core import Cancelled, Finding, Image, InputError, Reporter
 from napari_medseg.inference import ProbabilityStack, pick_slices
 from napari_medseg.inference import segment as segment_image
 from napari_medseg.io.atomic import write_file
+from napari_medseg.io.findings import find_runs
 from napari_medseg.io.writing import check_holds
 
 from .claims import claimed
@@ -110,13 +111,7 @@ def parse_shard(text: str) -> tuple[int, int]:
 
 def runs(chosen: Sequence[int], missing: frozenset[int] = frozenset()) -> Iterator[range]:
     """The chosen slices as ranges without gaps; ranges of which nothing can be read are left out."""
-    start = 0
-    for i in range(1, len(chosen) + 1):
-        if i == len(chosen) or chosen[i] != chosen[i - 1] + 1:
-            part = range(chosen[start], chosen[i - 1] + 1)
-            if not missing.issuperset(part):
-                yield part
-            start = i
+    return (part for part in find_runs(chosen) if not missing.issuperset(part))
 
 
 def _write_probabilities(target: Path, chances: ProbabilityStack, job: Job) -> None:

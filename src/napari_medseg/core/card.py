@@ -17,6 +17,9 @@ PALETTE = (
     "#332288", "#882255", "#ffaabb", "#ee6677", "#aa4499", "#cc3311", "#117733", "#99ddff", "#994455",
 )  # fmt: skip
 
+CLASSIFIER = "classifier"
+"""Architecture of a model that outlines nothing."""
+
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 
 
@@ -162,6 +165,11 @@ class ModelCard(_Frozen):
     def reference(self) -> str:
         """``name@version``."""
         return f"{self.name}@{self.version}"
+
+    @property
+    def outlines(self) -> bool:
+        """Whether the model gives masks; if not, it only says whether a slice holds anything."""
+        return self.architecture != CLASSIFIER
 
     @property
     def size_in_words(self) -> str:

@@ -154,6 +154,8 @@ class Labels:
         Probability that a slice holds anything, by slice, where the model that made them says so.
     threshold
         The probability from which on a slice is said to hold something.
+    outlined
+        Whether their model gives masks; of one that only says whether slices hold anything, all masks are empty.
     levels
         Smaller copies of ``data``, large to small, where it is a pyramid on disk; else empty.
     not_computed
@@ -171,6 +173,7 @@ class Labels:
     look_in: tuple[tuple[slice, slice], ...] = ()
     presence: Mapping[int, float] = field(default_factory=dict)
     threshold: float = 0.5
+    outlined: bool = True
     levels: tuple[Any, ...] = ()
     not_computed: int | None = None
 
@@ -194,6 +197,18 @@ class Labels:
     def slice(self, z: int) -> npt.NDArray[Any]:
         """Labels of slice ``z``, shape (Y, X), loaded."""
         return np.asarray(self.data[z] if self.is_stack else self.data)
+
+    def is_positive(self, z: int, mask: npt.NDArray[Any] | None = None) -> bool:
+        """Whether slice ``z`` holds something: by its mask (``mask`` where given), which the model's gate may have
+        emptied; by its probability where the model gives no masks."""
+        if self.outlined:
+            return bool((self.slice(z) if mask is None else mask).any())
+        return self.presence.get(z, -1.0) >= self.threshold
+
+    @property
+    def positive(self) -> tuple[int, ...]:
+        """Slices that hold something; those without a result are not among them."""
+        return tuple(z for z in range(len(self)) if z not in self.missing and self.is_positive(z))
 
 
 def spare_value(largest: int) -> int:

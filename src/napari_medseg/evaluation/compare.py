@@ -33,7 +33,8 @@ def evaluate(prediction: Source, truth: Source, *, merge: bool = False) -> Repor
     Slices are matched by file name when both sides have names (a truth of 16 slices scores those 16 of a prediction of
     93), else by position. Slices that hold no result are listed as missing, never scored as empty. A class that is in
     neither mask of a slice is left out there and counted, not scored as perfect. Which slices hold anything at all is
-    reported too, with the prediction's probabilities where it has them.
+    reported too (`Labels.is_positive`), with the prediction's probabilities where it has them; alone, where the model
+    gives no masks.
 
     Parameters
     ----------
@@ -81,10 +82,11 @@ def evaluate_set(pairs: Sequence[tuple[Labels, Labels]], *, merge: bool = False)
                 missing.append(name)
             else:
                 ours, theirs, absent = _slices(prediction, truth, p, t)
-                rows += _score_slice((ours, theirs), name, classes, spacing)
-                answers.append(answer((ours, theirs), name, case, prediction.presence.get(p)))
+                if prediction.outlined:
+                    rows += _score_slice((ours, theirs), name, classes, spacing)
+                answers.append(answer((ours, theirs), name, case, prediction, p))
                 lost, size = lost + absent, size + theirs.size
-    if not rows:
+    if not answers:
         raise InputError(
             "No slice could be scored.", "Check that the prediction holds results for the slices of the truth."
         )
@@ -99,7 +101,7 @@ def evaluate_set(pairs: Sequence[tuple[Labels, Labels]], *, merge: bool = False)
         missing=tuple(missing),
         unmatched=tuple(unmatched),
         findings=(*dict.fromkeys(findings), *about_absent(lost, size)),
-        detection=detect(answers, volumes=any(truth.is_stack for _, truth in pairs), threshold=pairs[0][0].threshold),
+        detection=detect(answers, volumes=any(truth.is_stack for _, truth in pairs)),
     )
 
 

@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
+from napari_medseg.core import Labels
+
 from .metrics import count, dice_of
 
 
@@ -18,7 +20,7 @@ class _Frozen(BaseModel):
 
 
 class Answer(_Frozen):
-    """Whether a slice holds anything, of whatever class, in the truth and in the prediction.
+    """Whether a slice holds anything, of whatever class, in the truth and in the prediction (`Labels.is_positive`).
 
     Attributes
     ----------
@@ -27,7 +29,8 @@ class Answer(_Frozen):
     probability
         What the model said, where it says so of slices.
     overlap
-        Pixels that are true positive, false positive and false negative, all classes as one.
+        Pixels that are true positive, false positive and false negative, all classes as one; None where the model
+        gives no masks.
     """
 
     slice: str
@@ -35,11 +38,12 @@ class Answer(_Frozen):
     truth: bool
     predicted: bool
     probability: float | None
-    overlap: tuple[int, int, int]
+    overlap: tuple[int, int, int] | None
 
 
 class Case(_Frozen):
-    """One volume: Dice of all its pixels together (None where both are empty), and its falsely found slices."""
+    """One volume: Dice of all its pixels together (None where both are empty, or there are no masks), and its falsely
+    found slices."""
 
     name: str
     slices: int
@@ -60,9 +64,9 @@ class Detection(_Frozen):
     support
         Slices that hold something, by the truth.
     auroc
-        See `measure_auroc`; where there are probabilities of all slices.
+        Of the probabilities, whatever the masks: see `measure_auroc`; where there are some of all slices.
     dice
-        Mean over the slices that hold something, all classes as one.
+        Mean over the slices that hold something, all classes as one; of those that have masks.
     answers, cases
         Slice by slice, and by volume.
     """
@@ -83,15 +87,15 @@ class Detection(_Frozen):
 
     @property
     def is_asked(self) -> bool:
-        """Whether there is anything to tell apart: a slice that is empty on either side."""
-        return self.true_positive < len(self.answers)
+        """Whether there is anything to tell apart: a slice that is empty on either side, or that has no mask."""
+        return self.true_positive < len(self.answers) or any(one.overlap is None for one in self.answers)
 
     def lines(self) -> list[str]:
         """The report in words."""
         empty = self.false_positive + self.true_negative
         figures = {
             "precision": self.precision, "sensitivity (recall)": self.recall, "specificity": self.specificity,
-            "F1": self.f1, "AUROC": self.auroc, "Dice": self.dice,
+            "F1": self.f1, "AUROC of the probabilities": self.auroc, "Dice": self.dice,
         }  # fmt: skip
         shown = "  ".join(f"{name} {value:.4f}" for name, value in figures.items() if value is not None)
         text = [
@@ -110,32 +114,25 @@ class Detection(_Frozen):
         return text
 
 
-def answer(masks: tuple[npt.NDArray[Any], npt.NDArray[Any]], name: str, case: str, probability: float | None) -> Answer:
-    """The answer for one slice, from its masks (prediction, truth), both (Y, X)."""
-    prediction, truth = (mask != 0 for mask in masks)
+def answer(
+    masks: tuple[npt.NDArray[Any], npt.NDArray[Any]], name: str, case: str, prediction: Labels, z: int
+) -> Answer:
+    """The answer for slice ``z`` of a prediction, from its masks (prediction, truth), both (Y, X)."""
+    ours, theirs = (mask != 0 for mask in masks)
     return Answer(
-        slice=name, case=case, truth=bool(truth.any()), predicted=bool(prediction.any()), probability=probability,
-        overlap=count(prediction, truth),
+        slice=name, case=case, truth=bool(theirs.any()), predicted=prediction.is_positive(z, ours),
+        probability=prediction.presence.get(z), overlap=count(ours, theirs) if prediction.outlined else None,
     )  # fmt: skip
 
 
-def detect(answers: Sequence[Answer], *, volumes: bool, threshold: float = 0.5) -> Detection:
-    """Sum up the answers; with ``volumes`` by case, too.
-
-    Where nothing at all is outlined, as by a model that gives no masks, a slice holds something from the probability
-    ``threshold`` on.
-    """
-    if not any(one.predicted for one in answers):
-        answers = [
-            one.model_copy(update={"predicted": one.probability is not None and one.probability >= threshold})
-            for one in answers
-        ]
+def detect(answers: Sequence[Answer], *, volumes: bool) -> Detection:
+    """Sum up the answers; with ``volumes`` by case, too."""
     found = sum(one.truth and one.predicted for one in answers)
     false = sum(one.predicted and not one.truth for one in answers)
     missed = sum(one.truth and not one.predicted for one in answers)
     rest = len(answers) - found - false - missed
     said = [one.probability for one in answers if one.probability is not None]
-    dice = [value for one in answers if one.truth and (value := dice_of(*one.overlap)) is not None]
+    dice = [value for one in answers if one.truth and one.overlap and (value := dice_of(*one.overlap)) is not None]
     groups: dict[str, list[Answer]] = {}
     for one in answers if volumes else ():
         groups.setdefault(one.case, []).append(one)
@@ -150,7 +147,8 @@ def detect(answers: Sequence[Answer], *, volumes: bool, threshold: float = 0.5) 
 
 
 def _case(name: str, answers: Sequence[Answer]) -> Case:
-    sums = [sum(one.overlap[i] for one in answers) for i in range(3)]
+    masks = [one.overlap for one in answers if one.overlap]
+    sums = [sum(counts[i] for counts in masks) for i in range(3)]
     return Case(
         name=name, slices=len(answers), support=sum(one.truth for one in answers), dice=dice_of(*sums),
         false_positive_slices=sum(one.predicted and not one.truth for one in answers),

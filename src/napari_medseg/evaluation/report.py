@@ -68,7 +68,7 @@ class Report(_Frozen):
     Attributes
     ----------
     rows
-        One per slice and class.
+        One per slice and class; none of slices whose model gives no masks.
     summary
         One per class and metric.
     unit
@@ -103,8 +103,8 @@ class Report(_Frozen):
     def table(self) -> str:
         """The summary as plain text, followed by what was left out and what should be known."""
         head = ("class", "metric", "mean", "median", "worst", "in slice", "pooled", "slices")
-        lines = [head, *(self._cells(entry) for entry in self.summary)]
-        widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
+        lines = [head, *(self._cells(entry) for entry in self.summary)] if self.summary else []
+        widths = [max(len(line[i]) for line in lines) for i in range(len(head) if lines else 0)]
         text = [
             "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
         ]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from napari_medseg.core import Finding, ModelCard
-from napari_medseg.models.build import outlines
 
 from .options import SegmentOptions
 
@@ -13,7 +12,7 @@ EMPTY = "TAKEN_AS_EMPTY"
 """Code of the finding that tells of them."""
 
 NO_MASK = "NO_MASK"
-"""Code of the finding that tells what a model says that outlines nothing."""
+"""Code of the finding that tells that a model outlines nothing."""
 
 
 def is_taken_as_empty(chance: float, card: ModelCard, options: SegmentOptions) -> bool:
@@ -24,16 +23,13 @@ def is_taken_as_empty(chance: float, card: ModelCard, options: SegmentOptions) -
 def find_empty(chances: Collection[tuple[str, float]], card: ModelCard, options: SegmentOptions) -> tuple[Finding, ...]:
     """What to say of slices, given as name (or "") and probability, that were taken as empty; nothing if none was.
 
-    Of a model that outlines nothing, which slices hold something.
+    Of a model that outlines nothing, that it does; of one image also what it says.
     """
     one = len(chances) == 1
-    if chances and not outlines(card):
-        names = [name for name, chance in chances if card.presence is not None and chance >= card.presence]
-        found = "The image" if one and names else f"{len(names)} of {len(chances)} slices"
-        text = (
-            f"{found} {'holds' if one and names else 'hold'} something. The model {card.reference} outlines nothing: "
-        )
-        return (Finding(NO_MASK, f"{text}all masks are empty.", tuple(name for name in names if name)),)
+    if chances and not card.outlines:
+        holds = any(card.presence is not None and chance >= card.presence for _, chance in chances)
+        said = f"The image holds {'something' if holds else 'nothing'}. " if one else ""
+        return (Finding(NO_MASK, f"{said}The model {card.reference} outlines nothing: all masks are empty."),)
     names = [name for name, chance in chances if is_taken_as_empty(chance, card, options)]
     if not names:
         return ()

@@ -13,7 +13,6 @@ from pydantic import ValidationError
 from napari_medseg.core import Finding, Image, InputError, Labels, ModelCard, Progress, Reporter, one_sentence, silent
 from napari_medseg.io.budget import half_free, in_gib
 from napari_medseg.models import Model, load_model
-from napari_medseg.models.build import outlines
 
 from .neighbours import about_neighbours
 from .normalise import SliceReader, check_channels
@@ -218,12 +217,13 @@ def _labels(run: StackRun, chosen: range, findings: tuple[Finding, ...], labelle
         look_in=run.squares,
         presence=run.presence,
         threshold=run.card.presence or 0.0,
+        outlined=run.card.outlines,
     )
 
 
 def _not_found(run: StackRun, computed: Collection[int]) -> list[Finding]:
     """A class that is nowhere in a stack, told to those who ask what to look at: no slice can point to it."""
-    if not run.options.suggest or len(computed) < 2 or not outlines(run.card):
+    if not run.options.suggest or len(computed) < 2 or not run.card.outlines:
         return []
     names = [c.name for c in run.card.classes if not any((run.data[z] == c.value).any() for z in computed)]
     if not names:

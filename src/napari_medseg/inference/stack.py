@@ -16,7 +16,6 @@ import torch
 
 from napari_medseg.core import Finding, Image, InputError, ModelCard, Progress, Reporter
 from napari_medseg.evaluation.suggest import measure_fit
-from napari_medseg.models.build import outlines
 
 from .device import cpu_count
 from .doubt import FIGURES, find_squares, measure_doubt
@@ -182,7 +181,7 @@ class StackRun:
                     labels = np.zeros_like(labels)
             if doubt is not None:
                 figures |= dict(zip(FIGURES, doubt()[i].tolist(), strict=True))
-                if presence is not None and not outlines(self.card):
+                if presence is not None and not self.card.outlines:
                     figures |= {"border": np.nan, "patch": 1 - abs(2 * figures["presence"] - 1)}
                 # The two slices finished before: beyond one that is missing the next nearest is the neighbour.
                 figures |= measure_fit(labels, [*self._earlier][::-1], self._values[1:].tolist())

@@ -17,6 +17,21 @@ def counted(number: int, thing: str) -> str:
     return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
 
 
+def find_runs(slices: Sequence[int]) -> list[range]:
+    """Neighbouring slices together."""
+    runs: list[range] = []
+    for z in slices:
+        first = runs.pop().start if runs and z == runs[-1].stop else z
+        runs.append(range(first, z + 1))
+    return runs
+
+
+def name_runs(names: Sequence[str], slices: Sequence[int]) -> list[str]:
+    """Neighbouring slices as ``3-9``, or by their names as ``a3.png to a9.png``; one alone by its name."""
+    ends = [(names[run[0]], names[run[-1]]) for run in find_runs(slices)]
+    return [a if a == b else f"{a}-{b}" if f"{a}{b}".isdigit() else f"{a} to {b}" for a, b in ends]
+
+
 def about_others(groups: list[Group], others: list[Group], masks: list[Path]) -> list[Finding]:
     """What was left out of the images, and whether there are several series."""
     findings = []

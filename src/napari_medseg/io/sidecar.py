@@ -22,7 +22,8 @@ class Sidecar(BaseModel):
 
     ``classes`` and ``geometry`` are left out where the file of masks holds them itself. ``size`` is (Y, X) of a slice,
     for outlines: their files need not tell it. ``presence`` is what the model that made the masks said of slices: the
-    probability that one holds anything, which from ``threshold`` on it is taken to do.
+    probability that one holds anything, which from ``threshold`` on it is taken to do; without ``outlined`` the model
+    gives no masks.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -36,6 +37,7 @@ class Sidecar(BaseModel):
     size: tuple[int, int] | None = None
     presence: dict[int, Annotated[float, Field(ge=0, le=1)]] = {}
     threshold: float | None = Field(default=None, ge=0, le=1)
+    outlined: bool = True
 
     @classmethod
     def of(cls, labels: Labels, keeps: Collection[Kept] = ()) -> Sidecar:
@@ -46,7 +48,7 @@ class Sidecar(BaseModel):
             classes=() if named else labels.classes, geometry=None if placed else labels.geometry,
             names=labels.names, missing=tuple(sorted(labels.missing)), slices=len(labels),
             presence={z: round(labels.presence[z], 4) for z in sorted({*labels.presence} - labels.missing)},
-            threshold=labels.threshold if labels.presence else None,
+            threshold=labels.threshold if labels.presence else None, outlined=labels.outlined,
         )  # fmt: skip
 
     def save(self, path: Path) -> None:
@@ -60,7 +62,9 @@ class Sidecar(BaseModel):
 
     def answered(self, labels: Labels) -> Labels:
         """The same labels with what the model said of their slices."""
-        return replace(labels, presence=self.presence, threshold=self.threshold or 0.0) if self.presence else labels
+        if not self.presence:
+            return labels
+        return replace(labels, presence=self.presence, threshold=self.threshold or 0.0, outlined=self.outlined)
 
 
 def _holds(keeps: Collection[Kept], geometry: Geometry) -> bool:

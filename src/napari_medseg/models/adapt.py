@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from napari_medseg.core import ClassInfo, ModelCard, ModelError, first_problem
 
-from .build import QUICK, build_network, outlines, unwrap
+from .build import QUICK, build_network, unwrap
 from .heads import UNSET
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def adapt_network(
         return new_card, adapt_quick(network, new_card, rows)
     new: Any = build_network(new_card)
     old_state, wanted = unwrap(network).state_dict(), new.state_dict()
-    head = _head_prefix(new) if outlines(card) else None
+    head = _head_prefix(new) if card.outlines else None
     state = {}
     for key, value in old_state.items():
         if head is not None and key.startswith(head):

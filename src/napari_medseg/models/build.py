@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
-from napari_medseg.core import ClassInfo, MedsegError, ModelCard, ModelError
+from napari_medseg.core import CLASSIFIER, ClassInfo, MedsegError, ModelCard, ModelError
 
 from .heads import SLICE_HEAD
-from .smp import CLASSIFIER, SMP_LOCK, first_line, import_smp
+from .smp import SMP_LOCK, first_line, import_smp
 
 if TYPE_CHECKING:
     from torch import nn
@@ -177,8 +177,3 @@ def _size_multiple(architecture: str, encoder: str, in_channels: int, network: s
 def needs_whole(card: ModelCard) -> bool:
     """Whether a model must see slices whole and as they lie: where a pixel is tells it what it is."""
     return card.architecture == QUICK and bool(card.network.get("position"))
-
-
-def outlines(card: ModelCard) -> bool:
-    """Whether a model gives masks; if not, it only says whether a slice holds anything."""
-    return card.architecture != CLASSIFIER

@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from napari_medseg.core import ClassInfo, ModelCard, ModelError, first_problem
+from napari_medseg.core import CLASSIFIER, ClassInfo, ModelCard, ModelError, first_problem
 
 from .heads import UNSET
 from .library import add_model, adopt_model, copy_memory
 from .package_in import find_description, make_model, read_own
 from .rename import renamed
-from .smp import CLASSIFIER
 from .starts import is_start, start_card
 from .unpack import ARCHIVES, DAMAGE, unpacked
 from .weights import CONFIG, WEIGHTS, fill_network, load_network, model_name, read_card

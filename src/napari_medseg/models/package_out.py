@@ -15,12 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from napari_medseg.core import ModelCard, ModelError
+from napari_medseg.core import CLASSIFIER, ModelCard, ModelError
 
 from .build import QUICK, size_multiple
 from .package_in import LIBRARY
 from .package_steps import list_steps, prepare, said_of_values, sample_range
-from .smp import CLASSIFIER
 from .weights import CARD, CONFIG, WEIGHTS, load_network
 
 _SIDE = 64

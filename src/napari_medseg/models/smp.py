@@ -8,10 +8,7 @@ import threading
 from functools import cache
 from typing import Any
 
-from napari_medseg.core import ModelError
-
-CLASSIFIER = "classifier"
-"""Architecture of models that outline nothing."""
+from napari_medseg.core import CLASSIFIER, ModelError
 
 SMP_LOCK = threading.RLock()
 _schemas: list[Any] = []  # libraries of operator schemas; torch forgets the schemas when they are collected

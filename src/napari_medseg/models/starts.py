@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from napari_medseg.core import ClassInfo, ModelCard, ModelError, Normalisation, first_problem
+from napari_medseg.core import CLASSIFIER, ClassInfo, ModelCard, ModelError, Normalisation, first_problem
 
 from .build import ARCHITECTURES, build_network, check_names
 from .heads import UNSET
 from .hub import hub_reached
 from .packaged import PACKAGES, fill_encoder, find_packaged
-from .smp import CLASSIFIER, import_smp
+from .smp import import_smp
 
 if TYPE_CHECKING:
     from torch import nn

@@ -17,12 +17,11 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from napari_medseg.core import ClassInfo, ModelCard, ModelError, OutputError, first_problem
+from napari_medseg.core import CLASSIFIER, ClassInfo, ModelCard, ModelError, OutputError, first_problem
 
 from .adapt import adapt_network
 from .build import ARCHITECTURES, QUICK, build_network, unwrap
 from .heads import UNSET
-from .smp import CLASSIFIER
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -23,7 +23,6 @@ from napari_medseg.inference.device import (
 )
 from napari_medseg.inference.tiles import lay_grid, pad
 from napari_medseg.models import size_multiple
-from napari_medseg.models.build import outlines
 from napari_medseg.models.heads import split_output
 
 from .options import TrainOptions
@@ -161,7 +160,7 @@ def start_engine(options: TrainOptions, card: ModelCard, local: int = 0) -> Engi
     precision = options.precision if options.precision != "auto" else fast_precision(device) or "fp32"
     if device.type == "mps":
         precision = "fp32"
-    return Engine(device, precision, card.out_channels, size_multiple(card), outlines(card))
+    return Engine(device, precision, card.out_channels, size_multiple(card), card.outlines)
 
 
 def load(engine: Engine, network: nn.Module, say: Callable[[str], None]) -> tuple[Engine, nn.Module]:

@@ -6,10 +6,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from napari_medseg.core import InputError, ModelCard, Score
+from napari_medseg.core import CLASSIFIER, InputError, ModelCard, Score
 from napari_medseg.evaluation.detection import measure_auroc
 from napari_medseg.io.findings import counted
-from napari_medseg.models.smp import CLASSIFIER
 
 from .engine import WHOLE
 from .run import TrainingRun
@@ -90,8 +89,9 @@ def check_telling(slices: Sequence[LabelledSlice]) -> None:
 def measure_presence(card: ModelCard, job: Job, watch: Watch) -> Presence:
     """Set the threshold of a slice head on the held-out slices; see `choose_threshold`.
 
-    Those that the start model remembers count only where there are no others: nearly all of them hold something, and
-    the model has learnt from others of their images.
+    The figures are of the answers that the finished model gives: those of its masks, where it outlines. Slices that
+    the start model remembers count only where there are no others: nearly all of them hold something, and the model
+    has learnt from others of their images.
     """
     if card.presence is None:
         return Presence()
@@ -106,16 +106,24 @@ def measure_presence(card: ModelCard, job: Job, watch: Watch) -> Presence:
     threshold, why = choose_threshold(full, empty, card.presence, kind)
     watch.say(why)
     tile = max(card.tile, *job.samples.size) if job.samples.whole else card.tile
+    found = [p >= threshold and _outlined(job, one) for p, one in zip(chances, told, strict=True)]
     scores = []
-    for name, some, side in (("sensitivity", full, True), ("specificity", empty, False)):
-        if some:
-            right = sum((p >= threshold) is side for p in some)
-            on = f"{counted(len(some), f'{kind} slice')} holding {'something' if side else 'nothing'}"
-            scores.append(Score(metric=f"{name} for slices", value=round(right / len(some), 4), on=on))
+    for name, side in (("sensitivity", True), ("specificity", False)):
+        right = [said is side for said, there in zip(found, holds, strict=True) if there is side]
+        if right:
+            on = f"{counted(len(right), f'{kind} slice')} holding {'something' if side else 'nothing'}"
+            scores.append(Score(metric=f"{name} for slices", value=round(sum(right) / len(right), 4), on=on))
     auroc = measure_auroc(chances, holds)
     if auroc is not None:
         scores.append(Score(metric="AUROC for slices", value=round(auroc, 4), on=counted(len(holds), f"{kind} slice")))
     return Presence({"presence": threshold, "tile": tile}, tuple(scores))
+
+
+def _outlined(job: Job, one: LabelledSlice) -> bool:
+    """Whether the mask of a slice that passes the gate holds anything; where there are no masks, that it passes is
+    all."""
+    engine = job.engine
+    return not engine.outlines or bool(engine.predict(job.network, one.pixels, range(engine.outputs)).any())
 
 
 def choose_threshold(
@@ -151,6 +159,6 @@ def choose_threshold(
     threshold = min(HIGHEST, threshold)
     found, told = sum(p >= threshold for p in full), sum(p < threshold for p in empty)
     return threshold, (
-        f"A slice is taken as empty below a probability of {threshold:.2g}: so {found} of {len(full)} {kind} slices "
-        f"that hold something are found, and {told} of {len(empty)} empty ones are told."
+        f"A slice is taken as empty below a probability of {threshold:.2g}: {found} of {len(full)} {kind} slices "
+        f"that hold something reach it, and {told} of {len(empty)} empty ones do not."
     )

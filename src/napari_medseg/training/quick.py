@@ -18,12 +18,11 @@ import numpy.typing as npt
 import torch
 from scipy.ndimage import maximum_filter, minimum_filter
 
-from napari_medseg.core import Cancelled, ComputeError, ModelCard, ModelError
+from napari_medseg.core import CLASSIFIER, Cancelled, ComputeError, ModelCard, ModelError
 from napari_medseg.inference.device import thread_count
 from napari_medseg.models import Model, build_network, load_model
-from napari_medseg.models.build import QUICK, outlines
+from napari_medseg.models.build import QUICK
 from napari_medseg.models.quick import TREES, QuickNetwork, Settings, plant
-from napari_medseg.models.smp import CLASSIFIER
 
 from .guard import HeldOut, score
 from .loop import Best
@@ -67,7 +66,7 @@ def check_quick(spec: str) -> None:
         base = load_model(reference).card
         if base.architecture == QUICK:
             raise ModelError(f"{base.reference} is a Quick model and has no network.", f"Start from {base.reference}.")
-        if not outlines(base):
+        if not base.outlines:
             raise ModelError(f"{base.reference} looks at whole slices and not at pixels.", "Choose another model.")
 
 

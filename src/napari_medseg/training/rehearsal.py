@@ -18,11 +18,10 @@ import numpy.typing as npt
 import torch
 from scipy import ndimage
 
-from napari_medseg.core import InputError
+from napari_medseg.core import CLASSIFIER, InputError
 from napari_medseg.inference.device import ran_out_of_memory
 from napari_medseg.inference.normalise import SliceReader
 from napari_medseg.models.build import QUICK
-from napari_medseg.models.smp import CLASSIFIER
 
 from .engine import WHOLE
 from .losses import IGNORE

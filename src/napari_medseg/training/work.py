@@ -18,7 +18,7 @@ from napari_medseg.inference.device import pick_device
 from napari_medseg.io.findings import counted
 from napari_medseg.io.pairs.listing import SPLIT_FILE, split_text
 from napari_medseg.models import Model, library_home
-from napari_medseg.models.build import QUICK, outlines
+from napari_medseg.models.build import QUICK
 
 from .blend import blend
 from .channels import find_channels
@@ -250,7 +250,7 @@ def make_job(run: TrainingRun, start: Start, team: Team, material: Material, wat
     if start.card.channels > 1:
         watch.say(f"The channels are taken for {channels}.")
     limits = (512, 512) if sides else (128, 256) if engine.device.type == "cpu" else (256, 512)
-    if options.presence or not outlines(start.card):
+    if options.presence or not start.card.outlines:
         check_telling(slices)
     whole = whole_side(start.card, slices, options.crop, watch)
     crop = options.crop or whole or (small_crop(options.pixels) if start.parent and not sides else 0)

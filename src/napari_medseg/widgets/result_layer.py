@@ -74,6 +74,19 @@ def find_result(viewer: napari.viewer.Viewer, image_layer: Any, card: ModelCard 
     return None
 
 
+def find_answered(viewer: napari.viewer.Viewer, image_layer: Any) -> Any:
+    """The newest labels layer of an image of whose slices a model said how likely they hold anything, or None.
+
+    Masks that were opened again are among them.
+    """
+    of_image = (
+        x
+        for x in reversed(viewer.layers)
+        if x._type_string == "labels" and x.metadata.get(METADATA, {}).get("presence")
+    )
+    return next((x for x in of_image if image_of(viewer, x) is image_layer), None)
+
+
 def result_layer(viewer: napari.viewer.Viewer, image_layer: Any, card: ModelCard, options: Options) -> Any:
     """The labels layer for a run: the one of an earlier run if its shape, type and classes fit, else a new one."""
     kwargs = labels_layer_kwargs(image_layer, card, options)

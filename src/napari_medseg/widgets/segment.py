@@ -22,7 +22,7 @@ from .model_picker import ModelPicker
 from .options_form import OptionsForm
 from .positive_slices import PositiveSlices
 from .probabilities import Probabilities
-from .result_layer import channels_of, find_result, result_layer
+from .result_layer import channels_of, find_answered, find_result, result_layer
 from .result_writer import ResultWriter
 from .run_panel import RunPanel
 from .save_panel import SavePanel
@@ -94,6 +94,7 @@ class SegmentWidget(Dock):
             self._writer.finish()
         for job in (self.panel.job, self.save_panel.job, self.empty.job):
             job.abandon()
+        self.positive.set_layer(None)
         self.slide.close_down()
         self.scope_row.close_down()
         self.image.close_down()
@@ -169,7 +170,7 @@ class SegmentWidget(Dock):
         layer = self.image.value()
         result = None if layer is None else find_result(self.viewer, layer)
         self.after.setVisible(result is not None)
-        self.positive.set_layer(result)
+        self.positive.set_layer(None if layer is None else find_answered(self.viewer, layer))
         if self.after.isHidden():
             self.save_panel.hide()
 
@@ -223,10 +224,9 @@ class SegmentWidget(Dock):
         noun = "image" if self._writer is not None and self._writer.layer.data.ndim == 2 else "slice"
         shares = f"{self._measured.told} ".lstrip() if self._measured is not None else ""
         if not self._tell_lost():
-            self.panel.tell(
-                f"{count(done, noun)} segmented in {seconds}, in the layer “{name}”. {shares}{next_}"
-                "Paint over mistakes and fine-tune, or save the masks."
-            )
+            more = "Paint over mistakes and fine-tune, or save the masks." if labels.outlined else ""
+            told = f"{count(done, noun)} segmented in {seconds}, in the layer “{name}”. {shares}{next_}{more}"
+            self.panel.tell(told.strip())
 
     def _on_cancelled(self) -> None:
         if self._tell_slide(None):

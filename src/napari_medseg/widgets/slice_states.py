@@ -31,7 +31,7 @@ class SliceStates:
     presence
         Probability that a slice holds anything, where the model that made the layer says so.
     threshold
-        The probability from which on it does.
+        Below it the model's gate empties the mask; of a model that gives no masks, a slice holds something from it on.
     filled
         Whether slices outside ``missing`` are known to hold a result.
     """
@@ -55,11 +55,6 @@ class SliceStates:
     def painted(self) -> str:
         """The word for slices the user painted in."""
         return "painted" if self.by_hand else "corrected"
-
-    @property
-    def positive(self) -> tuple[int, ...]:
-        """Slices that hold something, as far as the model says."""
-        return tuple(z for z in sorted(self.presence) if self.presence[z] >= self.threshold)
 
     def next_suggested(self, z: int | None) -> int | None:
         """The best suggestion, or after that one the next best, and the best again after the last."""

@@ -161,7 +161,7 @@ def signs_of(states: SliceStates) -> Iterator[tuple[Sign, str]]:
     if states.missing:
         yield "missing", "no result yet"
     if states.presence:
-        yield "presence", "holds something, as the model says"
+        yield "presence", "how likely it holds something"
 
 
 def draw_legend(

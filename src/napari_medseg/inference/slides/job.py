@@ -16,7 +16,7 @@ from napari_medseg.inference.options import SegmentOptions, pick_slices
 from napari_medseg.io.atomic import explained
 from napari_medseg.io.blocks import read_region
 from napari_medseg.models import library_home
-from napari_medseg.models.build import needs_whole, outlines
+from napari_medseg.models.build import needs_whole
 
 from .ledger import Ledger
 
@@ -71,7 +71,7 @@ def check_fits(image: Image, card: ModelCard, options: SegmentOptions) -> None:
             f"The model {card.reference} looks at where a pixel lies in its slice and cannot be used on slides.",
             "Choose another model.",
         )
-    if not outlines(card):
+    if not card.outlines:
         raise ModelError(
             f"The model {card.reference} looks at whole slices and outlines nothing.",
             "Choose another model for slides.",
