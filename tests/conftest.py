@@ -57,7 +57,7 @@ def trained_here(monkeypatch: pytest.MonkeyPatch) -> None:
     """A comparison trains in this process: others need seconds to begin."""
     from napari_medseg.training import comparison, work
 
-    def train(run: Any, report: Any, *, library: Path) -> Any:
+    def train(run: Any, report: Any, *, started: float, library: Path) -> Any:
         with pytest.MonkeyPatch.context() as context:
             context.setenv("NAPARI_MEDSEG_HOME", str(library))
             return work.carry_out(run, report)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import subprocess
@@ -19,7 +20,7 @@ from napari_medseg.core import Cancelled, ComputeError, Image, InputError, Progr
 from napari_medseg.core.geometry import Geometry
 from napari_medseg.models import find_model, list_models
 from napari_medseg.training import Pair, TrainingRun, TrainOptions, apart
-from napari_medseg.training.apart import describe, revive, train_apart
+from napari_medseg.training.apart import Conversation, describe, revive, train_apart
 from napari_medseg.training.child import train_here
 from napari_medseg.training.preview import Asked
 
@@ -54,6 +55,26 @@ def processes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[list[
     assert all(process.returncode is not None for process in started)
     assert "training process" not in {thread.name for thread in threading.enumerate()}
     assert not [*places.glob("napari-medseg-*")]
+
+
+@pytest.mark.parametrize("started", [math.inf, 0.0])
+def test_time_may_begin_when_the_process_is_ready(started: float, tmp_path: Path) -> None:
+    """What it takes to load the libraries says nothing about a network."""
+
+    class Ready:
+        folder, heard, sent = tmp_path, iter([{}, {"ready": True}, {"cancelled": True}]), dict[str, Any]()
+
+        def hear(self) -> dict[str, Any]:
+            return next(self.heard)
+
+        def send(self, **message: Any) -> None:
+            self.sent.update(message)
+
+    child = Ready()
+    talk = Conversation(child, lambda _: None, None)  # type: ignore[arg-type]
+    with pytest.raises(Cancelled):
+        talk.hold(make_run((tmp_path, tmp_path)), started)
+    assert (child.sent["elapsed"] == 0) == (started == math.inf)
 
 
 def test_it_is_the_same_training_whatever_is_printed_there(

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -40,9 +41,12 @@ class Trainings:
         self.runs: list[TrainingRun] = []
         self.stop_after = math.inf
         self.by_rate: dict[float, float] = {}
+        self.by_round: dict[str, tuple[float, ...]] = {}
         self.errors: dict[str, MedsegError] = {}
 
-    def __call__(self, run: TrainingRun, report: Callable[[Progress], None], *, library: Path) -> TrainingResult:
+    def __call__(
+        self, run: TrainingRun, report: Callable[[Progress], None], *, started: float, library: Path
+    ) -> TrainingResult:
         self.runs.append(run)
         if len(self.runs) > self.stop_after:
             report(Progress("Training", metrics={"step": 1.0}))
@@ -54,7 +58,11 @@ class Trainings:
         folder.mkdir(parents=True)
         card = ModelCard(name="candidate", version=1, classes=(ClassInfo.numbered(1),))
         (folder / "card.json").write_text(card.model_dump_json())
-        (folder / "start").write_text(f"{run.start} {run.options.seed}")
+        (folder / "start").write_text(f"{run.start} {run.options.seed} {run.options.max_minutes:.3g}")
+        if run.start in self.by_round:
+            assert run.folder is not None
+            dice = self.by_round[run.start][int(run.folder.name.split("-")[1]) - 1]
+            return TrainingResult(card, Verdict(math.nan, dice), "", ())
         dice = DICE[run.start] + self.by_rate.get(run.options.learning_rate, 0.0) - run.options.seed / 100
         return TrainingResult(card, Verdict(math.nan, dice), "", ())
 
@@ -106,11 +114,41 @@ def test_one_start_at_several_rates_is_a_comparison(trainings: Trainings, tmp_pa
     assert "rate 0.0001, decay 0.01" in str(found)
 
 
-def test_each_round_has_the_same_share_of_the_time() -> None:
-    rungs = lay_out(9, CompareOptions(max_minutes=40, seeds=3))
-    assert [(r.count, r.seeds) for r in rungs] == [(9, 1), (5, 1), (3, 1), (2, 3)]
-    assert [r.count * r.seeds * r.minutes for r in rungs] == pytest.approx([10] * 4)
-    assert [(r.count, r.seeds) for r in lay_out(2, CompareOptions(seeds=2))] == [(2, 2)]
+@pytest.mark.parametrize("count", range(2, 17))
+@pytest.mark.parametrize("seeds", range(1, 6))
+def test_every_later_training_has_twice_the_time_and_all_keep_to_the_budget(count: int, seeds: int) -> None:
+    rungs = lay_out(count, CompareOptions(max_minutes=40, seeds=seeds))
+    assert sum(r.count * r.seeds * r.minutes for r in rungs) == pytest.approx(40)
+    assert all(later.minutes >= 1.99 * one.minutes for one, later in pairwise(rungs))
+    assert all(later.count == max(2, math.ceil(one.count / 2)) for one, later in pairwise(rungs))
+    assert (rungs[0].count, rungs[-1].count) == (count, 2)
+    assert [r.seeds for r in rungs] == [1] * (len(rungs) - 1) + [seeds]
+    assert [r.last for r in rungs] == [False] * (len(rungs) - 1) + [True]
+    assert [r.number for r in rungs] == [*range(1, len(rungs) + 1)]
+
+
+def test_the_best_model_of_all_rounds_stays(trainings: Trainings, tmp_path: Path) -> None:
+    """More time does not always help; who wins is decided in the last round."""
+    trainings.by_round = {"unet:resnet18": (0.9, 0.5), "fpn:resnet18": (0.8, 0.6)}
+    options = CompareOptions(starts=("unet:resnet18", "fpn:resnet18", "unet:resnet34"), max_minutes=11, seeds=2)
+    trainings.by_round["unet:resnet34"] = (0.7,)
+    found = compare(plan_run([("a", "b")]), options, folder=tmp_path, shelf=tmp_path / "shelf")
+    assert [row.start for row in found.rows] == ["fpn:resnet18", "unet:resnet18", "unet:resnet34"]
+    assert [row.dice for row in found.rows] == [(0.6, 0.6), (0.5, 0.5), (0.7,)]
+    assert [row.kept for row in found.rows] == [0.8, 0.9, 0.7]
+    assert [row.model and (row.model / "start").read_text() for row in found.rows] == [
+        "fpn:resnet18 0 1", "unet:resnet18 0 1", "unet:resnet34 0 1"
+    ]  # fmt: skip
+    assert len([*(tmp_path / "shelf").rglob("start")]) == 3, "the others are gone"
+    assert [row["kept"] for row in json.loads((tmp_path / "comparison.json").read_text())["rows"]] == [0.8, 0.9, 0.7]
+
+
+@pytest.mark.parametrize(("minutes", "told"), [(0.6, True), (8, False)])
+def test_trainings_that_are_too_short_to_tell_are_warned_of(trainings: Trainings, minutes: float, told: bool) -> None:
+    messages: list[str] = []
+    options = CompareOptions(starts=("unet:resnet18", "fpn:resnet18"), max_minutes=minutes)
+    compare(plan_run([("a", "b")]), options, report=lambda p: messages.append(p.message))
+    assert any("less than half a minute" in message for message in messages) == told
 
 
 def test_the_better_half_goes_on_and_the_best_is_first(trainings: Trainings, tmp_path: Path) -> None:
@@ -193,7 +231,9 @@ def test_models_stay_on_the_shelf_until_one_is_kept(trainings: Trainings, tmp_pa
     options = CompareOptions(starts=("unet:resnet18", "fpn:resnet18", "unet:resnet34"), seeds=2)
     found = compare(plan_run([("a", "b")]), options, shelf=tmp_path / "shelf")
     kept = [folder.read_text() for folder in (tmp_path / "shelf").rglob("start")]
-    assert sorted(kept) == ["fpn:resnet18 0", "unet:resnet18 0", "unet:resnet34 0"], "the best of each, and no other"
+    assert sorted(one.rpartition(" ")[0] for one in kept) == ["fpn:resnet18 0", "unet:resnet18 0", "unet:resnet34 0"], (
+        "the best of each, and no other"
+    )
     assert found.rows[0].model is not None
     assert "model" not in json.loads(found.model_dump_json())["rows"][0]
     with pytest.raises(InputError, match="cannot be a model's name"):

@@ -166,7 +166,7 @@ class Trainings:
         self.hold_at = 0
         self.free = threading.Event()
 
-    def __call__(self, run: TrainingRun, report: Reporter, *, library: Path) -> TrainingResult:
+    def __call__(self, run: TrainingRun, report: Reporter, *, started: float, library: Path) -> TrainingResult:
         self.runs.append(run)
         if run.start not in self.dice:
             raise InputError(f"{run.start} does not fit.")

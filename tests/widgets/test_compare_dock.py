@@ -53,7 +53,7 @@ def test_table_fills_while_it_runs(qtbot: Any, corrected: Any, dock: CompareWidg
     dock.findChild(QPushButton, "run").click()
     qtbot.waitUntil(lambda: "fpn:resnet18  ·  training…" in shown(dock))
     assert [*shown(dock).items()] == [
-        ("unet:resnet18", ["0.600", "1", "2.5", "–", "–", "–"]),
+        ("unet:resnet18", ["0.600", "1", "1.7", "–", "–", "–"]),
         ("fpn:resnet18  ·  training…", [""] * 6),
         ("unet:resnet34  ·  waiting", [""] * 6),
         ("dpt:none  ·  failed, see below", [""] * 6),
@@ -64,9 +64,9 @@ def test_table_fills_while_it_runs(qtbot: Any, corrected: Any, dock: CompareWidg
     with qtbot.waitSignal(dock.panel.job.finished):
         trainings.free.set()
     assert [*shown(dock).items()][:3] == [
-        ("fpn:resnet18", ["0.895 ± 0.005", "2", "2.5", "14.3", "120", "560"]),
-        ("unet:resnet34", ["0.795 ± 0.005", "2", "2.5", "14.3", "120", "560"]),
-        ("unet:resnet18  ·  out", ["0.600", "1", "2.5", "–", "–", "–"]),
+        ("fpn:resnet18", ["0.895 ± 0.005", "2", "3.3", "14.3", "120", "560"]),
+        ("unet:resnet34", ["0.795 ± 0.005", "2", "3.3", "14.3", "120", "560"]),
+        ("unet:resnet18  ·  out", ["0.600", "1", "1.7", "–", "–", "–"]),
     ]
     assert dock.panel.status.text().startswith("fpn:resnet18 is best: held-out Dice 0.895 ± 0.005.")
 
@@ -161,7 +161,7 @@ def test_when_all_fail_why_is_told(qtbot: Any, corrected: Any, dock: CompareWidg
 
 def test_plan_is_told_before_the_start(corrected: Any, dock: CompareWidget) -> None:
     assert dock.panel.status.text() == (
-        "Ready to learn from 3 slices: 4 candidates, 2 min each; then the best 2 with 2 seeds, 2 min each."
+        "Ready to learn from 3 slices: 4 candidates, 2 min each; then the best 2 with 2 seeds, 3 min each."
     )
     dock.time.set_value(CompareOptions(max_minutes=1))
     dock._show_state()

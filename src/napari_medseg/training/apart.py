@@ -39,6 +39,7 @@ PATIENCE = 30.0
 """Seconds that the process has to end once it has nothing more to do."""
 
 SLICE_FILE = "slice.npy"
+PREPARING = "Preparing"
 
 _log = logging.getLogger(__name__)
 
@@ -61,7 +62,7 @@ def train_apart(
         Called in the thread of the caller, ``report`` at least every 0.2 s. When it raises `Cancelled`, the process
         stops and keeps the best.
     started
-        When its time began, by ``time.monotonic``; now if negative.
+        When its time began, by ``time.monotonic``; now if negative, once the process is ready if infinite.
     library
         Where the new model goes, in the place of the library's own folder.
 
@@ -75,7 +76,7 @@ def train_apart(
         Stopped before anything was learnt.
     """
     started = time.monotonic() if started < 0 else started
-    report(Progress("Preparing", message="starting a process for the training"))
+    report(Progress(PREPARING, message="starting a process for the training"))
     with tempfile.TemporaryDirectory(prefix="napari-medseg-", ignore_cleanup_errors=True) as folder:
         child = Child(Path(folder), library)
         try:
@@ -180,7 +181,7 @@ class Conversation:
 
     def __init__(self, child: Child, report: Reporter, preview: Preview | None) -> None:
         self._child, self._report, self._preview = child, report, preview
-        self._last = Progress("Preparing")
+        self._last = Progress(PREPARING)
         self._going = self._stopped = False
         self._image: Image | None = None
         self._number = 0
@@ -192,7 +193,9 @@ class Conversation:
                 case {"ready": _} if not self._going:
                     self._going = True
                     self._child.send(
-                        run=run.model_dump_json(), elapsed=time.monotonic() - started, watched=self._preview is not None
+                        run=run.model_dump_json(),
+                        elapsed=max(0.0, time.monotonic() - started),
+                        watched=self._preview is not None,
                     )
                 case {"progress": dict(content)}:
                     self._pass_on(content)

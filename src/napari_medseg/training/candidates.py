@@ -1,7 +1,7 @@
 """What a comparison tries, and how it divides its time; loads no torch.
 
 Source: Jamieson and Talwalkar, "Non-stochastic best arm identification and hyperparameter optimization", AISTATS 2016
-(successive halving: all get little time, the better half of them more, and so on).
+(successive halving: all get little time, the better half of them twice that, and so on).
 """
 
 from __future__ import annotations
@@ -26,6 +26,9 @@ from .run import TrainingRun
 
 FINALISTS = 2
 """So many are trained with every seed in the last round."""
+
+LITTLE = 30.0
+"""Seconds: a training that is shorter hardly says how good a network is."""
 
 AXES = ("starts", "losses", "augmentations", "learning_rates", "weight_decays", "batches")
 """Fields of `CompareOptions` whose combinations are the candidates."""
@@ -123,14 +126,18 @@ class Rung:
 
 
 def lay_out(count: int, options: CompareOptions) -> list[Rung]:
-    """The rounds: each has the same share of the time, and each but the last halves the candidates."""
+    """The rounds: each but the last halves the candidates, and a training of each has twice the time of one before."""
     counts = [count]
     while counts[-1] > FINALISTS:
         counts.append(max(FINALISTS, math.ceil(counts[-1] / 2)))
-    share = options.max_minutes / len(counts)
-    return [
-        Rung(n, many, seeds, share / (many * seeds), last)
-        for n, many in enumerate(counts, 1)
-        for last in (n == len(counts),)
-        for seeds in (options.seeds if last else 1,)
-    ]
+    last = len(counts) - 1
+    seeds = [1] * last + [options.seeds]
+    parts = sum(counts[n] * seeds[n] * 2**n for n in range(len(counts)))
+    return [Rung(n + 1, counts[n], seeds[n], options.max_minutes * 2**n / parts, n == last) for n in range(len(counts))]
+
+
+def describe_little(rungs: list[Rung]) -> str:
+    """That a training is too short to say how good a network is; empty where none is."""
+    if 60 * min(rung.minutes for rung in rungs) >= LITTLE:
+        return ""
+    return "Some trainings get less than half a minute, too little to tell candidates apart: give more minutes."

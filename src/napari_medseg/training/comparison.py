@@ -15,8 +15,8 @@ from napari_medseg.inference.cost import measure_cost
 from napari_medseg.models import find_model, is_start, read_card
 from napari_medseg.models.library import adopt_model
 
-from .apart import train_apart
-from .candidates import Candidate, CompareOptions, Rung, lay_out
+from .apart import PREPARING, train_apart
+from .candidates import Candidate, CompareOptions, Rung, describe_little, lay_out
 from .run import TrainingRun
 from .standings import FILE, Comparison, Curve, Row
 
@@ -35,6 +35,9 @@ def compare(
     report: Reporter = silent,
 ) -> Comparison:
     """Train several candidates on the same split, drop the worse half again and again, and keep the winner.
+
+    They are ranked by the Dice of their last round, in which all had the same time. The model that stays of each is the
+    best of all its trainings: the same slices are held out for them, and more time does not always help.
 
     Parameters
     ----------
@@ -70,7 +73,9 @@ def compare(
         contest = _Contest(run, options, shelf or Path(temporary), report)
         stopped = False
         try:
-            for rung in lay_out(len(options.candidates), options):
+            rungs = lay_out(len(options.candidates), options)
+            contest.tell(describe_little(rungs))
+            for rung in rungs:
                 for candidate in contest.enter(rung):
                     contest.train(candidate, rung)
                     _write(contest.result(), folder)
@@ -128,7 +133,7 @@ class _Contest:
             for seed in range(rung.seeds):
                 curves += (Curve(),)
                 self._at_work = candidate, curves
-                self._tell(f"Round {rung.number}: {candidate}", so_far=True)
+                self.tell(f"Round {rung.number}: {candidate}", so_far=True)
                 dice, model = self._train_once(candidate, rung, seed)
                 assert self._at_work is not None
                 curves = self._at_work[1]
@@ -138,20 +143,22 @@ class _Contest:
             self.failure, self._at_work = error, None
             self._change(candidate, state="failed", reason=str(error))
             self._spent = begun + 60 * rung.minutes * rung.seeds
-            self._tell(f"{candidate} cannot be trained: {error}", so_far=True)
+            self.tell(f"{candidate} cannot be trained: {error}", so_far=True)
             return
         finally:
             self._at_work = None
-        earlier = self._rows[candidate].model
-        best = max(found, key=lambda one: -1.0 if math.isnan(one[0]) else one[0])[1]
+        before = self._rows[candidate]
+        models = [*found, *([(before.kept, before.model)] if before.model else [])]
+        kept, best = max(models, key=lambda one: -1.0 if math.isnan(one[0]) else one[0])
         self._change(
             candidate, state="in", round=rung.number, minutes=rung.minutes, dice=tuple(dice for dice, _ in found),
-            curves=curves, model=best,
+            curves=curves, kept=kept, model=best,
         )  # fmt: skip
-        for gone in {earlier, *(model for _, model in found)} - {best, None}:
-            shutil.rmtree(gone, ignore_errors=True)  # type: ignore[arg-type]
+        for _, model in models:
+            if model != best:
+                shutil.rmtree(model, ignore_errors=True)
         mean = self._rows[candidate].mean
-        self._tell(f"{candidate}: Dice {mean:.3f} after {rung.minutes:.2g} min", so_far=True)
+        self.tell(f"{candidate}: Dice {mean:.3f} after {rung.minutes:.2g} min", so_far=True)
 
     def _train_once(self, candidate: Candidate, rung: Rung, seed: int) -> tuple[float, Path]:
         """Held-out Dice and folder of the model."""
@@ -159,7 +166,9 @@ class _Contest:
         last = math.nan
 
         def listen(progress: Progress) -> None:
-            nonlocal stopped, last
+            nonlocal begin, stopped, last
+            if progress.stage == PREPARING:  # its time has not begun
+                begin = time.monotonic()
             seconds = time.monotonic() - begin
             dice = progress.metrics.get("dice", math.nan)
             new = not math.isnan(dice) and dice != last
@@ -168,7 +177,7 @@ class _Contest:
                 self._draw(seconds / 60, dice)
             try:
                 metrics = progress.metrics if new else {}
-                self._tell(metrics=metrics, seconds=min(seconds, 60 * rung.minutes), so_far=new)
+                self.tell(metrics=metrics, seconds=min(seconds, 60 * rung.minutes), so_far=new)
             except Cancelled:
                 stopped = True
                 raise
@@ -177,7 +186,7 @@ class _Contest:
         library = self._library / str(self._trainings)
         seed += common.options.seed
         run = candidate.over(common, library / f"round-{rung.number}-seed-{seed}", rung, seed)
-        result = train_apart(run, listen, library=library)
+        result = train_apart(run, listen, started=math.inf, library=library)
         if stopped:
             raise Cancelled("stopped by the user")  # what it has learnt in a part of its time says nothing
         if not math.isnan(result.verdict.new):
@@ -189,15 +198,15 @@ class _Contest:
         for candidate, row in [*self._rows.items()]:
             if row.state != "in" or row.model is None:
                 continue
-            self._tell(f"Measuring what {candidate} costs")
+            self.tell(f"Measuring what {candidate} costs")
             device = self._run.options.device
             try:
-                cost = measure_cost(row.model, (SIDE, SIDE), device, lambda _: self._tell())
+                cost = measure_cost(row.model, (SIDE, SIDE), device, lambda _: self.tell())
             except MedsegError as error:
-                self._tell(f"{candidate}: {error}")
+                self.tell(f"{candidate}: {error}")
                 continue
             self._change(candidate, cost=cost)
-            self._tell(so_far=True)
+            self.tell(so_far=True)
 
     def result(self) -> Comparison:
         """The standings, with the curves of the training that goes on."""
@@ -222,9 +231,10 @@ class _Contest:
         candidate, curves = self._at_work
         self._at_work = candidate, (*curves[:-1], curves[-1].to(minutes, dice))
 
-    def _tell(
+    def tell(
         self, message: str = "", *, metrics: Mapping[str, float] | None = None, seconds: float = 0, so_far: bool = False
     ) -> None:
+        """Report how far it is; ``seconds`` of the training in work are over."""
         done, standings = round(self._spent + seconds), self.result() if so_far else None
         self._report(Progress(STAGE, done, round(self._total), message, metrics or {}, so_far=standings))
 

@@ -59,8 +59,10 @@ class Row(BaseModel):
         One for each seed of that round, or of the one that goes on.
     cost
         None where it was not measured: only of those in the last round.
+    kept
+        Held-out Dice of its best model, over all rounds; NaN as in ``dice``.
     model
-        Folder of its best model while that is there; not written to files.
+        Folder of that model while it is there; not written to files.
     """
 
     candidate: str
@@ -77,6 +79,7 @@ class Row(BaseModel):
     dice: tuple[float, ...] = ()
     curves: tuple[Curve, ...] = ()
     cost: Cost | None = None
+    kept: float = math.nan
     model: Path | None = Field(None, exclude=True)
 
     @property

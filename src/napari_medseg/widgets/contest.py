@@ -10,7 +10,7 @@ from pathlib import Path
 
 from napari_medseg.core import ClassInfo, MedsegError, ModelCard, Reporter
 from napari_medseg.models import find_model, is_start, read_card
-from napari_medseg.training.candidates import CompareOptions, lay_out
+from napari_medseg.training.candidates import CompareOptions, describe_little, lay_out
 from napari_medseg.training.options import TrainOptions
 from napari_medseg.training.recipe import Recipe, differing, differing_ways
 from napari_medseg.training.standings import Comparison, Row
@@ -19,9 +19,6 @@ from .files_form import NO_FILES, ChosenFiles
 from .look import count, words_for_seconds
 from .options_form import OptionsForm
 from .snapshot import Order, Snapshot, save_run
-
-_LITTLE = 30.0
-"""Seconds: a training that is shorter hardly says how good a network is."""
 
 
 @dataclass(frozen=True)
@@ -51,9 +48,7 @@ def describe_plan(options: CompareOptions, slices: str) -> str:
         who = count(rung.count, "candidate") if rung.number == 1 else f"the best {rung.count}"
         seeds = f" with {rung.seeds} seeds" if rung.seeds > 1 else ""
         parts.append(f"{who}{seeds}, {words_for_seconds(60 * rung.minutes)} each")
-    little = 60 * min(rung.minutes for rung in rounds) < _LITTLE
-    more = " That is too little to tell them apart: give more minutes." if little else ""
-    return f"Ready to learn from {slices}: {'; then '.join(parts)}.{more}"
+    return f"Ready to learn from {slices}: {'; then '.join(parts)}. {describe_little(rounds)}".rstrip()
 
 
 def describe_end(result: Comparison) -> str:
