@@ -45,7 +45,7 @@ def compared(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
     def compare(run: TrainingRun, options: CompareOptions, **given: Any) -> Comparison:
         called.update(given, run=run, options=options)
-        return Comparison(rows=(Row(candidate="c", start="s", loss="l", augmentation="a"),))
+        return Comparison(rows=(Row(candidate="c", start="s", loss="l", augmentation="a", dice=(0.5,)),))
 
     monkeypatch.setattr(compare_command, "compare_candidates", compare)
     return called
@@ -119,3 +119,19 @@ def test_the_winner_of_a_small_comparison_is_kept(
     assert (card.parent, [c.name for c in card.classes]) == (rows[0]["start"], ["square"])
     assert f"best@1 is {rows[0]['candidate']}." in result.out
     assert "held-out Dice" in result.out
+
+
+@pytest.mark.usefixtures("trained_here")
+def test_where_nothing_can_be_held_out_there_is_no_winner(run: Run, folders: tuple[Path, Path]) -> None:
+    """With real trainings: no figure is made up, and no model is kept."""
+    for name in ("cow", "dog", "emu"):
+        (folders[1] / f"{name}.png").unlink()
+    before = {card.name for card in list_models()}
+    result = run(
+        "compare", "--data", *folders, "--starts", "unet:tu-resnet10t", "fpn:tu-resnet10t", "--max-minutes", "0.001",
+        "--seeds", "1", "--device", "cpu", "--name", "w",
+    )  # fmt: skip
+    assert result.code != 0
+    assert "Nothing can be compared: nothing was held out. Label more slices" in result.err
+    assert "Dice" not in result.out + result.err
+    assert {card.name for card in list_models()} == before

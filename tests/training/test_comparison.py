@@ -227,6 +227,34 @@ def test_standings_and_curves_are_told_while_it_runs(trainings: Trainings) -> No
     assert amounts[-1] == (480, 480)
 
 
+def test_what_was_not_measured_wins_nothing(trainings: Trainings, own_library: Path) -> None:
+    """Neither a model nor a figure: Dice 0 would be one."""
+    told: list[str] = []
+    trainings.by_round = {"unet:resnet18": (math.nan,), "fpn:resnet18": (math.nan,)}
+    options = CompareOptions(starts=("unet:resnet18", "fpn:resnet18"), seeds=1)
+    before = list_models()
+    found = compare(plan_run([("a", "b")]), options, name="w", report=lambda p: told.append(p.message))
+    assert found.winner is None
+    assert list_models() == before
+    assert "unet:resnet18, dice-ce, auto: not measured after 10 min" in told
+    assert "0.000" not in "".join([*told, str(found), found.to_csv()])
+
+
+def test_what_was_measured_is_before_what_was_not(trainings: Trainings) -> None:
+    trainings.by_round = {"unet:resnet18": (math.nan,), "fpn:resnet18": (0.0,)}
+    found = compare(plan_run([("a", "b")]), CompareOptions(starts=(*trainings.by_round,), seeds=1))
+    assert [row.start for row in found.rows] == ["fpn:resnet18", "unet:resnet18"]
+    assert all(run.compared for run in trainings.runs), "a training refuses where nothing is held out"
+
+
+def test_without_a_share_that_is_held_out_nothing_begins(trainings: Trainings) -> None:
+    run = plan_run([("a", "b")])
+    run = run.model_copy(update={"options": run.options.model_copy(update={"validation": 0.0})})
+    with pytest.raises(InputError, match="Nothing is held out"):
+        compare(run, CompareOptions())
+    assert not trainings.runs
+
+
 def test_models_stay_on_the_shelf_until_one_is_kept(trainings: Trainings, tmp_path: Path) -> None:
     options = CompareOptions(starts=("unet:resnet18", "fpn:resnet18", "unet:resnet34"), seeds=2)
     found = compare(plan_run([("a", "b")]), options, shelf=tmp_path / "shelf")

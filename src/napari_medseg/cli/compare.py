@@ -7,6 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from napari_medseg.core import InputError
 from napari_medseg.training import Recipe, TrainOptions
 from napari_medseg.training.candidates import CompareOptions
 from napari_medseg.training.comparison import compare as compare_candidates
@@ -66,6 +67,8 @@ def compare(
             return show_pairs(run, report)
         result = compare_candidates(run, options, name=name, folder=output, report=report)
     print(result)
+    if not result.rows[0].measured:
+        raise InputError("Nothing could be measured, so nothing says which is best.", "Label more slices.")
     if result.winner:
         print(f"{result.winner.reference} is {result.rows[0].candidate}.")
     return 0

@@ -110,8 +110,9 @@ class Candidate:
         options = run.options.model_copy(update=changed)
         # What is set aside for the test says nothing to those that do not last, and chooses nobody.
         return run.model_copy(
-            update={"start": start, "name": "candidate", "options": options, "folder": folder, "tested": rung.last}
-        )
+            update={"start": start, "name": "candidate", "options": options, "folder": folder, "tested": rung.last,
+                    "compared": True}
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,7 @@ def compare(
     options
         The candidates and their time.
     name
-        Of the winner in the library; empty adds no model.
+        Of the winner in the library; empty adds no model, and where nothing could be measured there is no winner.
     folder
         Where the report is written (`Comparison.save`), anew after every training.
     shelf
@@ -58,7 +58,7 @@ def compare(
     Raises
     ------
     InputError
-        There is nothing to choose between, or the name cannot be one.
+        There is nothing to choose between or to measure with, or the name cannot be one.
     MedsegError
         Every candidate failed: why the last of them did.
     Cancelled
@@ -69,6 +69,10 @@ def compare(
         check_name(name)
     if len(options.candidates) < 2:
         raise InputError("There is only one candidate.", "Give several starts, losses, rates or others.")
+    if not (run.options.validation or run.validation_pairs):
+        raise InputError(
+            "Nothing is held out, so nothing can be compared.", "Hold out a share, or give images that only measure."
+        )
     with tempfile.TemporaryDirectory(prefix="napari-medseg-", ignore_cleanup_errors=True) as temporary:
         contest = _Contest(run, options, shelf or Path(temporary), report)
         stopped = False
@@ -85,7 +89,7 @@ def compare(
         result = contest.result().model_copy(update={"stopped": stopped})
         if not result.rows[0].model:
             raise (contest.failure if not stopped else None) or Cancelled("stopped before anything was learnt")
-        if name:
+        if name and result.rows[0].measured:
             result = result.model_copy(update={"winner": adopt_candidate(result.rows[0], name)})
     _write(result, folder)
     return result
@@ -149,7 +153,7 @@ class _Contest:
             self._at_work = None
         before = self._rows[candidate]
         models = [*found, *([(before.kept, before.model)] if before.model else [])]
-        kept, best = max(models, key=lambda one: -1.0 if math.isnan(one[0]) else one[0])
+        kept, best = max(models, key=lambda one: _height(one[0]))
         self._change(
             candidate, state="in", round=rung.number, minutes=rung.minutes, dice=tuple(dice for dice, _ in found),
             curves=curves, kept=kept, model=best,
@@ -157,8 +161,9 @@ class _Contest:
         for _, model in models:
             if model != best:
                 shutil.rmtree(model, ignore_errors=True)
-        mean = self._rows[candidate].mean
-        self.tell(f"{candidate}: Dice {mean:.3f} after {rung.minutes:.2g} min", so_far=True)
+        reached = self._rows[candidate].dice_in_words
+        said = f"Dice {reached}" if reached else "not measured"
+        self.tell(f"{candidate}: {said} after {rung.minutes:.2g} min", so_far=True)
 
     def _train_once(self, candidate: Candidate, rung: Rung, seed: int) -> tuple[float, Path]:
         """Held-out Dice and folder of the model."""
@@ -220,7 +225,7 @@ class _Contest:
     def _ranked(self) -> list[Candidate]:
         """The best first; those of later rounds before all others, those that failed at once last."""
         rows = self._rows
-        return sorted(rows, key=lambda one: (-rows[one].round, rows[one].state == "failed", -rows[one].mean))
+        return sorted(rows, key=lambda one: (-rows[one].round, rows[one].state == "failed", -_height(rows[one].mean)))
 
     def _change(self, candidate: Candidate, **update: object) -> None:
         self._rows[candidate] = self._rows[candidate].model_copy(update=update)
@@ -237,6 +242,11 @@ class _Contest:
         """Report how far it is; ``seconds`` of the training in work are over."""
         done, standings = round(self._spent + seconds), self.result() if so_far else None
         self._report(Progress(STAGE, done, round(self._total), message, metrics or {}, so_far=standings))
+
+
+def _height(dice: float) -> float:
+    """For ranking: what could not be measured is below everything."""
+    return -1.0 if math.isnan(dice) else dice
 
 
 def _write(result: Comparison, folder: Path | None) -> None:

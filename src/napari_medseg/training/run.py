@@ -113,6 +113,8 @@ class TrainingRun(BaseModel):
         as ``start``, a model is trained anew on everything that was ever painted.
     tested
         Whether the slices set aside for the test are measured at the end, or stay unused.
+    compared
+        Whether it is refused where nothing can be held out: what is not measured cannot be compared.
     folder
         Where ``run.json`` and ``result.json`` are written; None takes a new folder in the library's home.
     """
@@ -128,6 +130,7 @@ class TrainingRun(BaseModel):
     merge: bool = False
     recall: str = ""
     tested: bool = True
+    compared: bool = False
     options: TrainOptions = TrainOptions()
     folder: Path | None = None
     version: str = Field(default=__version__, description="Of the program that made it")

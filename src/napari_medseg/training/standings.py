@@ -94,8 +94,8 @@ class Row(BaseModel):
 
     @property
     def mean(self) -> float:
-        """Mean Dice, 0 where it could not be measured."""
-        return statistics.fmean(self.measured) if self.measured else 0.0
+        """Mean Dice, NaN where it could not be measured."""
+        return statistics.fmean(self.measured) if self.measured else math.nan
 
     @property
     def spread(self) -> float:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from napari_medseg.core import ModelCard, Reporter, check_name, silent
+from napari_medseg.core import InputError, ModelCard, Reporter, check_name, silent
 from napari_medseg.evaluation.panels import check_folder
 from napari_medseg.inference.device import pick_device
 from napari_medseg.io.findings import counted
@@ -118,6 +118,8 @@ def work_on(
     material = make_ready(run, start, parts, index, watch)
     job = make_job(run, start, team, material, watch)
     why = hold_out(job, material, watch)
+    if why and run.compared:
+        raise InputError(f"Nothing can be compared: {why}.", "Label more slices, or give images that only measure.")
     engine = job.engine
     if start.card.architecture != QUICK:
         where = f"{f'{team.size} x ' if team.size > 1 else ''}{engine.device.type.upper()}"
