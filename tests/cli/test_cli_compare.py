@@ -97,6 +97,36 @@ def test_a_dry_run_lists_candidates_and_pairs(run: Run, compared: dict[str, Any]
     assert not compared
 
 
+@pytest.mark.parametrize("name", ["comparison.json", "comparison.csv"])
+def test_an_earlier_report_is_replaced_only_when_asked(
+    run: Run, compared: dict[str, Any], tmp_path: Path, name: str
+) -> None:
+    (tmp_path / name).write_text("earlier")
+    result = run("compare", "--data", "a", "b", "--output", tmp_path)
+    assert result.code == 2
+    assert f"{name} exists already" in result.err
+    assert "--overwrite" in result.err
+    assert not compared
+    assert run("compare", "--data", "a", "b", "--output", tmp_path, "--overwrite").code == 0
+    assert compared["folder"] == tmp_path
+
+
+@pytest.mark.parametrize(
+    ("starts", "why"),
+    [
+        (("unet:no-such", "unet:resnet18"), "no-such"),
+        (("unet:resnet18", "nonsense"), "nonsense"),
+        (("unet:resnet18",), "only one candidate"),
+    ],
+)
+def test_a_dry_run_refuses_what_cannot_be_compared(
+    run: Run, folders: tuple[Path, Path], starts: tuple[str, ...], why: str
+) -> None:
+    result = run("compare", "--data", *folders, "--dry-run", "--starts", *starts)
+    assert result.code == 2
+    assert why in result.err
+
+
 @pytest.mark.usefixtures("trained_here")
 def test_the_winner_of_a_small_comparison_is_kept(
     run: Run, folders: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

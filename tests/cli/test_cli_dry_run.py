@@ -71,6 +71,13 @@ def test_named_colours_are_used(run: Run, folders: tuple[Path, Path]) -> None:
     assert (wrong.code, "COLOUR=NAME for all" in wrong.err) == (2, True)
 
 
+def test_a_start_that_is_none_is_refused(run: Run, folders: tuple[Path, Path]) -> None:
+    for start in ("unet:no-such", "nonsense"):
+        result = run("train", "--data", *folders, "--dry-run", "--model", start)
+        assert result.code == 2
+        assert start.rpartition(":")[2] in result.err
+
+
 def test_evaluate_lists_what_is_compared(run: Run, folders: tuple[Path, Path]) -> None:
     result = run("evaluate", "--prediction", folders[0], "--truth", folders[1], "--dry-run")
     assert result.code == 0, result.err

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -18,6 +19,7 @@ from napari_medseg.core import (
     MedsegError,
     ModelCard,
     ModelError,
+    OutputError,
     Progress,
 )
 from napari_medseg.inference.cost import Cost, measure_cost
@@ -253,6 +255,35 @@ def test_without_a_share_that_is_held_out_nothing_begins(trainings: Trainings) -
     with pytest.raises(InputError, match="Nothing is held out"):
         compare(run, CompareOptions())
     assert not trainings.runs
+
+
+def test_a_place_that_cannot_be_written_to_is_refused_before_any_training(trainings: Trainings, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="cannot be written"):
+        compare(plan_run([("a", "b")]), folder=tmp_path / "file")
+    run = plan_run([("a", "b")])
+    run = run.model_copy(update={"options": run.options.model_copy(update={"log_dir": tmp_path / "file"})})
+    with pytest.raises(OutputError, match="cannot be written"):
+        compare(run)
+    assert not trainings.runs
+
+
+def test_a_disk_that_fails_on_the_way_ends_no_comparison(trainings: Trainings, tmp_path: Path) -> None:
+    """The folder of the report becomes a file in the second training."""
+    told: list[str] = []
+    folder = tmp_path / "report"
+
+    def report(progress: Progress) -> None:
+        told.append(progress.message)
+        if len(trainings.runs) == 2 and folder.is_dir():
+            shutil.rmtree(folder)
+            folder.touch()
+
+    options = CompareOptions(starts=("unet:resnet18", "fpn:resnet18"), seeds=1)
+    found = compare(plan_run([("a", "b")]), options, folder=folder, report=report)
+    assert [row.start for row in found.rows] == ["fpn:resnet18", "unet:resnet18"]
+    assert not found.stopped
+    assert any("comparison.json cannot be written" in message for message in told)
 
 
 def test_models_stay_on_the_shelf_until_one_is_kept(trainings: Trainings, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -10,14 +11,31 @@ from cyclopts import Parameter
 from napari_medseg.core import InputError
 from napari_medseg.training import Recipe, TrainOptions
 from napari_medseg.training.candidates import CompareOptions
+from napari_medseg.training.comparison import check_comparison
 from napari_medseg.training.comparison import compare as compare_candidates
+from napari_medseg.training.standings import FILE
 
 from .flags import with_options
 from .material import Material
-from .pairing import show_pairs
+from .pairing import check_starts, show_pairs
 from .progress import shown_progress
+from .targets import check_target
 
 NOTHING = Material()
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What ``compare`` keeps and writes."""
+
+    name: Annotated[str, Parameter(help="Keep the winner under this name in the library.", show_default=False)] = ""
+    output: Annotated[
+        Path | None,
+        Parameter(help="Folder for comparison.json and .csv, written anew after every training.", show_default=False),
+    ] = None
+    overwrite: Annotated[
+        bool, Parameter(help="Replace an earlier report in --output.", negative=(), show_default=False)
+    ] = False
 
 
 @with_options(TrainOptions, only=("group", "device", "seed", "log_dir"), keyword="shared")
@@ -25,11 +43,7 @@ NOTHING = Material()
 def compare(
     *,
     material: Annotated[Material, Parameter(name="*")] = NOTHING,
-    name: Annotated[str, Parameter(help="Keep the winner under this name in the library.", show_default=False)] = "",
-    output: Annotated[
-        Path | None,
-        Parameter(help="Folder for comparison.json and .csv, written anew after every training.", show_default=False),
-    ] = None,
+    outputs: Annotated[Outputs, Parameter(name="*")] = Outputs(),
     dry_run: Annotated[
         bool,
         Parameter(
@@ -61,11 +75,17 @@ def compare(
     if material.recipe:
         given = options.model_dump(exclude_unset=True)
         options = Recipe.read(material.recipe).plan_comparison().model_copy(update=given)
+    if outputs.output is not None:
+        file = outputs.output / FILE
+        for target in (file, file.with_suffix(".csv")):
+            check_target(target, overwrite=outputs.overwrite)
     with shown_progress() as report:
         if dry_run:
             print("\n".join(["Compares:", *(f"  {candidate}" for candidate in options.candidates)]))
+            check_comparison(run, options)
+            check_starts(options.starts)
             return show_pairs(run, report)
-        result = compare_candidates(run, options, name=name, folder=output, report=report)
+        result = compare_candidates(run, options, name=outputs.name, folder=outputs.output, report=report)
     print(result)
     if not result.rows[0].measured:
         raise InputError("Nothing could be measured, so nothing says which is best.", "Label more slices.")

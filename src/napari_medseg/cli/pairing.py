@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from napari_medseg.core import InputError, Labels, Reporter
 from napari_medseg.evaluation import match_slices
@@ -32,6 +32,20 @@ def show_pairs(run: TrainingRun, report: Reporter) -> int:
             raise InputError("None of these pairs can be used.", "The reasons are listed above.")
     print("Nothing was trained (--dry-run).")
     return 0
+
+
+def check_starts(starts: Iterable[str]) -> None:
+    """Refuse to start from what is neither a model nor the name of a network.
+
+    Raises
+    ------
+    ModelError
+        There is none of that name.
+    """
+    from napari_medseg.training.start import find_start
+
+    for start in starts:
+        find_start(start)
 
 
 def show_matches(pairs: Sequence[tuple[Labels, Labels]], left_over: Sequence[str] = ()) -> int:

@@ -16,7 +16,7 @@ from napari_medseg.training.run import recalling
 
 from .flags import with_options
 from .material import Material
-from .pairing import show_pairs
+from .pairing import check_starts, show_pairs
 from .progress import shown_progress
 
 
@@ -118,6 +118,7 @@ def train(
             saved = TrainingRun.load(run)
             _write_recipe(saved, settings, save_recipe)
             if dry_run:
+                check_starts([saved.start])
                 return show_pairs(saved, report)
             if not resume:
                 from napari_medseg.training.checkpoint import discard
@@ -128,6 +129,7 @@ def train(
             new = plan.plan(plan.model, plan.name)
             _write_recipe(new, settings, save_recipe)
             if dry_run:
+                check_starts([new.start])
                 return show_pairs(new, report)
             if plan.recall:
                 new = recalling(new, plan.recall, plan.model)

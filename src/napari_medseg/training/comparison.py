@@ -7,11 +7,23 @@ import shutil
 import tempfile
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
-from napari_medseg.core import Cancelled, InputError, MedsegError, ModelCard, Progress, Reporter, check_name, silent
+from napari_medseg.core import (
+    Cancelled,
+    InputError,
+    MedsegError,
+    ModelCard,
+    OutputError,
+    Progress,
+    Reporter,
+    check_name,
+    silent,
+)
 from napari_medseg.inference.cost import measure_cost
+from napari_medseg.io.atomic import check_writable
 from napari_medseg.models import find_model, is_start, read_card
 from napari_medseg.models.library import adopt_model
 
@@ -48,7 +60,7 @@ def compare(
     name
         Of the winner in the library; empty adds no model, and where nothing could be measured there is no winner.
     folder
-        Where the report is written (`Comparison.save`), anew after every training.
+        Where the report is written (`Comparison.save`), anew after every training, over an older one.
     shelf
         Where the models of the candidates stay, for `adopt_candidate`; without it they are gone at the end.
     report
@@ -59,6 +71,8 @@ def compare(
     ------
     InputError
         There is nothing to choose between or to measure with, or the name cannot be one.
+    OutputError
+        The report or logs cannot be written, as far as that shows at the start.
     MedsegError
         Every candidate failed: why the last of them did.
     Cancelled
@@ -67,12 +81,9 @@ def compare(
     options = options or CompareOptions()
     if name:
         check_name(name)
-    if len(options.candidates) < 2:
-        raise InputError("There is only one candidate.", "Give several starts, losses, rates or others.")
-    if not (run.options.validation or run.validation_pairs):
-        raise InputError(
-            "Nothing is held out, so nothing can be compared.", "Hold out a share, or give images that only measure."
-        )
+    if folder is not None:
+        check_writable(folder / FILE)
+    check_comparison(run, options)
     with tempfile.TemporaryDirectory(prefix="napari-medseg-", ignore_cleanup_errors=True) as temporary:
         contest = _Contest(run, options, shelf or Path(temporary), report)
         stopped = False
@@ -82,7 +93,7 @@ def compare(
             for rung in rungs:
                 for candidate in contest.enter(rung):
                     contest.train(candidate, rung)
-                    _write(contest.result(), folder)
+                    contest.write(contest.result(), folder)
             contest.measure()
         except Cancelled:
             stopped = True
@@ -91,8 +102,31 @@ def compare(
             raise (contest.failure if not stopped else None) or Cancelled("stopped before anything was learnt")
         if name and result.rows[0].measured:
             result = result.model_copy(update={"winner": adopt_candidate(result.rows[0], name)})
-    _write(result, folder)
+        contest.write(result, folder)
     return result
+
+
+def check_comparison(run: TrainingRun, options: CompareOptions) -> None:
+    """Refuse what no candidate could be compared by, before any is trained.
+
+    Raises
+    ------
+    InputError
+        There is nothing to choose between or to measure with, or logging needs what is not installed.
+    OutputError
+        The folder for logs cannot be written to.
+    """
+    if len(options.candidates) < 2:
+        raise InputError("There is only one candidate.", "Give several starts, losses, rates or others.")
+    if not (run.options.validation or run.validation_pairs):
+        raise InputError(
+            "Nothing is held out, so nothing can be compared.", "Hold out a share, or give images that only measure."
+        )
+    if run.options.log_dir is not None:
+        from .log import check_log  # which loads torch
+
+        check_log(run.options)
+        check_writable(run.options.log_dir / "log")
 
 
 def adopt_candidate(row: Row, name: str) -> ModelCard:
@@ -213,6 +247,16 @@ class _Contest:
             self._change(candidate, cost=cost)
             self.tell(so_far=True)
 
+    def write(self, result: Comparison, folder: Path | None) -> None:
+        """Save the report, where one is asked for; a disk that fails on the way ends no comparison."""
+        if folder is None:
+            return
+        try:
+            result.save(folder / FILE)
+        except OutputError as error:
+            with suppress(Cancelled):  # what asks to stop is asked again
+                self.tell(str(error))
+
     def result(self) -> Comparison:
         """The standings, with the curves of the training that goes on."""
         rows = [self._rows[one] for one in self._ranked()]
@@ -247,8 +291,3 @@ class _Contest:
 def _height(dice: float) -> float:
     """For ranking: what could not be measured is below everything."""
     return -1.0 if math.isnan(dice) else dice
-
-
-def _write(result: Comparison, folder: Path | None) -> None:
-    if folder is not None:
-        result.save(folder / FILE)
