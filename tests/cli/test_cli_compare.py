@@ -15,7 +15,7 @@ from napari_medseg.inference.cost import Cost
 from napari_medseg.models import find_model, list_models, read_card
 from napari_medseg.training import TrainingRun, comparison, plan_run
 from napari_medseg.training.candidates import CompareOptions
-from napari_medseg.training.standings import Comparison, Row
+from napari_medseg.training.standings import Comparison, Row, Terms
 
 from .conftest import Run
 
@@ -95,6 +95,18 @@ def test_a_dry_run_lists_candidates_and_pairs(run: Run, compared: dict[str, Any]
     assert "emu.png: No mask is called emu" in result.out
     assert "1 square: in 4 pairs" in result.out
     assert not compared
+
+
+def test_that_it_was_stopped_is_told(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(given: TrainingRun, options: CompareOptions, **_: Any) -> Comparison:
+        rows = [Row(candidate=str(one), start=one.start, loss="l", augmentation="a") for one in options.candidates]
+        rows[0] = rows[0].model_copy(update={"round": 1, "dice": (0.5,)})
+        return Comparison(rows=tuple(rows), stopped=True, terms=Terms(run=given, options=options))
+
+    monkeypatch.setattr(compare_command, "compare_candidates", stopped)
+    result = run("compare", "--data", "a", "b")
+    assert result.code == 0
+    assert "Stopped: 1 of 4 candidates was trained in round 1 of 2.\n" in result.out
 
 
 @pytest.mark.parametrize("name", ["comparison.json", "comparison.csv"])

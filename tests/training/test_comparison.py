@@ -4,6 +4,7 @@ import json
 import math
 import shutil
 from collections.abc import Callable
+from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from napari_medseg import __version__
 from napari_medseg.core import (
     Cancelled,
     ClassInfo,
@@ -164,8 +166,7 @@ def test_the_better_half_goes_on_and_the_best_is_first(trainings: Trainings, tmp
     assert [row.round for row in found.rows] == [3, 3, 2, 1, 1]
     assert found.rows[0].dice == pytest.approx((0.8, 0.79))
     assert found.rows[0].spread == pytest.approx(0.005)
-    assert found.rows[0].cost == Cost(1.0, 2.0, 3)
-    assert found.rows[2].cost is None
+    assert [row.cost for row in found.rows] == [Cost(1.0, 2.0, 3)] * 5, "also a smaller one that is nearly as good"
     assert [run.tested for run in trainings.runs] == [False] * 8 + [True] * 4, "only those of the last round"
     assert sum(run.options.max_minutes or 0 for run in trainings.runs) == pytest.approx(12)
     written = json.loads((tmp_path / "comparison.json").read_text())
@@ -335,7 +336,32 @@ def test_when_it_is_stopped_what_is_known_stays(trainings: Trainings) -> None:
     assert [row.start for row in found.rows if row.round] == ["unet:resnet34", "unet:resnet18"]
     assert {row.state for row in found.rows[2:]} == {"waiting"}
     assert found.stopped
+    assert found.stopped_at == "Stopped: 2 of 5 candidates were trained in round 1 of 3."
     assert "fpn" not in str(found)
+
+
+def test_when_it_is_stopped_in_a_later_round_that_is_told(trainings: Trainings) -> None:
+    trainings.stop_after = 4
+
+    def report(progress: Progress) -> None:
+        if len(trainings.runs) > trainings.stop_after:
+            raise Cancelled("stopped")
+
+    options = CompareOptions(starts=("unet:resnet18", "unet:resnet34", "fpn:resnet18"), seeds=1)
+    found = compare(plan_run([("a", "b")]), options, report=report)
+    assert found.stopped_at == "Stopped: 1 of 2 candidates was trained in round 2 of 2."
+
+
+def test_stopped_while_costs_are_measured_all_was_compared(trainings: Trainings) -> None:
+    def report(progress: Progress) -> None:
+        if progress.message.startswith("Measuring"):
+            raise Cancelled("stopped")
+
+    options = CompareOptions(starts=("unet:resnet18", "fpn:resnet18"), seeds=1)
+    found = compare(plan_run([("a", "b")]), options, report=report)
+    assert [row.cost for row in found.rows] == [None, None]
+    assert not found.stopped
+    assert not found.stopped_at
 
 
 @pytest.mark.usefixtures("trained_here")
@@ -357,6 +383,16 @@ def test_the_winner_comes_into_the_library_and_nothing_else(
     cost = measure_cost("winner", (64, 64), "cpu")
     assert cost.parameters > 1e6
     assert cost.milliseconds > 0
+    assert cost.device == "CPU"
+    written = json.loads((tmp_path / "report" / "comparison.json").read_text())
+    terms = written["terms"]
+    assert [(pair["image"], pair["labels"]) for pair in terms["run"]["pairs"]] == [(str(images), str(masks))]
+    assert (terms["options"]["max_minutes"], terms["options"]["starts"]) == (0.06, [SMALL, "dpt:no-such"])
+    assert terms["version"] == __version__
+    assert "CPUs" in terms["machine"]
+    assert datetime.fromisoformat(terms["begun"]).tzinfo is not None
+    assert terms["held_out"]
+    assert {Path(name).parent for name in terms["held_out"]} == {images}
 
 
 @pytest.mark.usefixtures("trained_here")

@@ -66,7 +66,7 @@ def test_table_fills_while_it_runs(qtbot: Any, corrected: Any, dock: CompareWidg
     assert [*shown(dock).items()][:3] == [
         ("fpn:resnet18", ["0.895 ± 0.005", "2", "3.3", "14.3", "120", "560"]),
         ("unet:resnet34", ["0.795 ± 0.005", "2", "3.3", "14.3", "120", "560"]),
-        ("unet:resnet18  ·  out", ["0.600", "1", "1.7", "–", "–", "–"]),
+        ("unet:resnet18  ·  out", ["0.600", "1", "1.7", "14.3", "120", "560"]),
     ]
     assert dock.panel.status.text().startswith("fpn:resnet18 is best: held-out Dice 0.895 ± 0.005.")
 

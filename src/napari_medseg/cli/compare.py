@@ -87,6 +87,8 @@ def compare(
             return show_pairs(run, report)
         result = compare_candidates(run, options, name=outputs.name, folder=outputs.output, report=report)
     print(result)
+    if result.stopped:
+        print(result.stopped_at)
     if not result.rows[0].measured:
         raise InputError("Nothing could be measured, so nothing says which is best.", "Label more slices.")
     if result.winner:

@@ -29,11 +29,14 @@ class Cost:
         count of it.
     parameters
         Numbers that were learnt.
+    device
+        Where it was computed, in words.
     """
 
     milliseconds: float
     mebibytes: float | None
     parameters: int
+    device: str = ""
 
 
 def measure_cost(model: str | Path, shape: tuple[int, int], device: str = "auto", report: Reporter = silent) -> Cost:
@@ -73,7 +76,7 @@ def _measure(reference: str, shape: tuple[int, int], device: str) -> Cost:
     from napari_medseg.core import Geometry, Image
     from napari_medseg.models import load_model
 
-    from .device import pick_device
+    from .device import device_title, pick_device
     from .segment import segment
 
     model = load_model(reference)
@@ -85,10 +88,10 @@ def _measure(reference: str, shape: tuple[int, int], device: str) -> Cost:
         begin = time.perf_counter()
         segment(image, model, device=device)
         times.append(time.perf_counter() - begin)
-    on_card = pick_device(device).type == "cuda"
-    peak = torch.cuda.max_memory_allocated() / 2**20 if on_card else _peak()
+    where = pick_device(device)
+    peak = torch.cuda.max_memory_allocated() / 2**20 if where.type == "cuda" else _peak()
     parameters = sum(p.numel() for p in model.network.parameters())
-    return Cost(1000 * min(times[1:]), peak, parameters)
+    return Cost(1000 * min(times[1:]), peak, parameters, device_title(where))
 
 
 def _peak() -> float | None:

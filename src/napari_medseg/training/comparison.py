@@ -30,7 +30,7 @@ from napari_medseg.models.library import adopt_model
 from .apart import PREPARING, train_apart
 from .candidates import Candidate, CompareOptions, Rung, describe_little, lay_out
 from .run import TrainingRun
-from .standings import FILE, Comparison, Curve, Row
+from .standings import FILE, Comparison, Curve, Row, Terms
 
 STAGE = "Comparing"
 SIDE = 512
@@ -94,9 +94,11 @@ def compare(
                 for candidate in contest.enter(rung):
                     contest.train(candidate, rung)
                     contest.write(contest.result(), folder)
-            contest.measure()
         except Cancelled:
             stopped = True
+        else:
+            with suppress(Cancelled):  # what they cost changes no ranks
+                contest.measure()
         result = contest.result().model_copy(update={"stopped": stopped})
         if not result.rows[0].model:
             raise (contest.failure if not stopped else None) or Cancelled("stopped before anything was learnt")
@@ -150,6 +152,7 @@ class _Contest:
 
     def __init__(self, run: TrainingRun, options: CompareOptions, library: Path, report: Reporter) -> None:
         self._run, self._library, self._report = run, library, report
+        self._terms = Terms(run=run.model_copy(update={"start": ""}), options=options)
         self._total, self._spent, self._trainings = 60 * options.max_minutes, 0.0, 0
         self._rows = {one: Row(candidate=str(one), **asdict(one)) for one in options.candidates}
         self._at_work: tuple[Candidate, tuple[Curve, ...]] | None = None
@@ -224,8 +227,11 @@ class _Contest:
         self._trainings += 1
         library = self._library / str(self._trainings)
         seed += common.options.seed
-        run = candidate.over(common, library / f"round-{rung.number}-seed-{seed}", rung, seed)
+        folder = library / f"round-{rung.number}-seed-{seed}"
+        run = candidate.over(common, folder, rung, seed)
         result = train_apart(run, listen, started=math.inf, library=library)
+        if not self._terms.held_out:
+            self._terms = self._terms.measured_by(folder)
         if stopped:
             raise Cancelled("stopped by the user")  # what it has learnt in a part of its time says nothing
         if not math.isnan(result.verdict.new):
@@ -233,9 +239,10 @@ class _Contest:
         return result.verdict.new, library / "models" / result.card.name / str(result.card.version)
 
     def measure(self) -> None:
-        """Find out what those that were never dropped cost."""
-        for candidate, row in [*self._rows.items()]:
-            if row.state != "in" or row.model is None:
+        """Find out what those that were trained cost, the best first."""
+        for candidate in self._ranked():
+            row = self._rows[candidate]
+            if row.model is None:
                 continue
             self.tell(f"Measuring what {candidate} costs")
             device = self._run.options.device
@@ -264,7 +271,7 @@ class _Contest:
             candidate, curves = self._at_work
             at = self._ranked().index(candidate)
             rows[at] = rows[at].model_copy(update={"state": "training", "curves": curves})
-        return Comparison(rows=tuple(rows))
+        return Comparison(rows=tuple(rows), terms=self._terms)
 
     def _ranked(self) -> list[Candidate]:
         """The best first; those of later rounds before all others, those that failed at once last."""

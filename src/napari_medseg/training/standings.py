@@ -5,18 +5,23 @@ from __future__ import annotations
 import csv
 import io
 import math
+import os
+import platform
 import statistics
 from dataclasses import fields
+from datetime import datetime
 from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import BaseModel, Field
 
-from napari_medseg.core import ModelCard
+from napari_medseg import __version__
+from napari_medseg.core import InputError, ModelCard
 from napari_medseg.inference.cost import Cost
+from napari_medseg.io.pairs.listing import read_split
 
-from .candidates import Candidate
-from .run import write_text
+from .candidates import Candidate, CompareOptions, lay_out
+from .run import TrainingRun, write_text
 
 FILE = "comparison.json"
 
@@ -58,7 +63,7 @@ class Row(BaseModel):
     curves
         One for each seed of that round, or of the one that goes on.
     cost
-        None where it was not measured: only of those in the last round.
+        None where it was not measured.
     kept
         Held-out Dice of its best model, over all rounds; NaN as in ``dice``.
     model
@@ -117,12 +122,49 @@ class Row(BaseModel):
         return self.dice_in_words, *trained, weights, time, memory
 
 
+class Terms(BaseModel):
+    """What all figures of a comparison depend on.
+
+    Attributes
+    ----------
+    version
+        Of the program.
+    begun
+        When it began.
+    machine
+        System, processor and CPUs; the device is that of `Cost`, or what ``run`` asks for.
+    run
+        The images and masks, and the options that candidates do not differ in.
+    options
+        The candidates and their time.
+    held_out
+        The images that measured, with the slice of those that hold several; as the first training told.
+    """
+
+    version: str = __version__
+    begun: datetime = Field(default_factory=lambda: datetime.now().astimezone())
+    machine: str = Field(default_factory=lambda: f"{platform.platform()}, {os.cpu_count()} CPUs")
+    run: TrainingRun
+    options: CompareOptions
+    held_out: tuple[str, ...] = ()
+
+    def measured_by(self, folder: Path) -> Self:
+        """The same with what was held out in the training that wrote its split into this folder."""
+        try:
+            rows = [row for row in read_split(folder) if row.part == "validation"]
+        except InputError:  # it ended before
+            return self
+        names = (str(row.image) + ("" if row.slice is None else f", slice {row.slice}") for row in rows)
+        return self.model_copy(update={"held_out": tuple(names)})
+
+
 class Comparison(BaseModel):
     """All candidates, the best first, and the model of the winner; ``stopped`` before its time was over or not."""
 
     rows: tuple[Row, ...]
     winner: ModelCard | None = None
     stopped: bool = False
+    terms: Terms | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -136,6 +178,16 @@ class Comparison(BaseModel):
         """One sentence for each candidate that could not be trained."""
         named = zip(self.names, self.rows, strict=True)
         return tuple(f"{name} cannot be trained: {row.reason}" for name, row in named if row.state == "failed")
+
+    @property
+    def stopped_at(self) -> str:
+        """How far it was when it was stopped, in one sentence; empty where it was not."""
+        if not self.stopped or self.terms is None:
+            return ""
+        rungs, number = lay_out(len(self.rows), self.terms.options), max(row.round for row in self.rows)
+        done, planned = sum(row.round == number for row in self.rows), rungs[number - 1].count
+        were = "was" if done == 1 else "were"
+        return f"Stopped: {done} of {planned} candidates {were} trained in round {number} of {len(rungs)}."
 
     def __str__(self) -> str:
         """A table for a terminal; one sentence each for what could not be trained."""
