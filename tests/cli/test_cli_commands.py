@@ -97,7 +97,7 @@ def test_what_is_given_can_be_saved_as_a_recipe(run: Run, series: Path, truth: P
     result = run(*command, "lungs-xray", "--loss", "focal", "--save-recipe", path)
     assert result.code == 0, result.err
     assert json.loads(path.read_text()) == {
-        "title": "mine", "start": "lungs-xray", "classes": ["1=lungs"], "merge": True,
+        "title": "mine", "start": "lungs-xray", "classes": ["1=lung"], "merge": True,
         "options": {"max_minutes": 10.0, "longest": 256, "validation": 0.1, "loss": "focal"},
     }  # fmt: skip
     assert run(*command, path).code == 0
@@ -295,7 +295,7 @@ def test_train_passes_pairs_classes_and_only_given_settings(run: Run, trained: d
 def test_train_follows_a_recipe_but_for_what_is_given(run: Run, trained: dict[str, Any]) -> None:
     assert run("train", "--data", "a", "b", "--recipe", "lungs-xray", "--name", "mine", "--max-minutes", "2").code == 0
     made = trained["data"]
-    assert (made.start, made.name, made.merge, made.classes[0].name) == ("lungs-xray", "mine", True, "lungs")
+    assert (made.start, made.name, made.merge, made.classes[0].name) == ("lungs-xray", "mine", True, "lung")
     assert (made.options.max_minutes, trained["max_minutes"]) == (10, 2)
     result = run("train", "--data", "a", "b", "--recipe", "lung-xray")
     assert result.code == 2

@@ -64,13 +64,13 @@ def test_a_recipe_is_varied_as_it_is(run: Run, compared: dict[str, Any], tmp_pat
 
 
 def test_masks_are_understood_as_when_training(run: Run, compared: dict[str, Any]) -> None:
-    line = "compare --data a b --validation-data c d --classes #00ff00=gland blue=vessel --merge --series x --group p"
+    line = "compare --data a b --validation-data c d --classes #00ff00=gland blue=vessel --series x --group p"
     result = run(*line.split(), "--starts", "unet:resnet18", "--learning-rates", "0.001", "1e-4", "--batches", "2")
     assert result.code == 0, result.err
     made = compared["run"]
     planned = plan_run([("a", "b")], classes=["#00ff00=gland", "blue=vessel"], validation_data=[("c", "d")])
     assert (made.classes, made.background_colors) == (planned.classes, planned.background_colors)
-    assert (made.merge, made.options.group) == (True, "p")
+    assert (made.merge, made.options.group) == (False, "p")
     assert [pair.series for pair in (*made.pairs, *made.validation_pairs)] == ["x", "x"]
     assert compared["options"] == CompareOptions(
         starts=("unet:resnet18",), learning_rates=(0.001, 1e-4), batches=(2,)
@@ -83,7 +83,7 @@ def test_a_recipe_says_what_is_compared_but_for_what_is_given(run: Run, compared
     options, made = compared["options"], compared["run"]
     assert (options.starts, options.batches, options.max_minutes) == (("fcn8s:vgg16",), (8,), 120)
     assert len(options.learning_rates) > 1
-    assert ([c.name for c in made.classes], made.merge, made.options.channels) == (["tumour"], True, "stain")
+    assert ([c.name for c in made.classes], made.merge, made.options.channels) == (["tumour"], False, "stain")
 
 
 def test_a_dry_run_lists_candidates_and_pairs(run: Run, compared: dict[str, Any], folders: tuple[Path, Path]) -> None:

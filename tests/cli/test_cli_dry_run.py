@@ -50,6 +50,38 @@ def test_names_are_shown_as_they_will_be_learnt(run: Run, folders: tuple[Path, P
     assert "1 lesion: in 2 pairs" in merged
 
 
+@pytest.mark.parametrize(
+    ("given", "classes", "said"),
+    [
+        (("--recipe", "cancer-he"), "1 cancer", "Values 1, 2 are taken as one class, 'cancer'."),
+        (("--recipe", "cancer-he", "--classes", "1=tumour", "2=stroma"), "1 tumour, 2 stroma", ""),
+        (("--recipe", "cancer-he", "--classes", "2=stroma"), "1, 2 stroma", ""),
+        (("--recipe", "cancer-he", "--no-merge"), "1, 2", ""),
+        (
+            ("--recipe", "cancer-he", "--classes", "2=tumour", "--merge"), "2 tumour",
+            "Values 1, 2 are taken as one class, 'tumour'.",
+        ),
+        (("--merge", "--model", "nuclei-he"), "1 nucleus", "Values 1, 2 are taken as one class, 'nucleus'."),
+    ],
+)  # fmt: skip
+def test_what_is_named_is_merged_only_when_the_person_says_so(
+    run: Run, folders: tuple[Path, Path], given: tuple[str, ...], classes: str, said: str
+) -> None:
+    for path in folders[1].iterdir():
+        Picture.fromarray((np.eye(16) + 2 * np.eye(16, k=4)).astype(np.uint8)).save(path)
+    result = run("train", "--data", *folders, "--dry-run", *given)
+    assert result.code == 0, result.err
+    assert f"16 x 16, classes {classes}\n" in result.out
+    assert said in result.out
+    assert ("taken as" in result.out) == bool(said)
+
+
+def test_several_names_for_one_class_are_refused(run: Run, folders: tuple[Path, Path]) -> None:
+    result = run("train", "--data", *folders, "--dry-run", "--merge", "--classes", "1=tumour", "2=stroma")
+    assert result.code == 2
+    assert "Several classes are named, such as 'tumour' and 'stroma'" in result.err
+
+
 def test_train_without_a_pair_is_bad_input(run: Run, folders: tuple[Path, Path]) -> None:
     for path in folders[1].iterdir():
         Picture.fromarray(np.eye(9, dtype=np.uint8)).save(path)

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image as Picture
 
-from napari_medseg.core import ClassInfo, Geometry, InputError, ModelCard
+from napari_medseg.core import ClassInfo, Geometry, InputError, Labels, ModelCard
 from napari_medseg.io import read_labels, write
 from napari_medseg.io.zarr.labels import LabelPyramid
 from napari_medseg.training import Pair, TrainingRun, TrainOptions, plan_run
+from napari_medseg.training.classes import find_absent, find_classes, merge_classes
 from napari_medseg.training.gather import find_reading, gather
 from napari_medseg.training.losses import IGNORE
 from napari_medseg.training.schedule import Budget
@@ -129,6 +130,49 @@ def test_merging_keeps_what_does_not_count(write_series: WriteSeries, listener: 
     painted = gather(run.pairs, TrainOptions(unlabelled=255), watch, find_reading(run, watch))
     assert sorted(painted[0].shown) == [1]
     assert set(np.unique(painted[0].values)) == {1, 255}
+
+
+@pytest.mark.parametrize("classes", [["2=tumour"], ["3=tumour"], ["2=tumour", "1=background"]])
+def test_what_is_merged_has_the_name_that_was_given(
+    write_series: WriteSeries, listener: Listener, classes: list[str]
+) -> None:
+    run = plan_run([write_series(3)], classes=classes).model_copy(update={"merge": True})
+    watch = Watch(listener, Budget(None, 1))
+    painted = gather(run.pairs, TrainOptions(), watch, find_reading(run, watch))
+    found = [c for c in find_classes(painted, run.classes) if c.name != "background"]
+    assert [(c.value, c.name) for c in found] == [(run.classes[0].value, "tumour")]
+    assert find_absent(painted, run.classes, None) == []
+    values = "Values 1, 2 are taken as one class" if len(classes) == 1 else ""
+    assert values in listener.said
+
+
+def test_the_merged_class_takes_no_value_that_means_something_else(
+    write_series: WriteSeries, listener: Listener
+) -> None:
+    """Here 1 does not count in the masks, and the merged class is called 1."""
+    run = plan_run([write_series(3)], classes=["1=tumour"]).model_copy(update={"merge": True})
+    watch = Watch(listener, Budget(None, 1))
+    [one, *_] = gather(run.pairs, TrainOptions(unlabelled=1), watch, find_reading(run, watch))
+    [apart, *_] = gather(run.pairs, TrainOptions(unlabelled=1), watch)
+    assert one.shown == {0, 1}
+    np.testing.assert_array_equal(one.values == 1, apart.values == 2)
+    np.testing.assert_array_equal(one.values == one.unlabelled, apart.values == 1)
+
+
+def test_background_strokes_stay_background_when_all_else_is_one(listener: Listener, tmp_path: Path) -> None:
+    image, mask = draw(0)
+    mask[:4] = 3
+    Picture.fromarray(image).save(tmp_path / "a.png")
+    classes = (ClassInfo.numbered(1, "background"), ClassInfo.numbered(2, "left"), ClassInfo.numbered(3, "right"))
+    write(tmp_path / "a_mask.tif", Labels(mask, classes, Geometry.unknown(2)))
+    run = plan_run([(tmp_path / "a.png", tmp_path / "a_mask.tif")], classes=["1=cancer"])
+    run = run.model_copy(update={"merge": True})
+    watch = Watch(listener, Budget(None, 1))
+    painted = gather(run.pairs, TrainOptions(unlabelled=0), watch, find_reading(run, watch))
+    classes, index, _ = merge_classes((), find_classes(painted, run.classes))
+    assert [c.name for c in classes] == ["cancer"]
+    np.testing.assert_array_equal(painted[0].indices(index) == 1, mask > 1)
+    np.testing.assert_array_equal(painted[0].indices(index) == 0, mask == 1)
 
 
 @pytest.mark.parametrize("suffix", [".ome.zarr", ".ome.tif"])

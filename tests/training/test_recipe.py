@@ -7,7 +7,7 @@ import pytest
 import tifffile
 
 from napari_medseg.core import InputError, OutputError
-from napari_medseg.models import is_start, list_models
+from napari_medseg.models import find_model, is_start, list_models, read_card
 from napari_medseg.phantoms.brain import brain_sample
 from napari_medseg.training import Recipe, TrainOptions, list_recipes, plan_run
 from napari_medseg.training.candidates import CompareOptions
@@ -101,6 +101,26 @@ def test_what_is_given_stands_in_the_place_of_the_recipes_own() -> None:
     assert [c.name for c in run.classes] == ["heart"]
     assert run.options.max_minutes == 3
     assert [c.name for c in recipe.plan([("images", "masks")]).classes] == ["lungs"]
+
+
+def test_classes_that_are_named_are_not_merged_by_a_recipe() -> None:
+    recipe, data = Recipe(title="t", start="unet:resnet18", classes=("1=cancer",), merge=True), [("images", "masks")]
+
+    def planned(**given: Any) -> tuple[list[str], bool]:
+        run = recipe.plan(data, **given)
+        return [c.name for c in run.classes], run.merge
+
+    assert planned() == (["cancer"], True)
+    assert planned(classes=["1=tumour", "2=stroma"]) == (["tumour", "stroma"], False)
+    assert planned(classes=["1=tumour"], merge=True) == (["tumour"], True)
+    assert planned(merge=False) == ([], False), "cancer is what all classes are called together"
+
+
+@pytest.mark.parametrize("name", [name for name in list_recipes() if not is_start(Recipe.read(name).start)])
+def test_a_recipe_calls_classes_as_its_start_does(name: str) -> None:
+    recipe = Recipe.read(name)
+    named = {c.name for c in recipe.plan([("images", "masks")]).classes}
+    assert named <= {c.name for c in read_card(find_model(recipe.start)).classes}
 
 
 def test_a_recipe_says_what_is_compared_and_what_it_leaves_out_is_its_own() -> None:

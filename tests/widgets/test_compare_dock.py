@@ -289,7 +289,7 @@ def test_a_recipe_is_compared_among_others(dock: CompareWidget) -> None:
     assert (options.losses, options.augmentations) == (("dice",), ("none",))
     common = dock.common.value()
     assert (common.learning_rate, common.longest, common.device) == (1e-5, 512, "cpu")
-    assert dock.masks.value() == (("1=lungs",), True)
+    assert dock.masks.value() == (("1=lung",), True)
     assert dock.masks.isVisibleTo(dock)
 
 

@@ -56,7 +56,16 @@ def test_what_is_changed_afterwards_counts(dock: FineTuneWidget) -> None:
     dock.start.masks.merge.setChecked(False)
     dock.options.set_value(TrainOptions(loss="dice"))
     assert settings(dock) == TrainOptions(loss="dice", max_minutes=1 / 3)
-    assert dock.start.masks.value() == (("1=lungs",), False)
+    assert dock.start.masks.value() == (("1=lung",), False)
+
+
+def test_several_names_for_one_class_are_a_problem(dock: FineTuneWidget) -> None:
+    choose(dock, "cancer-he")
+    assert dock.start.masks.problem == ""
+    dock.start.masks.names.setText("1=tumour, 2=stroma")
+    assert "Several classes are named, such as 'tumour' and 'stroma'" in dock.start.problem
+    dock.start.masks.merge.setChecked(False)
+    assert dock.start.masks.problem == ""
 
 
 def test_a_new_network_stays_in_the_list_and_fits_the_image(dock: FineTuneWidget) -> None:

@@ -9,6 +9,7 @@ from cyclopts import Parameter
 
 from napari_medseg.core import InputError
 from napari_medseg.training import Recipe, TrainingRun, list_recipes, plan_run
+from napari_medseg.training.run import name_merged
 
 PairsOfPaths = tuple[tuple[Path, Path], ...]
 
@@ -46,7 +47,8 @@ class Material:
         tuple[str, ...],
         Parameter(
             help="Names of mask values: VALUE=NAME, several after one another; or of the colours masks draw them in: "
-            "COLOUR=NAME ('#00ff00=gland').",
+            "COLOUR=NAME ('#00ff00=gland'). Named classes stay apart, whatever a recipe says; with --merge, "
+            "name one.",
             negative=(),
             show_default=False,
             consume_multiple=True,
@@ -54,9 +56,12 @@ class Material:
     ] = ()
     series: Annotated[str, Parameter(help="Which series of an IMAGES that holds several.", show_default=False)] = ""
     merge: Annotated[
-        bool,
-        Parameter(help="Take all classes of the masks as one.", negative=(), show_default=False),
-    ] = False
+        bool | None,
+        Parameter(
+            help="Take all classes of the masks as one, or keep them apart; without it as the recipe says.",
+            show_default=False,
+        ),
+    ] = None
 
     def plan(self, model: str = "", name: str = "") -> TrainingRun:
         """The run on them, by the recipe if there is one.
@@ -64,19 +69,25 @@ class Material:
         Raises
         ------
         InputError
-            No data are given, or a recipe or class is none.
+            No data are given, a recipe or class is none, or several classes that are named shall be one.
         """
         if not self.data:
             raise InputError("There is nothing to train on.", self.otherwise)
         if self.recipe:
             recipe = Recipe.read(self.recipe)
             run = recipe.plan(
-                self.data, model=model, name=name, classes=self.classes, validation_data=self.validation_data
+                self.data,
+                model=model,
+                name=name,
+                classes=self.classes,
+                validation_data=self.validation_data,
+                merge=self.merge,
             )
         else:
             start = {"model": model} if model else {}
             run = plan_run(self.data, **start, name=name, classes=self.classes, validation_data=self.validation_data)
-        return self._of_series(run.model_copy(update={"merge": self.merge or run.merge}))
+            run = run.model_copy(update={"merge": bool(self.merge)})
+        return self._of_series(name_merged(run, ()))
 
     def _of_series(self, run: TrainingRun) -> TrainingRun:
         """The same run on one series of each folder or file of images that holds several."""

@@ -8,7 +8,10 @@ from napari_medseg.core import InputError, Labels, Reporter
 from napari_medseg.evaluation import match_slices
 from napari_medseg.io.masks.legend import Legend
 from napari_medseg.io.pairs.preview import preview_pairs
+from napari_medseg.models import find_model, is_start, read_card
 from napari_medseg.training import TrainingRun
+from napari_medseg.training.naming import is_background, merged_class, merged_in_words
+from napari_medseg.training.run import name_merged
 
 
 def show_pairs(run: TrainingRun, report: Reporter) -> int:
@@ -20,13 +23,20 @@ def show_pairs(run: TrainingRun, report: Reporter) -> int:
         When nothing could be trained on.
     """
     run.check_paths()
+    if run.merge:
+        run = name_merged(run, () if is_start(run.start) else read_card(find_model(run.start)).classes)
+    merged = merged_class(run.classes) if run.merge else None
     legend = Legend(classes=run.classes, background=run.background_colors) if run.background_colors else None
     for title, pairs in (("Trains", run.pairs), ("Only measures", run.validation_pairs)):
         usable = 0
         for pair in pairs:
             found = preview_pairs(pair.image, pair.labels, series=pair.series, legend=legend, report=report)
             print(f"{title}: {pair.image} and {pair.labels}")
-            print("\n".join(found.named(run.classes, merge=run.merge).lines()))
+            print("\n".join(found.named(run.classes, merged).lines()))
+            if merged:
+                apart = {c.value for row in found.usable for c in row.classes if not is_background(c)}
+                kept = {run.options.unlabelled, *(c.value for c in run.classes if is_background(c))}
+                print(merged_in_words(apart - kept, merged))
             usable += len(found.usable)
         if pairs and not usable:
             raise InputError("None of these pairs can be used.", "The reasons are listed above.")

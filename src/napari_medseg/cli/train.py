@@ -119,7 +119,7 @@ def train(
             _write_recipe(saved, settings, save_recipe)
             if dry_run:
                 check_starts([saved.start])
-                return show_pairs(saved, report)
+                return show_pairs(_with(saved, settings), report)
             if not resume:
                 from napari_medseg.training.checkpoint import discard
 
@@ -128,11 +128,11 @@ def train(
         else:
             new = plan.plan(plan.model, plan.name)
             _write_recipe(new, settings, save_recipe)
-            if dry_run:
-                check_starts([new.start])
-                return show_pairs(new, report)
             if plan.recall:
                 new = recalling(new, plan.recall, plan.model)
+            if dry_run:
+                check_starts([new.start])
+                return show_pairs(_with(new, settings), report)
             card = train_model(new, report=report, **settings)
     from napari_medseg.training.launch import first_here
 
@@ -144,5 +144,10 @@ def train(
 def _write_recipe(run: TrainingRun, settings: dict[str, Any], path: Path | None) -> None:
     """Write what the run takes besides its images, with the options given here, into a file if one is named."""
     if path is not None:
-        options = TrainOptions.model_validate({**dict(run.options), **settings})
-        Recipe.of(run.model_copy(update={"options": options}), path.stem).save(path)
+        Recipe.of(_with(run, settings), path.stem).save(path)
+
+
+def _with(run: TrainingRun, settings: dict[str, Any]) -> TrainingRun:
+    """The run with the options given here."""
+    options = TrainOptions.model_validate({**dict(run.options), **settings})
+    return run.model_copy(update={"options": options})

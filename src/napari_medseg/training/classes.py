@@ -9,7 +9,8 @@ import numpy as np
 
 from napari_medseg.core import ClassInfo, InputError
 
-from .truth import BACKGROUND, Painted
+from .naming import is_background
+from .truth import Painted
 
 _SIDE = re.compile(r"(?<![a-z])(left|right|links|rechts)(?![a-z])", re.IGNORECASE)
 
@@ -27,7 +28,7 @@ def find_classes(painted: Sequence[Painted], names: Sequence[ClassInfo]) -> tupl
     found = [named.get(value) or ClassInfo.numbered(value) for value in sorted(values)]
     first: dict[str, int] = {}
     for c in found:
-        if first.setdefault(c.name, c.value) != c.value and c.name.lower() != BACKGROUND:
+        if first.setdefault(c.name, c.value) != c.value and not is_background(c):
             raise InputError(
                 f"The mask values {first[c.name]} and {c.value} are both named '{c.name}'.",
                 "Give each class a name of its own.",
@@ -55,13 +56,14 @@ def _name_values(painted: Sequence[Painted], given: dict[int, ClassInfo]) -> dic
 def background_values(painted: Sequence[Painted], names: Sequence[ClassInfo]) -> frozenset[int]:
     """Values that mean background: 0, and those of a class of that name."""
     named = _name_values(painted, {c.value: c for c in names})
-    return frozenset({0} | {value for value, c in named.items() if c.name.lower() == BACKGROUND})
+    return frozenset({0} | {value for value, c in named.items() if is_background(c)})
 
 
 def find_absent(painted: Sequence[Painted], names: Sequence[ClassInfo], unlabelled: int | None) -> list[str]:
     """What to say about values that were spoken of and are in no mask."""
     seen = {int(v) for one in painted for v in np.unique(one.values)}
-    said = [f"Value {c.value}, named '{c.name}', is in no mask." for c in names if c.value not in seen]
+    there = {c.name for c in names if c.value in seen}
+    said = [f"Value {c.value}, named '{c.name}', is in no mask." for c in names if c.name not in there]
     if unlabelled is not None and unlabelled not in seen:
         said.append(f"The unlabelled value {unlabelled} is in no mask: every pixel counts.")
     return said
@@ -93,7 +95,7 @@ def merge_classes(
     if len(old) > 1 and len(found) == len(unnamed) == 1:
         # A mask of 0 and 1 for a model of several classes is far more often all of them in one than the first alone.
         renamed = {}
-    background = [c for c in found if c.name.lower() == BACKGROUND]
+    background = [c for c in found if is_background(c)]
     painted = {renamed.get(c.value, c).name: renamed.get(c.value, c) for c in found if c not in background}
     taken = {c.value for c in found}
     classes: list[ClassInfo] = []

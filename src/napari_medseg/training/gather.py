@@ -11,9 +11,10 @@ import numpy as np
 
 from napari_medseg.core import ClassInfo, InputError, Labels
 
+from .naming import is_background, merged_class, merged_in_words
 from .options import TrainOptions
 from .run import Pair, TrainingRun
-from .truth import BACKGROUND, Painted, paint
+from .truth import Painted, paint
 from .watch import Watch
 
 if TYPE_CHECKING:
@@ -32,14 +33,14 @@ class Reading:
     ----------
     legend
         The colours of coloured masks; None leaves it to each mask.
-    merge
-        Whether all classes are taken as one.
+    merged
+        The class as which all are taken; None keeps them apart.
     background
         Values that are no class, beside 0.
     """
 
     legend: Legend | None = None
-    merge: bool = False
+    merged: ClassInfo | None = None
     background: tuple[int, ...] = ()
 
 
@@ -49,7 +50,7 @@ def find_reading(run: TrainingRun, watch: Watch) -> Reading:
     Raises
     ------
     InputError
-        Masks are coloured pictures.
+        Masks are coloured pictures, or several classes are named of which one is to be made.
     """
     from napari_medseg.io.masks.colors import find_legend
     from napari_medseg.io.masks.legend import Legend
@@ -60,8 +61,8 @@ def find_reading(run: TrainingRun, watch: Watch) -> Reading:
     legend, findings = find_legend(files, given)
     for finding in findings:
         watch.say(finding.message)
-    ground = tuple(c.value for c in run.classes if c.name.lower() == BACKGROUND)
-    return Reading(legend, run.merge, ground)
+    ground = tuple(c.value for c in run.classes if is_background(c))
+    return Reading(legend, merged_class(run.classes) if run.merge else None, ground)
 
 
 def gather(pairs: Sequence[Pair], options: TrainOptions, watch: Watch, reading: Reading = Reading()) -> list[Painted]:
@@ -97,6 +98,11 @@ def gather(pairs: Sequence[Pair], options: TrainOptions, watch: Watch, reading: 
         raise unread[0]
     if not painted:
         raise InputError("No image has a mask.", "Masks are named like their images, or NAME_mask.")
+    if reading.merged is not None:
+        ground = {*reading.background}
+        if said := merged_in_words(frozenset().union(*(_taken(one, ground) for one in painted)), reading.merged):
+            watch.say(said)
+        painted = [merge(one, reading.merged, ground) for one in painted]
     return group_rest(painted, options.group, patients, watch) if options.group else painted
 
 
@@ -156,8 +162,6 @@ def read_painted(
         raise InputError(f"None of the chosen slices of {found.image.name} has a mask in {found.mask.name}.")
     unlabelled = options.unlabelled if pair.unlabelled is None else pair.unlabelled
     labels, unlabelled = without_absent(labels, unlabelled)
-    if reading.merge:
-        labels = merge(labels, {*reading.background, *([] if unlabelled is None else [unlabelled])})
     return [
         replace(
             one, group=pair.group or one.group, ranges=pair.ranges, unlabelled=unlabelled,
@@ -178,13 +182,24 @@ def without_absent(labels: Labels, unlabelled: int | None) -> tuple[Labels, int 
     return replace(labels, data=room, not_computed=unlabelled), unlabelled
 
 
-def merge(labels: Labels, kept: set[int]) -> Labels:
-    """The same labels with one class for all of theirs; 0 and ``kept`` values stay, and classes named background."""
-    stay = kept | {0} | {c.value for c in labels.classes if c.name.lower() == BACKGROUND}
-    value = next(v for v in range(1, len(stay) + 2) if v not in stay)
-    data = np.where(np.isin(labels.data, sorted(stay)), labels.data, value).astype(labels.data.dtype)
-    left = tuple(c for c in labels.classes if c.value in stay)
-    return replace(labels, data=data, classes=(*left, ClassInfo.numbered(value)))
+def merge(one: Painted, merged: ClassInfo, ground: set[int]) -> Painted:
+    """The same slice with one class for all of its own; background and what does not count stay."""
+    taken, values = _taken(one, ground), one.values
+    ours = tuple(c for c in one.classes if is_background(c))
+    unlabelled = one.unlabelled
+    spare = next(v for v in range(1, 2**32) if v not in {merged.value, unlabelled, *ground, *(c.value for c in ours)})
+    values = values.astype(np.promote_types(values.dtype, np.min_scalar_type(max(spare, merged.value))))
+    if merged.value not in taken:  # it may be background here, or what does not count
+        values[values == merged.value] = spare
+        ours = tuple(ClassInfo.numbered(spare, c.name) if c.value == merged.value else c for c in ours)
+        unlabelled = spare if unlabelled == merged.value else unlabelled
+    values[np.isin(one.values, sorted(taken))] = merged.value
+    return replace(one, values=values, classes=(*ours, merged), unlabelled=unlabelled)
+
+
+def _taken(one: Painted, ground: set[int]) -> frozenset[int]:
+    """Values of a slice that are classes."""
+    return one.shown - ground - {0} - {c.value for c in one.classes if is_background(c)}
 
 
 def expand(pairs: Sequence[Pair], watch: Watch) -> list[tuple[int, FilePair]]:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from napari_medseg.core import ClassInfo, InputError
+
+BACKGROUND = "background"
+"""A mask value whose class has this name means background: in strokes, 0 means unlabelled and background is painted."""
+
+LISTED = 8
+"""Values that are listed before the rest is left out."""
 
 Classes = Mapping[int, str] | Mapping[str, str] | Iterable[ClassInfo | str]
 
@@ -44,6 +50,46 @@ def name_classes(classes: Mapping[int, str] | Iterable[ClassInfo | str]) -> tupl
             )
         named[found.value] = found
     return tuple(named.values())
+
+
+def merged_class(classes: Iterable[ClassInfo], start: Sequence[ClassInfo] = ()) -> ClassInfo:
+    """The class as which all classes of masks are taken: the one that is named, else the only one of the start model.
+
+    Raises
+    ------
+    InputError
+        Several are named.
+    """
+    named = list(classes)
+    ground = {c.value for c in named if is_background(c)}
+    own = [c for c in named if not is_background(c)]
+    if len({c.name for c in own}) > 1:
+        names = " and ".join(f"'{c.name}'" for c in own[:2])
+        raise InputError(
+            f"Several classes are named, such as {names}, which are not to be taken as one.",
+            "Name one class only, or do not merge.",
+        )
+    if own:
+        return own[0]
+    free = next(value for value in range(1, len(ground) + 2) if value not in ground)
+    return ClassInfo.numbered(free, start[0].name if len(start) == 1 else "")
+
+
+def is_background(info: ClassInfo) -> bool:
+    return info.name.lower() == BACKGROUND
+
+
+def merged_in_words(values: Collection[int], merged: ClassInfo) -> str:
+    """What there is to say of values that are taken as one class; empty where they are that class by themselves."""
+    if {*values} <= {merged.value}:
+        return ""
+    listed = sorted(values)
+    if len(listed) == 1:
+        return f"Value {listed[0]} is taken as the class '{merged.name}'."
+    shown = [str(value) for value in listed]
+    if len(listed) > LISTED:
+        shown = [*shown[:3], "…", shown[-1]]
+    return f"Values {', '.join(shown).replace(', …,', ' …')} are taken as one class, '{merged.name}'."
 
 
 def _name_class(text: str) -> ClassInfo:

@@ -103,11 +103,24 @@ class Recipe(BaseModel):
         write_text(path, self.model_dump_json(indent=2, exclude_defaults=True))
 
     def plan(
-        self, data: Data, *, model: str = "", name: str = "", classes: Classes = (), validation_data: Data = ()
+        self,
+        data: Data,
+        *,
+        model: str = "",
+        name: str = "",
+        classes: Classes = (),
+        validation_data: Data = (),
+        merge: bool | None = None,
     ) -> TrainingRun:
-        """A run by this recipe, as `plan_run` makes it; what is given stands in the place of the recipe's own."""
-        run = plan_run(data, model or self.start, name, classes or self.classes, validation_data)
-        return run.model_copy(update={"merge": self.merge, "options": TrainOptions.model_validate(self.options)})
+        """A run by this recipe, as `plan_run` makes it; what is given stands in the place of the recipe's own.
+
+        Classes that are given are not merged because a recipe merges those it does not know; and a recipe's names are
+        of classes merged, or kept apart, as the recipe does.
+        """
+        merged = (self.merge and not classes) if merge is None else merge
+        names = classes or (self.classes if merged == self.merge else ())
+        run = plan_run(data, model or self.start, name, names, validation_data)
+        return run.model_copy(update={"merge": merged, "options": TrainOptions.model_validate(self.options)})
 
     def plan_comparison(self, usual: CompareOptions | None = None) -> CompareOptions:
         """What a comparison by this recipe tries, which is its own way where `compare` says nothing else.

@@ -23,7 +23,7 @@ from napari_medseg.core import (
 )
 from napari_medseg.inference.ranges import ValueRange
 
-from .naming import Classes, name_colors
+from .naming import Classes, merged_class, name_colors
 from .options import TrainOptions
 
 RUN_FILE = "run.json"
@@ -267,6 +267,20 @@ def plan_run(
     return TrainingRun(
         pairs=pairs, validation_pairs=validation, start=str(model), name=name, classes=named, background_colors=ground
     )
+
+
+def name_merged(run: TrainingRun, start: Sequence[ClassInfo]) -> TrainingRun:
+    """The run, with a name for the class as which all are taken: where nobody gave one, that of the start's only class.
+
+    Raises
+    ------
+    InputError
+        All are to be taken as one, and several are named.
+    """
+    if not run.merge or (one := merged_class(run.classes, start)) in run.classes:
+        return run
+    # A class without a name of its own may still get one from the masks.
+    return run.model_copy(update={"classes": (*run.classes, one)}) if len(start) == 1 else run
 
 
 def recalling(run: TrainingRun, model: str, start: str = "") -> TrainingRun:

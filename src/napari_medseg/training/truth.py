@@ -21,9 +21,6 @@ from napari_medseg.inference.ranges import ValueRange, measure_range
 from .losses import IGNORE
 from .run import Measured
 
-BACKGROUND = "background"
-"""A mask value whose class has this name means background: in strokes, 0 means unlabelled and background is painted."""
-
 
 @dataclass(frozen=True)
 class Painted:

@@ -40,7 +40,7 @@ from .preview import Preview, Previews
 from .quick import fit_quick, measure_rival
 from .rehearsal import SHARE, rehearse
 from .result import keep
-from .run import TrainingRun, write_text
+from .run import TrainingRun, name_merged, write_text
 from .samples import Samples, sample_size
 from .schedule import Budget
 from .split import NOTHING
@@ -235,6 +235,7 @@ def settle(run: TrainingRun, parent: ModelCard | None) -> TrainingRun:
             count += 1
             folder = library_home() / "runs" / f"{stamp}-{count}"
     run = run.model_copy(update={"name": name, "start": start, "folder": folder})
+    run = name_merged(run, parent.classes if parent else ())
     if first_here():
         run.save()
     return run

@@ -46,10 +46,13 @@ class MaskClasses(QWidget):
     @property
     def problem(self) -> str:
         """Why these names cannot be used, or ``""``."""
-        from napari_medseg.training.naming import name_colors
+        from napari_medseg.training.naming import merged_class, name_colors
 
         try:
-            name_colors(self.value()[0])
+            names, merge = self.value()
+            classes, _ = name_colors(names)
+            if merge:
+                merged_class(classes)
         except MedsegError as error:
             return str(error)
         return ""

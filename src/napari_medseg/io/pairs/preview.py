@@ -84,14 +84,13 @@ class Preview:
         counts = Counter(title for row in self.usable for title in {(c.value, _title(c)) for c in row.classes})
         return [f"{title}: in {_count(n, 'pair')}" for (_, title), n in sorted(counts.items())]
 
-    def named(self, classes: Iterable[ClassInfo], *, merge: bool = False) -> Preview:
-        """The same with names given to mask values; with ``merge`` all values are the first class."""
+    def named(self, classes: Iterable[ClassInfo], merged: ClassInfo | None = None) -> Preview:
+        """The same with names given to mask values, or all values the class as which they are taken."""
         given = {info.value: info for info in classes}
-        one = next(iter(given.values()), ClassInfo.numbered(1))
         rows = [
             replace(
                 row,
-                classes=((one,) if row.classes else ()) if merge else tuple(given.get(c.value, c) for c in row.classes),
+                classes=(merged,) if merged and row.classes else tuple(given.get(c.value, c) for c in row.classes),
             )
             for row in self.rows
         ]
