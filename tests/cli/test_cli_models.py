@@ -12,8 +12,9 @@ import pytest
 from napari_medseg import io
 from napari_medseg.core import ClassInfo, Geometry, Image, Labels, ModelCard, Progress
 from napari_medseg.inference import SegmentOptions, versus
-from napari_medseg.models import list_models, load_model
+from napari_medseg.models import export_model, list_models, load_model, read_card
 from napari_medseg.models.library import add_model
+from napari_medseg.models.weights import write_card
 
 from .conftest import Run, bright_square
 
@@ -86,6 +87,13 @@ def test_show_tells_the_whole_chain(run: Run, mine: list[str]) -> None:
     shown = run("models", "show", "hip").out
     assert "mine v1 → mine v2 → mine v3" in shown
     assert "1 femur, image left; 2 femur, image right" in shown
+
+
+@pytest.mark.parametrize(("neighbours", "said"), [(1, "1 slice on either side"), (2, "2 slices on either side")])
+def test_show_counts_the_slices_beside(run: Run, tmp_path: Path, neighbours: int, said: str) -> None:
+    export_model("femur-ct", tmp_path / "model")
+    write_card(tmp_path / "model", read_card(tmp_path / "model").model_copy(update={"neighbours": neighbours}))
+    assert said in run("models", "show", tmp_path / "model").out
 
 
 @pytest.fixture

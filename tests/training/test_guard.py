@@ -44,6 +44,34 @@ def test_todays_and_remembered_slices_are_scored_apart() -> None:
     assert alone.shown() == alone.balance() == alone.kept()
 
 
+def test_an_old_class_found_too_much_shows_though_a_class_is_new() -> None:
+    """The remembered slice was painted without the new class 2, which counts as background wherever it is found."""
+    target = np.zeros((8, 8), np.int16)
+    target[:4] = 1
+    one = LabelledSlice("a", np.zeros((1, 8, 8), np.float16), target, remembered=True, unpainted=(2,))
+
+    def kept(bottom: int) -> float:
+        found = torch.from_numpy(np.where(target == 1, 1, bottom)).long()
+        engine = SimpleNamespace(outputs=3, outlines=True, predict=lambda *_: found.clone())
+        return score(nn.Identity(), [one], engine).kept()  # type: ignore[arg-type]
+
+    assert kept(0) == kept(2) == 1
+    assert kept(1) == pytest.approx(2 / 3)
+
+
+@pytest.mark.parametrize(("today", "why"), [((), "nothing was held out"), ((0,), "no class is painted"), ((1,), "")])
+def test_why_nothing_of_today_is_measured_is_known_though_what_is_remembered_measures(
+    today: tuple[int, ...], why: str
+) -> None:
+    pixels = np.zeros((1, 4, 4), np.float16)
+    past = LabelledSlice("b", pixels, np.ones((4, 4), np.int16), remembered=True)
+    slices = [*(LabelledSlice("a", pixels, np.full((4, 4), k, np.int16)) for k in today), past]
+    measured, said = work.showing(slices)
+    assert len(measured) == len(slices)
+    assert said.startswith(why)
+    assert bool(said) == bool(why)
+
+
 @pytest.mark.parametrize("fresh", [False, True])
 @pytest.mark.parametrize("dice", [0.0, 0.02, 0.6])
 def test_a_start_that_knows_no_such_images_learns_as_a_new_network(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -117,6 +118,24 @@ def test_large_samples_are_seen_at_half_resolution_at_first_unless_told_not_to(
     _, script, _ = fit_scripted(0.5, side=side, **settings)
     assert sides == [side // 2] * halved + [side] * (STEPS - halved)
     assert len(script.weights) == validations
+
+
+def test_classes_that_are_not_found_are_told_in_one_sentence(
+    fit_scripted: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, listener: Listener
+) -> None:
+    _, _, job = fit_scripted(0.5)
+    favoured: list[int] = []
+    monkeypatch.setattr(job.samples, "favour", favoured.append)
+    job = replace(job, classes=[ClassInfo.numbered(1), ClassInfo.numbered(2)])
+    monkeypatch.setattr(loop, "score", lambda *_, **__: HeldOut((1.0, 0.0, 0.0)))
+    budget = Budget(None, 2)
+    validation = loop.Validation(job, budget, lambda scores: True)
+    average, best = SimpleNamespace(network=job.network, state={}), Best({}, None, 0)
+    for step_number in (1, 2):
+        best = validation.run(average, best, step_number, Watch(listener, budget))  # type: ignore[arg-type]
+    assert favoured == [1, 2]
+    assert listener.said.count("found yet") == 1
+    assert "Nothing of 'class 1' and 'class 2' is found yet: they are shown more often." in listener.said
 
 
 def test_stopping_keeps_the_best_and_not_the_last(fit_scripted: Callable[..., Any]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -79,6 +80,22 @@ def test_classes_are_found_by_name_wherever_they_are(tmp_path: Path) -> None:
     assert (after.target[before == 1] == 2).all()
     assert (after.target[before == 2] == 1).all()
     assert (after.target[before == 0] == 0).all()
+
+
+def test_where_a_class_is_new_background_still_tells_that_the_old_ones_are_not_there(tmp_path: Path) -> None:
+    """In what measures: otherwise nothing that is found too much would be seen."""
+    folder, before = write(tmp_path, a_slice(1), held_out=(a_slice(),)), a_slice().target
+    (after,) = read_memory(folder, (FEMUR, TIBIA, PATELLA), 1).held_out
+    np.testing.assert_array_equal(after.target, before)
+    assert after.unpainted == (3,)
+    (same,) = read_memory(folder, (FEMUR, TIBIA), 1).held_out
+    assert same.unpainted == ()
+
+
+def test_whether_a_slice_holds_a_class_that_nobody_was_asked_for_is_not_known() -> None:
+    empty = LabelledSlice("a", np.zeros((1, 4, 4), np.float16), np.zeros((4, 4), np.int16))
+    assert empty.holds == 0
+    assert math.isnan(replace(empty, unpainted=(2,)).holds)
 
 
 def test_a_class_that_is_gone_does_not_count(tmp_path: Path) -> None:

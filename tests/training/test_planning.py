@@ -14,7 +14,7 @@ from napari_medseg.core import ClassInfo, InputError, one_sentence
 from napari_medseg.inference.ranges import NORMALISATIONS
 from napari_medseg.training import LOSSES, Pair, TrainingRun, TrainOptions
 from napari_medseg.training.classes import are_sides, check_painted, find_absent, find_classes, merge_classes
-from napari_medseg.training.naming import name_classes
+from napari_medseg.training.naming import listed, name_classes
 from napari_medseg.training.run import Measured, plan_run
 from napari_medseg.training.split import hold_out
 from napari_medseg.training.truth import Painted
@@ -73,6 +73,22 @@ def test_a_new_class_comes_after_the_old_ones() -> None:
     assert classes == (LEFT, RIGHT, patella)
     assert index[7] == 3
     assert "right femur" in " ".join(notes)
+
+
+def test_classes_that_are_painted_nowhere_are_told_in_one_sentence() -> None:
+    patella = ClassInfo.numbered(7, "patella")
+    _, _, notes = merge_classes((LEFT, RIGHT, patella), (patella,))
+    assert notes == [
+        f"'{LEFT.name}' and '{RIGHT.name}' are painted in no mask; where masks are whole, their pixels count as "
+        "background."
+    ]
+
+
+@pytest.mark.parametrize(
+    ("count", "said"), [(1, "'a'"), (2, "'a' and 'b'"), (3, "'a', 'b' and 'c'"), (5, "'a', 'b', 'c' and 2 others")]
+)
+def test_very_many_names_are_counted(count: int, said: str) -> None:
+    assert listed([*"abcde"[:count]], most=4) == said
 
 
 def test_one_unnamed_value_for_a_model_of_sides_is_one_class() -> None:

@@ -77,6 +77,11 @@ def test_what_measured_once_never_trains_even_painted_anew(
     assert (again.codes()[:4] == 2).all()
 
 
+def test_of_one_new_slice_it_is_said_why_it_is_not_measured(library: Path, write_series: WriteSeries) -> None:
+    result = go(pair(write_series(1)), classes=NAMES)
+    assert "The new model was not measured on new slices: nothing was held out. On slices" in result.card.description
+
+
 def test_a_damaged_memory_is_said_and_training_goes_on(
     library: Path, write_series: WriteSeries, listener: Listener
 ) -> None:

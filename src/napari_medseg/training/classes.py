@@ -9,7 +9,7 @@ import numpy as np
 
 from napari_medseg.core import ClassInfo, InputError
 
-from .naming import is_background
+from .naming import is_background, listed
 from .truth import Painted
 
 _SIDE = re.compile(r"(?<![a-z])(left|right|links|rechts)(?![a-z])", re.IGNORECASE)
@@ -99,6 +99,7 @@ def merge_classes(
     painted = {renamed.get(c.value, c).name: renamed.get(c.value, c) for c in found if c not in background}
     taken = {c.value for c in found}
     classes: list[ClassInfo] = []
+    unpainted: list[str] = []
     if old and not {c.name for c in old} & {*painted}:
         notes.append(f"The masks have other classes than the start model: {', '.join(painted)}.")
         old = ()
@@ -109,7 +110,12 @@ def merge_classes(
             notes.append(f"The start model's class '{c.name}' gave way to another class with its value {c.value}.")
         else:
             classes.append(c)
-            notes.append(f"'{c.name}' is painted in no mask; where masks are whole, its pixels count as background.")
+            unpainted.append(c.name)
+    if unpainted:
+        are, their = ("is", "its") if len(unpainted) == 1 else ("are", "their")
+        notes.append(
+            f"{listed(unpainted)} {are} painted in no mask; where masks are whole, {their} pixels count as background."
+        )
     classes.extend(painted.values())
     index = {0: 0} | {c.value: 0 for c in background} | {c.value: i for i, c in enumerate(classes, 1)}
     return tuple(classes), index, notes

@@ -81,6 +81,8 @@ def score(
     for one in slices:
         if engine.outlines:
             found = engine.predict(network, one.pixels, known or range(classes)).cpu()
+            # What nobody was asked to paint may well lie in background, and is neither right nor wrong there.
+            found[torch.isin(found, torch.tensor(one.unpainted, dtype=found.dtype))] = 0
             counts[int(one.remembered)] += _confusion(found, torch.from_numpy(one.target).long(), classes)
         elif not math.isnan(one.holds):
             counts[int(one.remembered), int(one.holds), int(engine.presence(network, one.pixels) >= EVEN)] += 1

@@ -15,6 +15,7 @@ from napari_medseg.core import Cancelled, ComputeError
 from .average import Average
 from .checkpoint import Checkpoints, State, fingerprint
 from .guard import HeldOut, score
+from .naming import listed
 from .preview import Previews
 from .schedule import END, Budget, Pace, Plateau
 from .step import COARSE, Job, Stepper, shows_halves
@@ -270,8 +271,10 @@ class Validation:
 
     def _cure(self, empty: Iterable[int], progress: float, watch: Watch) -> None:
         """Draw a class more often of which nothing is found after the first quarter."""
-        for k in empty:
-            if progress >= max(0.2, self._from + 0.1) and k not in self.cured:
-                self.cured.add(k)
-                self._job.samples.favour(k)
-                watch.say(f"Nothing of '{self._job.classes[k - 1].name}' is found yet: it is shown more often.")
+        new = [k for k in empty if k not in self.cured] if progress >= max(0.2, self._from + 0.1) else []
+        for k in new:
+            self.cured.add(k)
+            self._job.samples.favour(k)
+        if new:
+            names = listed([self._job.classes[k - 1].name for k in new])
+            watch.say(f"Nothing of {names} is found yet: {'it is' if len(new) == 1 else 'they are'} shown more often.")

@@ -75,6 +75,14 @@ def merged_class(classes: Iterable[ClassInfo], start: Sequence[ClassInfo] = ()) 
     return ClassInfo.numbered(free, start[0].name if len(start) == 1 else "")
 
 
+def listed(names: Sequence[str], most: int = 20) -> str:
+    """Names in a sentence: ``'liver', 'spleen' and 'kidney'``; of very many, the last are counted."""
+    shown = [f"'{name}'" for name in names]
+    if len(shown) > most:
+        shown = [*shown[: most - 1], f"{len(shown) - most + 1} others"]
+    return " and ".join(filter(None, (", ".join(shown[:-1]), shown[-1])))
+
+
 def is_background(info: ClassInfo) -> bool:
     return info.name.lower() == BACKGROUND
 

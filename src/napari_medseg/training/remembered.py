@@ -104,21 +104,23 @@ class Remembered:
     def recall(self, classes: Sequence[ClassInfo]) -> LabelledSlice:
         """The slice with the class indices of another model.
 
-        A class that this model no longer has does not count. Nor does background if the model has a class more: the
-        slice may show that class, unpainted, and would teach that it is background.
+        A class that this model no longer has does not count. Nor does background, in what trains, if the model has a
+        class more: the slice may show that class, unpainted, and would teach that it is background. In what measures
+        it tells that none of the old classes lies there.
         """
         old = self.entry.classes
         rows = [row if _continues(new, [old[i - 1] for i in row]) else ()
                 for new, row in zip(classes, match_classes(old, classes), strict=True)]  # fmt: skip
         table = np.full(len(old) + 2, IGNORE, np.int16)
-        table[1] = 0 if all(rows) else IGNORE
+        table[1] = 0 if all(rows) or self.entry.held_out else IGNORE
         for k, row in enumerate(rows, 1):
             table[[i + 1 for i in row]] = k
         target = table[self.codes()]
         partial = self.entry.part or self.entry.shape[1:] != self.entry.whole
         return LabelledSlice(
-            self.entry.name, self.pixels(), target, self.entry.identity, remembered=True, partial=partial
-        )
+            self.entry.name, self.pixels(), target, self.entry.identity, remembered=True, partial=partial,
+            unpainted=tuple(k for k, row in enumerate(rows, 1) if not row),
+        )  # fmt: skip
 
 
 def _continues(new: ClassInfo, old: Sequence[ClassInfo]) -> bool:

@@ -118,6 +118,8 @@ class LabelledSlice:
         Whether it comes from the memory of a model.
     partial
         Whether it is cut out of a larger slice, or labelled by a model: what it lacks may be there all the same.
+    unpainted
+        Class indices that were not asked for when it was labelled: they may lie in its background.
     body
         Slices of one patient, or of one image where groups are not given, have the same.
     """
@@ -129,6 +131,7 @@ class LabelledSlice:
     newest: bool = False
     remembered: bool = False
     partial: bool = False
+    unpainted: tuple[int, ...] = ()
     body: str = ""
 
     @property
@@ -140,7 +143,7 @@ class LabelledSlice:
     def holds(self) -> float:
         """1 where the slice holds any class, 0 where it holds none, NaN where its labels do not tell: only a whole
         slice in which everything is labelled does."""
-        if self.partial or (self.target == IGNORE).any():
+        if self.partial or self.unpainted or (self.target == IGNORE).any():
             return math.nan
         return float((self.target > 0).any())
 

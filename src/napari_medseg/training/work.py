@@ -193,12 +193,11 @@ def hold_out(job: Job, material: Material, watch: Watch) -> str:
 
 
 def showing(held_out: list[LabelledSlice]) -> tuple[list[LabelledSlice], str]:
-    """Held-out slices if any shows a class, and else none and why nothing is measured."""
-    if not held_out:
-        return [], "nothing was held out"
-    if not any(one.present - {0} for one in held_out):
-        return [], "no class is painted in the held-out slices"
-    return held_out, ""
+    """Held-out slices if any shows a class, and else none; why nothing is measured on those of today, or ``""``."""
+    today = [one for one in held_out if not one.remembered]
+    why = "" if any(one.present - {0} for one in today) else "no class is painted in the held-out slices"
+    shown = held_out if any(one.present - {0} for one in held_out) else []
+    return shown, why if today else "nothing was held out"
 
 
 def measure_start(start: Start, job: Job, watch: Watch) -> HeldOut | None:
