@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pytest
 from PIL import Image as Picture
@@ -127,6 +128,22 @@ def two_series(tmp_path: Path) -> tuple[Path, Path]:
         for name in ("a-0", "a-1", "a-2", "b-0", "b-1"):
             Picture.fromarray(np.eye(16, dtype=np.uint8)).save(tmp_path / folder / f"{name}.png")
     return tmp_path / "i", tmp_path / "m"
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_all_sequences_of_each_file_are_taken(run: Run, tmp_path: Path, nested: bool) -> None:
+    """A folder of files of four axes, as data sets of brains have them, or a folder for each patient."""
+    data = np.random.default_rng(0).integers(0, 99, (16, 16, 3, 4)).astype(np.int16)
+    for side, pixels in (("i", data), ("m", (data[..., 0] > 50).astype(np.uint8))):
+        for name in ("anna", "carl"):
+            folder = tmp_path / side / name if nested else tmp_path / side
+            folder.mkdir(parents=True, exist_ok=True)
+            nib.save(nib.Nifti1Image(pixels, np.eye(4)), folder / f"{name}.nii.gz")
+    command = ("train", "--data", tmp_path / "i", tmp_path / "m", "--dry-run")
+    result = run(*command, "--series", "all")
+    assert result.code == 0, result.err
+    assert "2 pairs with 6 labelled slices" in result.out
+    assert "several series" in run(*command).out
 
 
 def test_one_series_of_several_is_chosen(run: Run, two_series: tuple[Path, Path]) -> None:

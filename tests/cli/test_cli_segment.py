@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import nibabel as nib
 import numpy as np
 import pytest
 import tifffile
@@ -24,7 +25,7 @@ from napari_medseg.inference.device import Precision
 from napari_medseg.inference.passes import Passes
 from napari_medseg.models import Model
 
-from .conftest import Run, bright_square
+from .conftest import SIZE, Run, bright_square, threshold_model
 
 pytestmark = pytest.mark.usefixtures("model")
 
@@ -404,6 +405,40 @@ def test_one_of_several_series_is_chosen_and_its_spacing_given(run: Run, series:
     bad = run(*command[:-1], tmp_path / "other", "--series", "b-", "--spacing", "3", "-1", "0.5")
     assert (bad.code, "Spacing" in bad.err) == (2, True)
     assert run(*command[:-1], tmp_path / "other", "--series", "c-").code == 2
+
+
+@pytest.fixture
+def two_sequences(tmp_path: Path) -> Path:
+    """A folder of two patients, each a file of four axes: the bright squares, and another sequence."""
+    folder = tmp_path / "patients"
+    folder.mkdir()
+    first = np.stack([bright_square(z) for z in range(3)])
+    for name, size in (("anna", SIZE), ("carl", SIZE - 2)):
+        data = np.stack([first, 255 - first])[..., :size]
+        nib.save(nib.Nifti1Image(data.transpose(), np.diag([1.0, 1, 3, 1])), folder / f"{name}.nii.gz")
+    return folder
+
+
+def test_sequences_in_one_file_are_segmented_together(
+    run: Run, two_sequences: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Channels by the file's own word, by --series all of one file, and of each file of a folder."""
+    both = threshold_model(channels=2)
+    monkeypatch.setattr("napari_medseg.cli.segment.load_model", lambda reference: both)
+    wanted = np.stack([bright_square(z) for z in range(3)]) > 100
+    np.save(tmp_path / "own.npy", np.stack([wanted * 200, 255 - wanted * 200], axis=-1).astype(np.uint8))
+    anna = two_sequences / "anna.nii.gz"
+    for source, more in ((tmp_path / "own.npy", ()), (anna, ("--series", "all"))):
+        target = tmp_path / f"{source.stem}.nii.gz"
+        result = run("segment", source, "--model", "any", "--output", target, *more)
+        assert result.code == 0, result.err
+        np.testing.assert_array_equal(io.read_labels(target).data, wanted)
+    command = ("segment", two_sequences, "--model", "any", "--output", tmp_path / "masks")
+    result = run(*command, "--series", "all")
+    assert result.code == 0, result.err
+    np.testing.assert_array_equal(io.read_labels(tmp_path / "masks" / "carl.tif").data, wanted[..., : SIZE - 2])
+    result = run("segment", anna, "--model", "any", "--output", tmp_path / "other")
+    assert (result.code, '"all"' in result.err) == (2, True)
 
 
 @pytest.mark.parametrize("stacked", [False, True])

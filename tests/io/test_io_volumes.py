@@ -7,14 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import nibabel as nib
+import nrrd
 import numpy as np
 import numpy.typing as npt
 import pytest
 import SimpleITK
+import tifffile
 from specimens import CLASSES, blocks, lps, volume
 
 from napari_medseg.core import Geometry, InputError, Labels, OutputError
 from napari_medseg.io import read, read_labels, write
+from napari_medseg.io.volumes import voxels
+from napari_medseg.io.volumes.unpacking import unpack
 
 SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha")
 
@@ -194,6 +198,148 @@ def test_one_of_several_volumes_is_chosen(tmp_path: Path, suffix: str) -> None:
     assert found.geometry.spacing == (3.0, 0.5, 0.25)
     with pytest.raises(InputError, match="no image '4'"):
         read(path, series="4")
+
+
+def vectors(channels: int, dtype: Any = np.int16) -> npt.NDArray[Any]:
+    """Several values in each voxel, (Z, Y, X, C)."""
+    return np.random.default_rng(4).integers(0, 99, (3, 8, 10, channels)).astype(dtype)
+
+
+def write_vectors(path: Path, data: npt.NDArray[Any], how: str) -> Path:
+    """Values (Z, Y, X, C) as a file in which nothing but channels can be meant."""
+    if how == "itk":
+        SimpleITK.WriteImage(SimpleITK.GetImageFromArray(data, isVector=True), str(path))
+    elif how == "npy":
+        np.save(path, data)
+    elif how == "fortran":
+        np.save(path, np.asfortranarray(data))
+    elif how in ("list", "vector", "RGB-color"):
+        nrrd.write(str(path), data.transpose(), {"kinds": [how, "domain", "domain", "domain"]})
+    else:
+        turned = data.transpose(2, 1, 0, 3)
+        image = nib.Nifti1Image(turned[..., np.newaxis, :] if how == "fifth" else turned, np.diag([0.25, 0.5, 3, 1]))
+        if how == "intent":
+            image.header.set_intent("vector")
+        nib.save(image, path)
+    return path
+
+
+@pytest.mark.parametrize("channels", [2, 3, 16])
+@pytest.mark.parametrize(
+    ("suffix", "how"),
+    [
+        (".nii", "itk"), (".nii.gz", "itk"), (".nii.gz", "fifth"), (".nii", "intent"), (".mha", "itk"),
+        (".nrrd", "itk"), (".nrrd", "vector"), (".nrrd", "list"), (".nrrd", "RGB-color"), (".npy", "npy"),
+        (".npy", "fortran"),
+    ],
+)  # fmt: skip
+def test_several_values_a_voxel_are_channels(tmp_path: Path, suffix: str, how: str, channels: int) -> None:
+    """Up to 16 of them are one image, whatever the format; whole numbers with a sign are no colours."""
+    data = vectors(channels)
+    found = read(write_vectors(tmp_path / f"x{suffix}", data, how))
+    assert (found.axes, found.channels, found.meaning) == ("ZYXC", channels, "channels")
+    assert found.data.dtype == np.int16
+    np.testing.assert_array_equal(found.data, data)
+    np.testing.assert_array_equal(found.slice(1), data[1])
+
+
+def test_more_values_than_channels_stay_series(tmp_path: Path) -> None:
+    """One of 17 directions can still be looked at."""
+    data = vectors(17)
+    for suffix, how in ((".nii.gz", "fifth"), (".nrrd", "vector")):
+        path = write_vectors(tmp_path / f"x{suffix}", data, how)
+        np.testing.assert_array_equal(read(path, series="17").data, data[..., 16])
+    for suffix, how in ((".mha", "itk"), (".npy", "npy")):
+        with pytest.raises(InputError, match=r"17.*16 channels"):
+            read(write_vectors(tmp_path / f"x{suffix}", data, how))
+
+
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz", ".mha"])
+def test_moments_of_vectors_are_chosen_or_taken_together(tmp_path: Path, suffix: str) -> None:
+    """Volumes and values at once: 3 moments of 2 values."""
+    data = np.random.default_rng(5).integers(0, 99, (3, 4, 8, 10, 2)).astype(np.float32)
+    path = tmp_path / f"x{suffix}"
+    if suffix.startswith(".nii"):
+        nib.save(nib.Nifti1Image(data.transpose(3, 2, 1, 0, 4), np.eye(4)), path)
+    else:
+        SimpleITK.WriteImage(SimpleITK.GetImageFromArray(data, isVector=True), str(path))
+    np.testing.assert_array_equal(read(path, series="2").data, data[1])
+    np.testing.assert_array_equal(read(path, series="all").data, np.concatenate(data, axis=-1))
+
+
+def write_volumes(path: Path, data: npt.NDArray[Any]) -> Path:
+    """Volumes (T, Z, Y, X) in a plain file of four axes."""
+    if path.name.endswith((".nii", ".nii.gz")):
+        nib.save(nib.Nifti1Image(data.transpose(), np.diag([0.25, 0.5, 3, 1])), path)
+    else:
+        image = SimpleITK.GetImageFromArray(data, isVector=False)
+        image.SetSpacing((0.25, 0.5, 3, 1))
+        SimpleITK.WriteImage(image, str(path))
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz", ".nrrd", ".mha"])
+def test_all_volumes_of_a_file_are_channels_where_asked_for(tmp_path: Path, suffix: str) -> None:
+    """Sequences of one brain in a file of four axes; also where the folder of the file is given."""
+    data = np.stack([volume(), volume() + 1, volume() + 2, volume() + 3])
+    path = write_volumes(tmp_path / f"x{suffix}", data)
+    with pytest.raises(InputError, match='"all"'):
+        read(path)
+    for source in (path, tmp_path):
+        found = read(source, series="all")
+        assert (found.axes, found.meaning) == ("ZYXC", "channels")
+        assert found.geometry.spacing == (3.0, 0.5, 0.25)
+        np.testing.assert_array_equal(found.data, np.moveaxis(data, 0, -1))
+        np.testing.assert_array_equal(read(source, series="3").data, data[2])
+
+
+def test_all_of_a_file_with_one_volume_is_that(tmp_path: Path) -> None:
+    """A folder may hold both kinds of files."""
+    path = write_volumes(tmp_path / "x.nii.gz", volume()[np.newaxis])
+    np.testing.assert_array_equal(read(path, series="all").data, volume())
+
+
+def test_more_volumes_than_channels_are_refused_together(tmp_path: Path) -> None:
+    """A film of 17 moments is no image of 17 channels."""
+    path = write_volumes(tmp_path / "x.nii.gz", np.stack([volume()] * 17))
+    with pytest.raises(InputError, match=r"x.nii.gz holds 17 series: an image has at most 16 channels"):
+        read(path, series="all")
+
+
+def test_packed_volumes_taken_together_are_unpacked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """S8: four sequences take the memory of their file, not four times that; before a look nothing is unpacked."""
+    path = write_volumes(tmp_path / "x.nii.gz", np.stack([volume()] * 4))
+    unpacked = []
+
+    def counting(stored: Any) -> Any:
+        unpacked.append(stored)
+        return unpack(stored)
+
+    monkeypatch.setattr(voxels, "unpack", counting)
+    found = read(path, series="all")
+    assert not unpacked
+    found.data.compute()
+    assert len(unpacked) == 1
+
+
+def test_images_of_one_file_that_differ_are_not_joined(tmp_path: Path) -> None:
+    """Images of an OME-TIFF become channels where size, type and place are one; the sentence says what differs."""
+    first = np.arange(80, dtype=np.uint16).reshape(8, 10)
+    cases = {
+        "size": (first[:, :9], 0.5), "type": (first.astype(np.uint8), 0.5), "place": (first, 0.25),
+        "": (first + 1, 0.5),
+    }  # fmt: skip
+    for what, (second, size) in cases.items():
+        path = tmp_path / "x.ome.tiff"
+        with tifffile.TiffWriter(path, ome=True) as tiff:
+            for plane, side in ((first, 0.5), (second, size)):
+                about = {"axes": "YX", "PhysicalSizeX": side, "PhysicalSizeY": side}
+                tiff.write(plane, metadata=about, photometric="minisblack")
+        if what:
+            with pytest.raises(InputError, match=f"another {what} than"):
+                read(path, series="all")
+        else:
+            np.testing.assert_array_equal(read(path, series="all").data, np.stack([first, second], axis=-1))
 
 
 @pytest.mark.parametrize("suffix", [".nii", ".nii.gz", ".mha", ".nrrd"])

@@ -59,7 +59,10 @@ class Outputs:
     image: Annotated[Path | None, Parameter(help="The image or series for --panels.")] = None
     series: Annotated[
         str,
-        Parameter(help="Which series of a prediction, truth or image that holds several.", show_default=False),
+        Parameter(
+            help="Which series of a prediction, truth or image that holds several; 'all' of a file's.",
+            show_default=False,
+        ),
     ] = ""
     overwrite: Annotated[
         bool, Parameter(help="Replace an existing report and panels.", negative=(), show_default=False)

@@ -62,7 +62,12 @@ class Extras:
         ),
     ] = ""
     series: Annotated[
-        str, Parameter(help="Which series of a folder that holds several: the start of its names.", show_default=False)
+        str,
+        Parameter(
+            help="Which series of a folder that holds several: the start of its names; or of a file, of which 'all' "
+            "are taken as channels of one image.",
+            show_default=False,
+        ),
     ] = ""
     spacing: Annotated[
         tuple[float, ...],

@@ -54,7 +54,13 @@ class Material:
             consume_multiple=True,
         ),
     ] = ()
-    series: Annotated[str, Parameter(help="Which series of an IMAGES that holds several.", show_default=False)] = ""
+    series: Annotated[
+        str,
+        Parameter(
+            help="Which series of an IMAGES that holds several; 'all' takes those of each file as channels.",
+            show_default=False,
+        ),
+    ] = ""
     merge: Annotated[
         bool | None,
         Parameter(

@@ -15,6 +15,7 @@ from napari_medseg.inference import SegmentOptions
 from napari_medseg.inference.shares import Shares
 from napari_medseg.io.findings import counted
 from napari_medseg.io.locks import in_use
+from napari_medseg.io.parts import EVERY
 from napari_medseg.io.sidecar import sidecar_path
 from napari_medseg.io.writing import check_holds
 from napari_medseg.models import Model, load_model
@@ -61,14 +62,14 @@ def segment(
     ```
     """
     work = partial(_segment, find=cache(lambda: load_model(model)), options=options)
-    if not extras.series and (patients := patients_in(source)):
+    if extras.series in ("", EVERY) and (patients := patients_in(source)):
         return segment_patients(work, source, patients, output, extras)
     return work(source, output, extras)
 
 
 def _segment(source: Path, output: Path, extras: Extras, *, find: Callable[[], Model], options: SegmentOptions) -> int:
     """Segment one image or series, or a set of images."""
-    several = is_set(source) and not extras.series
+    several = is_set(source) and extras.series in ("", EVERY)
     _check(source, output, extras, several)
     image = None if several else extras.read(source)
     slide = image is not None and bool(image.levels)

@@ -38,7 +38,9 @@ class Extras:
     output: Annotated[
         Path | None, Parameter(help=f"Write the masks of both models and a table of all slices ({TABLE}) here.")
     ] = None
-    series: Annotated[str, Parameter(help="Which series of an image that holds several.", show_default=False)] = ""
+    series: Annotated[
+        str, Parameter(help="Which series of an image that holds several; 'all' of a file's.", show_default=False)
+    ] = ""
 
 
 @with_options(SegmentOptions, skip=("tissue", "suggest"))

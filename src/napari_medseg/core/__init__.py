@@ -1,6 +1,6 @@
 """The words of the project: images, labels, geometry, model cards, options, progress and errors."""
 
-from .card import CLASSIFIER, PALETTE, ClassInfo, ModelCard, Normalisation, Score, check_name
+from .card import CLASSIFIER, MOST_CHANNELS, PALETTE, ClassInfo, ModelCard, Normalisation, Score, check_name
 from .errors import ComputeError, InputError, MedsegError, ModelError, OutputError
 from .geometry import Geometry, lengths_in_words
 from .image import Axes, Finding, Image, Labels, Window, spare_value
@@ -9,6 +9,7 @@ from .progress import Cancelled, Progress, Reporter, silent
 
 __all__ = [
     "CLASSIFIER",
+    "MOST_CHANNELS",
     "PALETTE",
     "Axes",
     "Cancelled",

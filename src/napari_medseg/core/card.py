@@ -20,6 +20,9 @@ PALETTE = (
 CLASSIFIER = "classifier"
 """Architecture of a model that outlines nothing."""
 
+MOST_CHANNELS = 16
+"""Channels that an image may have."""
+
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 
 
@@ -122,7 +125,7 @@ class ModelCard(_Frozen):
     architecture: str = "unet"
     encoder: str = "resnet18"
     network: dict[str, Any] = Field(default_factory=dict, description="Further arguments of smp.create_model")
-    channels: int = Field(default=1, ge=1, le=16)
+    channels: int = Field(default=1, ge=1, le=MOST_CHANNELS)
     neighbours: int = Field(default=0, ge=0, le=4)
     classes: tuple[ClassInfo, ...] = Field(min_length=1)
     normalisation: Normalisation = Normalisation()

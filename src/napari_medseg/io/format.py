@@ -12,6 +12,9 @@ import numpy.typing as npt
 
 from napari_medseg.core import ClassInfo, Finding, Geometry, Image, Labels, Window
 
+ALL = -1
+"""As the ``part`` of a file that holds several images: all of them, as the channels of one."""
+
 
 @dataclass(frozen=True)
 class Header:
@@ -142,6 +145,9 @@ class Format:
     parts
         Labels of the images in a file, for formats whose files can hold several; ``header``, ``pixels``, ``values``,
         ``array`` and ``pyramid`` then take the index of one as the keyword ``part``.
+    together
+        All images of a file as what ``array`` gives, where they share what is unpacked once; without it they are
+        opened one by one.
     arrange
         The series that these files make up by what they say of themselves; None where names and numbers tell.
     images, masks
@@ -169,6 +175,7 @@ class Format:
     pyramid: Callable[..., tuple[Any, ...]] | None = None
     is_folder: bool = False
     parts: Callable[[Path], tuple[str, ...]] | None = None
+    together: Callable[[Path], Sequence[Any]] | None = None
     arrange: Callable[[Sequence[Path]], list[Arranged]] | None = None
     images: bool = True
     masks: bool = True

@@ -11,11 +11,13 @@ import dask.array as da
 import numpy as np
 import numpy.typing as npt
 
-from napari_medseg.core import Finding, Geometry, Image, InputError
+from napari_medseg.core import MOST_CHANNELS, Finding, Geometry, Image, InputError
 from napari_medseg.core.geometry import Unit
 from napari_medseg.core.image import Axes
 
+from .format import ALL
 from .levels import GreyLevel
+from .parts import EVERY
 from .pixels import is_grey
 from .registry import format_for
 from .series import Series, Source, find_series
@@ -42,7 +44,8 @@ def read(
     unit
         ``"mm"`` or ``"um"``, the unit of ``spacing``.
     series
-        Which series of a folder that holds several, such as ``"a-"`` for ``a-1.png``, ``a-2.png``.
+        Which series of a folder that holds several, such as ``"a-"`` for ``a-1.png``, ``a-2.png``; or of a file, of
+        which ``"all"`` are the channels of one image where they have the same size, type and place.
     color
         Whether RGB files are read in colour. None decides: those whose channels are equal are grey.
 
@@ -111,9 +114,11 @@ def check_one(found: Series) -> None:
     if found.groups:
         labels = ", ".join(f"'{g.label}' ({len(g.files)})" for g in found.groups[:8])
         labels = labels if found.kind != "file" else ", ".join(f"'{g.label}'" for g in found.groups[:8])
+        few = found.kind == "file" and len(found.groups) <= MOST_CHANNELS
+        together = f', or take them as channels with "{EVERY}"' if few else ""
         raise InputError(
             f"{place} holds several series: {labels}.",
-            f'Choose one with series="{found.groups[0].label}" (on the command line --series).',
+            f'Choose one with series="{found.groups[0].label}" (on the command line --series){together}.',
         )
     if "INCONSISTENT_SIZE" in by_code and len({h.shape for h in found.headers if h}) > 1:
         raise InputError(
@@ -189,7 +194,8 @@ def _levels(found: Series) -> list[Any]:
 
 def _lazy(found: Series) -> Any:
     one = format_for(found.files[0]) if found.kind == "file" else None
-    if one and one.array and one.is_folder and not found.unreadable:  # lazy by itself, in chunks of its own
+    if one and one.array and one.is_folder and found.part != ALL and not found.unreadable:
+        # Lazy by itself, in chunks of its own.
         data = one.array(found.files[0], **({} if found.part is None else {"part": found.part}))
         return data if found.is_stack else data[0]
     slices = _Slices(found)

@@ -14,10 +14,11 @@ from napari_medseg.core import Finding, Geometry, InputError
 
 from .arranging import Choice, choose_arranged, nested_files, with_space
 from .findings import about_files, about_numbers, about_others, about_spacing
-from .format import Header
+from .format import ALL, Header
 from .levels import open_levels
 from .looking import is_color, look_into
 from .names import Group, group_files, in_order, split_masks
+from .parts import EVERY, choose_part, list_parts, read_part_header
 from .registry import format_for, is_folder_format, is_known, read_header
 
 Source = str | Path | Sequence[str | Path]
@@ -50,7 +51,7 @@ class Series:
     findings
         What the user should know before opening it.
     part
-        Which of the images in a file that holds several.
+        Which of the images in a file that holds several; ``ALL`` of them as channels.
     place
         Where the whole stack lies, when its files tell that together.
     levels
@@ -123,7 +124,8 @@ def find_series(source: Source, *, series: str | None = None, color: bool | None
     source
         A file, a folder, or files that make up one stack however they are called.
     series
-        Which series of a folder: a label of `Series.groups`, or a pattern such as ``"a-*.png"``.
+        Which series of a folder: a label of `Series.groups`, or a pattern such as ``"a-*.png"``; ``"all"`` of a file is
+        all that it holds, as channels.
     color
         Whether RGB files are read in colour; None decides by their pixels.
 
@@ -134,7 +136,8 @@ def find_series(source: Source, *, series: str | None = None, color: bool | None
     """
     place, files, listed = _gather(source)
     _check_names(files)
-    if len(files) == 1 and (listed or place == files[0]):
+    within = series is not None and len(files) == 1 and series in (EVERY, *list_parts(files[0]))
+    if within or (len(files) == 1 and (listed or place == files[0])):
         return _one_file(files[0], color, series)
     if choice := choose_arranged(place, files, series):
         return _arranged(place, choice, color)
@@ -218,8 +221,8 @@ def _check_names(files: Sequence[Path]) -> None:
 
 def _one_file(path: Path, color: bool | None, series: str | None = None) -> Series:
     header = read_header(path)
-    groups, part = _parts(path, series)
-    header = header if part is None else read_header(path, part)
+    groups, part = choose_part(path, series)
+    header = header if part is None else read_part_header(path, part)
     if len(header.broken) == header.slices:
         raise InputError(f"{path.name} is damaged ({header.broken[0]}).", "Copy it again from where it came from.")
     findings = list(header.findings)
@@ -231,7 +234,7 @@ def _one_file(path: Path, color: bool | None, series: str | None = None) -> Seri
         findings.append(Finding("UNREADABLE", text, (path.name,)))
     findings += about_spacing([header])
     unreadable = dict(header.broken)
-    levels = open_levels(path, header, part)
+    levels = () if part == ALL else open_levels(path, header, part)
     return Series(
         "file", path, (path,), (header,), unreadable, color=is_color([path], [header], unreadable, color, levels),
         groups=groups, findings=tuple(findings), part=part, levels=levels,
@@ -258,18 +261,6 @@ def _arranged(place: Path, choice: Choice, color: bool | None) -> Series:
         groups=choice.groups, masks=choice.masks, findings=findings, part=None if several else one.part,
         place=None if several else one.geometry,
     )  # fmt: skip
-
-
-def _parts(path: Path, series: str | None) -> tuple[tuple[Group, ...], int | None]:
-    """The images in a file to choose from, if there are several, or which of them was chosen."""
-    one = format_for(path)
-    labels = one.parts(path) if one.parts else ()
-    if series is None or len(labels) < 2:
-        return (tuple(Group(label, (path,)) for label in labels) if len(labels) > 1 else ()), None
-    if series not in labels:
-        known = ", ".join(f"'{label}'" for label in labels[:8])
-        raise InputError(f"{path.name} holds no image '{series}'.", f"There are {known}.")
-    return (), labels.index(series)
 
 
 def _stack_in(path: Path, color: bool | None) -> Series | None:

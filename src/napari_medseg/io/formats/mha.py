@@ -36,6 +36,11 @@ def read_array(path: Path, part: int = 0) -> Voxels:
     return Voxels(read_meta(path).stored, part)
 
 
+def read_together(path: Path) -> list[Voxels]:
+    """All volumes, unpacked once."""
+    return read_array(path).all_parts()
+
+
 def read_pixels(path: Path, z: int = 0, part: int = 0) -> npt.NDArray[Any]:
     """The voxels of one slice."""
     return read_array(path, part)[z]
@@ -79,5 +84,5 @@ def _row(numbers: npt.NDArray[np.float64]) -> str:
 FORMAT = Format(
     "mha", "MetaImage volume", (".mha", ".mhd"), (b"ObjectType", b"NDims", b"Comment"), read_header, read_pixels,
     read_pixels, write, stacks=True, lazy="unpacked", keeps=frozenset({"spacing", "orientation"}), array=read_array,
-    parts=read_parts,
+    parts=read_parts, together=read_together,
 )  # fmt: skip

@@ -39,6 +39,11 @@ def read_array(path: Path, part: int = 0) -> Voxels:
     return Voxels(read_nifti(path).stored, part)
 
 
+def read_together(path: Path) -> list[Voxels]:
+    """All volumes, unpacked once."""
+    return read_array(path).all_parts()
+
+
 def read_pixels(path: Path, z: int = 0, part: int = 0) -> npt.NDArray[Any]:
     """The voxels of one slice."""
     return read_array(path, part)[z]
@@ -92,4 +97,5 @@ def _is_same(source: Nifti, labels: Labels) -> bool:
 FORMAT = Format(
     "nifti", "NIfTI volume", (".nii.gz", ".nii"), (), read_header, read_pixels, read_pixels, write, stacks=True,
     lazy="unpacked", keeps=frozenset({"spacing", "orientation"}), array=read_array, sniff=is_nifti, parts=read_parts,
+    together=read_together,
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""NumPy array in a file: (Y, X), (Z, Y, X), or with 3 or 4 channels last; it tells nothing of space.
+"""NumPy array in a file: (Y, X), (Z, Y, X), (Y, X, 3 or 4) or (Z, Y, X, 2 to 16); it tells nothing of space.
 
 Source: numpy.lib.format, versions 1.0 to 3.0. Arrays of Python objects are refused: reading them would run code.
 """
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from napari_medseg.core import Finding, Geometry, InputError, Labels
+from napari_medseg.core import MOST_CHANNELS, Finding, Geometry, InputError, Labels
 from napari_medseg.io.format import Format, Header
 from napari_medseg.io.pixels import damaged, quietly
 from napari_medseg.io.volumes.header import header_of
@@ -27,7 +27,8 @@ def read_header(path: Path) -> Header:
     stored = _lay_out(path)
     findings = []
     if "c" in stored.axes:
-        text = f"The last axis of {path.name} has the length {stored.channels}: it is taken as colours, not as columns."
+        what = "colours" if stored.channels in (3, 4) else "channels"
+        text = f"The last axis of {path.name} has the length {stored.channels}: it is taken as {what}, not as columns."
         findings.append(Finding("COLOR_AXIS", text, (path.name,)))
     return header_of(stored, Geometry.unknown(3 if "z" in stored.axes else 2), findings=findings)
 
@@ -49,7 +50,7 @@ def write(path: Path, labels: Labels) -> None:
 
 
 def _lay_out(path: Path) -> Stored:
-    """Where the pixels lie in the file; a last axis of 3 or 4 behind two longer ones is that of colours."""
+    """Where the pixels lie in the file; of three axes a last one of 3 or 4 behind longer ones is that of colours."""
     try:
         with path.open("rb") as file, quietly():
             version = np.lib.format.read_magic(file)
@@ -67,11 +68,13 @@ def _lay_out(path: Path) -> Stored:
 
 
 def _axes(path: Path, shape: tuple[int, ...], is_fortran: bool) -> str:
-    colored = len(shape) in (3, 4) and shape[-1] in (3, 4) and min(shape[-3:-1]) > 4
-    axes = {2: "yx", 3: "yxc" if colored else "zyx", 4: "zyxc" if colored else ""}.get(len(shape), "")
+    colored = len(shape) == 3 and shape[-1] in (3, 4) and min(shape[-3:-1]) > 4
+    several = len(shape) == 4 and 2 <= shape[-1] <= MOST_CHANNELS
+    axes = {2: "yx", 3: "yxc" if colored else "zyx", 4: "zyxc" if several else ""}.get(len(shape), "")
     if not axes:
         raise InputError(
-            f"{path.name} holds an array of shape {tuple(shape)}.", "Save (Y, X), (Z, Y, X) or (Z, Y, X, 3)."
+            f"{path.name} holds an array of shape {tuple(shape)}.",
+            f"Save (Y, X), (Z, Y, X) or (Z, Y, X, C) with 2 to {MOST_CHANNELS} channels.",
         )
     return axes
 

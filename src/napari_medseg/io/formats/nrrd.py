@@ -6,7 +6,15 @@ from pathlib import Path
 
 from napari_medseg.core import Labels
 from napari_medseg.io.format import Format
-from napari_medseg.io.volumes.nrrd import read_array, read_classes, read_header, read_parts, read_pixels, write_nrrd
+from napari_medseg.io.volumes.nrrd import (
+    read_array,
+    read_classes,
+    read_header,
+    read_parts,
+    read_pixels,
+    read_together,
+    write_nrrd,
+)
 from napari_medseg.io.volumes.nrrd_header import MAGIC
 
 
@@ -18,5 +26,5 @@ def write(path: Path, labels: Labels) -> None:
 FORMAT = Format(
     "nrrd", "NRRD volume", (".nrrd", ".nhdr"), (MAGIC,), read_header, read_pixels, read_pixels, write, stacks=True,
     lazy="unpacked", keeps=frozenset({"spacing", "orientation"}), array=read_array, parts=read_parts,
-    classes=read_classes,
+    together=read_together, classes=read_classes,
 )  # fmt: skip

@@ -11,6 +11,7 @@ from napari_medseg.core import InputError
 from napari_medseg.io.findings import counted
 from napari_medseg.io.names import in_order, masked_stem, stem_of
 from napari_medseg.io.outlines.placing import outline_files
+from napari_medseg.io.parts import EVERY
 from napari_medseg.io.registry import is_folder_format
 from napari_medseg.io.series import find_series, image_files
 
@@ -70,7 +71,8 @@ def match_pairs(images: str | Path, masks: str | Path, *, series: str = "") -> P
         equally named folders; twice the same folder, with masks beside the images; or a table (CSV) of image and mask
         paths and the folder below which these are.
     series
-        Which series of a file or folder of images that holds several; no others are looked at then.
+        Which series of a file or folder of images that holds several; no others are looked at then. ``"all"`` are those
+        of each file, as the channels of its image.
 
     Returns
     -------
@@ -88,7 +90,8 @@ def match_pairs(images: str | Path, masks: str | Path, *, series: str = "") -> P
             raise InputError(f"{path} does not exist.", "Check how the path is spelled.")
     if is_table(images):
         return _match_rows(images, masks if masks.is_dir() else masks.parent)
-    if (_is_one(images) and _is_one(masks)) or (series and find_series(images).groups):
+    chosen = series and (series != EVERY or _is_one(images))  # all of each file says nothing of a folder
+    if (_is_one(images) and _is_one(masks)) or (chosen and find_series(images).groups):
         return Pairs([FilePair(images, masks, how="given together", series=series)])
     if _is_one(images) or _is_one(masks):
         file, folder = (images, masks) if _is_one(images) else (masks, images)
@@ -96,10 +99,10 @@ def match_pairs(images: str | Path, masks: str | Path, *, series: str = "") -> P
             return Pairs([FilePair(images, masks, how="given together")])
         raise InputError(f"{file.name} is a file and {folder.name} is a folder.", "Give two files or two folders.")
     if not image_files(images):
-        return _match_folders(images, masks)
+        return _match_folders(images, masks, series)
     if not mask_files(images, masks) and len(classes := _folders_in(masks)) > 1:
         return _match_classes(images, masks, classes)
-    return _match_files(images, masks)
+    return _match_files(images, masks, series)
 
 
 def list_masks(images: Path, masks: Path) -> list[Path]:
@@ -132,7 +135,7 @@ def match_folder(images: Path, masks: Path, names: Sequence[str]) -> Matched:
     return match_names(names, mask_files(images, masks))
 
 
-def _match_files(images: Path, masks: Path) -> Pairs:
+def _match_files(images: Path, masks: Path, series: str = "") -> Pairs:
     found = find_series(images)
     matched = match_folder(images, masks, [p.name for p in found.files])
     missing = [p for p in found.files if p.name not in matched.masks]
@@ -143,8 +146,11 @@ def _match_files(images: Path, masks: Path) -> Pairs:
         slices = dict.fromkeys(missing, "This slice has no mask; it is left out.")
         stray = dict.fromkeys(matched.stray, "No slice belongs to this mask.")
         return Pairs([FilePair(images, masks, how="slice by slice")], {**slices, **stray, **matched.wrong})
+    inside = series if series == EVERY else ""
     pairs = [
-        FilePair(p, mask, how=describe_match(p.name, mask)) for p in found.files if (mask := matched.masks.get(p.name))
+        FilePair(p, mask, how=describe_match(p.name, mask), series=inside)
+        for p in found.files
+        if (mask := matched.masks.get(p.name))
     ]
     if not pairs:
         raise InputError(
@@ -239,13 +245,13 @@ def _join_rows(rows: Sequence[TableRow], label: str, table: Path, *, alone: bool
     return FilePair(first.image.parent, first.mask.parent, group=first.group, how=how, series=label, slices=slices)
 
 
-def _match_folders(images: Path, masks: Path) -> Pairs:
+def _match_folders(images: Path, masks: Path, series: str = "") -> Pairs:
     """Equally named folders within two folders."""
     result = Pairs()
     for folder in _folders_in(images):
         other = masks / folder.name
         if other.is_dir() and mask_files(folder, other):
-            found = match_pairs(folder, other)
+            found = match_pairs(folder, other, series=series if series == EVERY else "")
             result.extend(found)
             result.unmatched |= found.unmatched
         else:

@@ -23,9 +23,11 @@ def header_of(
         If it cannot be in the file or in memory.
     """
     check_stored(stored, name or stored.path.name)
+    is_picture = stored.channels == 3 and stored.values_dtype.kind == "u"  # others are vectors, or sequences
+    meaning = "" if stored.channels == 1 or is_picture else "channels"
     return Header(
         stored.plane, stored.values_dtype, channels=stored.channels, slices=stored.slices, geometry=geometry,
-        meaning="" if stored.channels in (1, 3) else "channels", broken=broken_slices(stored, part),
+        meaning=meaning, broken=broken_slices(stored, part),
         findings=tuple(findings), volume=geometry.ndim == 3,
     )  # fmt: skip
 

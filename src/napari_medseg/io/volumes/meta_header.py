@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from napari_medseg.core import Finding, Geometry, InputError
+from napari_medseg.core import MOST_CHANNELS, Finding, Geometry, InputError
 from napari_medseg.io.pixels import damaged
 
 from .header import data_file
@@ -80,9 +80,12 @@ def _describe(path: Path, tags: dict[str, str], header_size: int) -> Meta:
     axes, shape = ["pzyx", "zyx", "yx"][4 - count], sizes[::-1]
     channels = int(tags.get("ElementNumberOfChannels", 1))
     if channels > 1:
-        if "p" in axes or channels > 4:
-            raise InputError(f"{path.name} has {channels} numbers in each voxel.", "Save one of them.")
-        axes, shape = axes + ("c" if channels > 2 else "p"), [*shape, channels]
+        if channels > MOST_CHANNELS:
+            raise InputError(
+                f"{path.name} has {channels} numbers in each voxel: an image has at most {MOST_CHANNELS} channels.",
+                "Save some of them.",
+            )
+        axes, shape = axes + "c", [*shape, channels]
     swapped = _is_true(tags.get("BinaryDataByteOrderMSB", tags.get("ElementByteOrderMSB", "False")))
     dtype = np.dtype((">" if swapped else "<") + TYPES[kind])
     name = tags["ElementDataFile"]

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from napari_medseg.core import Finding, Geometry, InputError
+from napari_medseg.core import MOST_CHANNELS, Finding, Geometry, InputError
 from napari_medseg.core.geometry import Unit
 from napari_medseg.io.pixels import damaged
 
@@ -21,7 +21,8 @@ from .stored import Stored
 
 _SIZES = {348: b"n+1\x00", 540: b"n+2\x00\r\n\x1a\n"}
 _LENGTHS: dict[int, tuple[float, Unit]] = {0: (1.0, "mm"), 1: (1000.0, "mm"), 2: (1.0, "mm"), 3: (1.0, "um")}
-_VECTOR = 1007
+_VECTORS = (1004, 1005, 1006, 1007, 2003, 2004)
+"""Intents of several values a voxel: matrices, displacements, vectors, RGB and RGBA."""
 _COLORS = {128: 3, 2304: 4}
 
 
@@ -102,12 +103,12 @@ def _describe(path: Path, header: Any, packed: bool) -> Nifti:
     code = int(header["datatype"])
     channels = _COLORS.get(code, 0)
     dtype = np.dtype(np.uint8) if channels else _dtype(path, header, code)
-    more = dims[4 : count + 1]
     shape, axes = [dims[3] if count > 2 else 1, dims[2], dims[1]], "zyx"
-    if more == [1, 3] and dtype == np.uint8 and int(header["intent_code"]) == _VECTOR:  # ITK's colours
-        shape, axes = [3, *shape], "czyx"
-    elif np.prod(more, dtype=object) > 1:
-        shape, axes = [int(np.prod(more, dtype=object)), *shape], "pzyx"
+    values, volumes = _split_axes(dims[4 : count + 1], int(header["intent_code"]), bool(channels))
+    if volumes > 1:
+        shape, axes = [volumes, *shape], "p" + axes
+    if values > 1:
+        shape, axes = [values, *shape], "c" + axes
     if channels:
         shape, axes = [*shape, channels], axes + "c"
     slope, intercept = float(header["scl_slope"]), float(header["scl_inter"])
@@ -129,6 +130,21 @@ def _describe(path: Path, header: Any, packed: bool) -> Nifti:
     geometry, told = _place(path, header, codes, (dims[3] if count > 2 else 1, dims[2], dims[1]))
     flat = count == 2
     return Nifti(stored, flat, geometry.flat if flat else geometry, (*findings, *told), codes)
+
+
+def _split_axes(more: list[int], intent: int, colored: bool) -> tuple[int, int]:
+    """Of the axes beyond those of space how many values a voxel has, and how many volumes there are.
+
+    The fifth axis is for values (nifti1.h, "DATA DIMENSIONALITY"); files of vectors may have them in the fourth. More
+    values than an image has channels are volumes to choose from.
+    """
+    total = int(np.prod(more, dtype=object))
+    values = more[1] if len(more) > 1 else 1
+    if len(more) == 1 and intent in _VECTORS:
+        values = more[0]
+    if colored or (len(more) > 2 and total > more[0] * more[1]) or values > MOST_CHANNELS:
+        values = 1
+    return values, total // values
 
 
 def _dtype(path: Path, header: Any, code: int) -> np.dtype[Any]:

@@ -65,6 +65,11 @@ def read_array(path: Path, part: int = 0) -> Voxels | LabelMap:
     return LabelMap(Voxels(found.stored).all_parts(), segments, whole, _dtype_of(found, segments))
 
 
+def read_together(path: Path) -> list[Voxels]:
+    """All volumes, unpacked once."""
+    return Voxels(read_nrrd(path).stored).all_parts()
+
+
 def read_pixels(path: Path, z: int = 0, part: int = 0) -> npt.NDArray[Any]:
     """One slice."""
     return read_array(path, part)[z]

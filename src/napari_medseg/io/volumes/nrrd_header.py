@@ -5,6 +5,7 @@ Source: "Definition of NRRD File Format" (teem.sourceforge.net/nrrd/format.html)
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from napari_medseg.core import Finding, Geometry, InputError
+from napari_medseg.core import MOST_CHANNELS, Finding, Geometry, InputError
 from napari_medseg.core.geometry import Unit
 from napari_medseg.io.pixels import damaged, quietly
 from napari_medseg.io.units import UNITS
@@ -34,8 +35,10 @@ _SPACES = {
     "right-anterior-superior": (-1, -1, 1), "ras": (-1, -1, 1),
     "left-anterior-superior": (1, -1, 1), "las": (1, -1, 1),
 }  # fmt: skip
-_COLORS = ("rgb-color", "3-color", "rgba-color", "4-color")
-_BYTES = ("uchar", "unsigned char", "uint8", "uint8_t")
+_VALUES = re.compile(r"list|(covariant-)?vector|\d-vector|\d-color|(rgba?|hsv|xyz)-color|complex")
+"""Kinds of axes whose places are values of one voxel."""
+_FRAMES = re.compile(r"Segment|MultiVolume|axis \d+ index")
+"""Keys of 3D Slicer's files whose list is one of layers of segments, or of moments."""
 _SPATIAL = ("domain", "space")
 
 
@@ -134,8 +137,8 @@ def _axes(path: Path, fields: dict[str, Any], sizes: list[int]) -> list[str]:
         elif n == 1:
             letters.append("")
         else:
-            colored = kind in _COLORS or (kind == "vector" and fields["type"] in _BYTES)  # ITK's colours
-            letters.append("c" if colored and n in (3, 4) else "p")
+            is_values = _VALUES.fullmatch(kind) and n <= MOST_CHANNELS
+            letters.append("c" if is_values and not (kind == "list" and any(map(_FRAMES.match, fields))) else "p")
     if "?" in letters or "y" not in letters or letters.count("p") + letters.count("c") > 1:
         raise InputError(
             f"{path.name} has the axes {' x '.join(map(str, sizes))} ({', '.join(kinds)}), which are no volumes.",
