@@ -214,6 +214,29 @@ def test_svg_colours_are_classes_and_told(tmp_path: Path) -> None:
     assert codes(found) == {"CLASSES_BY_COLOR", "NO_REGIONS"}
 
 
+@pytest.mark.parametrize(("colors", "meant"), [
+    (("navy", "darkred"), {"#000080", "#8b0000"}), (("RebeccaPurple", "Tomato"), {"#663399", "#ff6347"}),
+    (("hsl(120, 100%, 50%)", "hsl(240 100% 50%)"), {"#00ff00", "#0000ff"}),
+    (("#abc", "#11223344"), {"#aabbcc", "#112233"}), (("rgb(10%, 0, 0)", "rgba(1, 2, 3, 0.5)"), {"#1a0000", "#010203"}),
+])  # fmt: skip
+def test_svg_knows_the_colours_of_css(colors: tuple[str, str], meant: set[str], tmp_path: Path) -> None:
+    """X5: two colours are two classes, however they are written."""
+    shapes = "".join(f'<circle r="{3 + n}" fill="none" stroke="{color}"/>' for n, color in enumerate(colors))
+    found = read_outlines(put(tmp_path / "x.svg", svg(shapes)))
+    assert {c.color for c in found.classes} == meant
+    assert codes(found) == {"CLASSES_BY_COLOR"}
+
+
+def test_svg_colours_that_nobody_knows_are_told(tmp_path: Path) -> None:
+    """X5: what falls into one class is named; where classes have names, colours do not matter."""
+    shapes = '<circle r="3" stroke="navi"{}/><circle r="4" stroke="url(#shade)"{}/><circle r="5" fill="none"{}/>'
+    found = read_outlines(put(tmp_path / "x.svg", svg(shapes.format("", "", ""))))
+    (told,) = [f.message for f in found.findings if f.code == "UNKNOWN_COLOR"]
+    assert "'navi', 'url(#shade)'" in told
+    named = shapes.format(*(f' data-class="{name}"' for name in "abc"))
+    assert codes(read_outlines(put(tmp_path / "y.svg", svg(named)))) == set()
+
+
 @pytest.mark.parametrize("inner", [
     '<g id="a"><use xlink:href="#a"/></g>',
     "".join(f'<g id="n{k}">' + f'<use xlink:href="#n{k + 1}"/>' * 9 + "</g>" for k in range(12)),

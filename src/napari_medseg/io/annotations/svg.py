@@ -30,6 +30,7 @@ from napari_medseg.io.outlines.svgstyle import (
     style_of,
     style_sheet,
     transform,
+    unknown_color,
     viewport,
     whole_size,
 )
@@ -80,6 +81,7 @@ class _Scene:
     shapes: list[_Shape] = field(default_factory=list)
     pictures: list[tuple[Matrix, tuple[float, float]]] = field(default_factory=list)
     drawn: int = 0
+    unknown: dict[str, None] = field(default_factory=dict)
 
 
 def claims(content: Content) -> bool:
@@ -193,10 +195,13 @@ def _draw(scene: _Scene, element: Element, place: _Place) -> None:
         return
     hollow = place.style.get("fill") == "none"
     nonzero = place.style.get("fill-rule", "nonzero") == "nonzero" and not hollow
-    color = color_of(place.style.get("stroke", "none")) or color_of(place.style.get("fill", "black"))
-    if name == "rect" and not color_of(place.style.get("stroke", "none")) and _is_ground(scene, rings[0]):
+    stroke, fill = place.style.get("stroke", "none"), place.style.get("fill", "black")
+    if name == "rect" and not color_of(stroke) and _is_ground(scene, rings[0]):
         scene.drawing.left_out["background"] += 1
         return
+    color = color_of(stroke) or color_of(fill)
+    asked = unknown_color(stroke) or ("" if color else unknown_color(fill))
+    scene.unknown |= {asked: None} if asked else {}
     scene.shapes.append(_Shape(put_together(rings, nonzero=nonzero), color, place.label, place.group))
 
 
@@ -231,6 +236,10 @@ def _labels(scene: _Scene) -> list[str]:
             text = f"{name} has shapes in {len(groups)} layers or groups: they are read as classes."
             scene.drawing.findings.append(Finding("CLASSES_BY_LAYER", text, (name,)))
         return [s.group for s in shapes]
+    if scene.unknown:
+        names = ", ".join(f"'{one[:40]}'" for one in [*scene.unknown][:5]) + (" …" if len(scene.unknown) > 5 else "")
+        text = f"{name} has shapes in colours that are not known, which make no classes of their own: {names}."
+        scene.drawing.findings.append(Finding("UNKNOWN_COLOR", text, (name,)))
     if len(colors) > 1:
         text = f"{name} has shapes of {len(colors)} colours: they are read as classes, named by their colour."
         scene.drawing.findings.append(Finding("CLASSES_BY_COLOR", text, (name,)))

@@ -8,6 +8,7 @@ from xml.etree.ElementTree import Element
 
 import numpy as np
 import numpy.typing as npt
+from PIL import ImageColor
 
 from .drawing import FARTHEST, hex_color
 from .files import local_name
@@ -31,12 +32,7 @@ _RULE = re.compile(r"([^{}]+)\{([^}]*)\}")
 _NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
 _INHERITED = ("fill", "stroke", "fill-rule", "visibility")
 _READ = (*_INHERITED, "display", "opacity")
-_NAMED = {
-    "black": "#000000", "white": "#ffffff", "red": "#ff0000", "lime": "#00ff00", "green": "#008000",
-    "blue": "#0000ff", "yellow": "#ffff00", "cyan": "#00ffff", "aqua": "#00ffff", "magenta": "#ff00ff",
-    "fuchsia": "#ff00ff", "orange": "#ffa500", "purple": "#800080", "gray": "#808080", "grey": "#808080",
-    "brown": "#a52a2a", "pink": "#ffc0cb",
-}  # fmt: skip
+_NO_COLOR = ("", "none", "transparent")
 
 
 def length(text: str, whole: float) -> float:
@@ -138,15 +134,20 @@ def style_of(element: Element, parent: Mapping[str, str], rules: Mapping[str, Ma
 def color_of(text: str) -> str:
     """``#rrggbb``, or empty when it is no plain colour."""
     text = text.strip().lower()
-    if re.fullmatch(r"#[0-9a-f]{6}([0-9a-f]{2})?", text):
-        return text[:7]
-    if re.fullmatch(r"#[0-9a-f]{3,4}", text):
-        return "#" + "".join(2 * c for c in text[1:4])
-    if text.startswith("rgb"):
-        parts = re.findall(r"([\d.]+)(%?)", text)[:3]
-        if len(parts) == 3:
+    parts = re.findall(r"(-?[\d.]+)(%?)", text)[:3]
+    try:
+        if text.startswith("rgb") and len(parts) == 3:
             return hex_color(*(float(n) * (2.55 if percent else 1) for n, percent in parts))
-    return _NAMED.get(text, "")
+        if text.startswith("hsl") and len(parts) == 3 and "turn" not in text and "rad" not in text:  # commas or none
+            text = "hsl({},{}%,{}%)".format(*(n for n, _ in parts))
+        return hex_color(*ImageColor.getrgb(text)[:3])
+    except ValueError:
+        return ""
+
+
+def unknown_color(text: str) -> str:
+    """What was meant as a colour and is none that is known; empty of colours, and of what says that there is none."""
+    return "" if text.strip().lower() in _NO_COLOR or color_of(text) else text.strip()
 
 
 def _declared(body: str) -> dict[str, str]:
