@@ -113,6 +113,18 @@ def test_a_grey_model_learns_images_of_more_channels(
     assert f"shapes@1 takes grey: its first layer is fitted to {words}." in listener.said
 
 
+@pytest.mark.parametrize("model", ["shapes", "unet:tu-resnet10t"])
+def test_more_channels_than_a_model_has_are_refused_before_the_masks_are_read(
+    library: Path, tmp_path: Path, listener: Listener, model: str
+) -> None:
+    """One sentence with the file and both numbers."""
+    pixels = np.random.default_rng(0).integers(0, 255, (17, 64, 64)).astype(np.uint8)
+    tifffile.imwrite(tmp_path / "x.tif", pixels, ome=True, metadata={"axes": "CYX"}, photometric="minisblack")
+    (tmp_path / "mask.png").write_bytes(b"no picture")
+    with pytest.raises(InputError, match=r"^x\.tif has 17 channels: a model takes at most 16\."):
+        train([(tmp_path / "x.tif", tmp_path / "mask.png")], model=model, max_steps=1, report=listener)
+
+
 def test_same_seed_same_weights(library: Path, write_series: WriteSeries) -> None:
     data = [write_series()]
     first, again, other = (

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from napari_medseg.core import ClassInfo, Finding, Image, InputError, Labels
+from napari_medseg.core import MOST_CHANNELS, ClassInfo, Finding, Image, InputError, Labels
 from napari_medseg.io.findings import counted
 from napari_medseg.io.masks.colors import find_legend
 from napari_medseg.io.masks.layers import as_layers, join_classes, join_layers
@@ -55,10 +55,15 @@ def read_pair(image_path: str | Path | FilePair, mask_path: str | Path = "", *, 
     Raises
     ------
     InputError
-        If a mask belongs to no slice, or size or number of slices differ.
+        If a mask belongs to no slice, size or number of slices differ, or no model has so many channels.
     """
     pair = image_path if isinstance(image_path, FilePair) else FilePair(Path(image_path), Path(mask_path))
     image = read(pair.image, series=pair.series or None)
+    if image.channels > MOST_CHANNELS:
+        raise InputError(
+            f"{pair.image.name} has {image.channels} channels: a model takes at most {MOST_CHANNELS}.",
+            "Save those that matter.",
+        )
     if pair.parts:
         labels = _join([_read_masks(image, pair, path, legend) for path in pair.masks], pair)
     else:
