@@ -9,42 +9,39 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 import tempfile
 import threading
-import time
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("QT_QPA_PLATFORM", "xcb")
+sys.path.insert(0, str(Path(__file__).parent))
+
+from screenshots import Driver
 
 
-class Stage:
+class Stage(Driver):
     """A window with the dock in it, and a training that does as it is told."""
 
     def __init__(self, output: Path, theme: str, width: int) -> None:
-        import napari
-        from qtpy.QtWidgets import QApplication
-
         from napari_medseg.widgets import fine_tune
 
-        self.viewer = napari.Viewer()
+        super().__init__(output)
         self.viewer.theme = theme
-        self.viewer.window.resize(1280, 860)
-        self.app = QApplication.instance()
-        self.output, self.suffix = output, f"{theme}-{width}"
-        self.go_on, self.stop_at = threading.Event(), 0
+        self.suffix = f"{theme}-{width}"
+        self.go_on = threading.Event()
         self.ending: Any = None
         fine_tune.train_order = self.train
-        _, self.dock = self.viewer.window.add_plugin_dock_widget("napari-medseg", "Fine-tune")
-        self.dock.setFixedWidth(width)
+        self.tune = self.dock("Fine-tune")
+        self.tune.setFixedWidth(width)
 
     def train(self, order: Any, preview: Any, report: Any) -> Any:
         """Report curves and the slice in view, wait, end as `ending` says."""
         from napari_medseg.core import Cancelled, Progress
-        from napari_medseg.training.guard import Verdict
         from napari_medseg.training.result import TrainingResult
+        from napari_medseg.training.verdict import Verdict
 
         if isinstance(self.ending, Exception):
             raise self.ending
@@ -68,25 +65,15 @@ class Stage:
         )
         return TrainingResult(new, Verdict(0.81, 0.93), "", (), ((0, 0),))
 
-    def wait(self, done: Callable[[], bool], what: str, seconds: float = 200) -> None:
-        end = time.monotonic() + seconds
-        while not done():
-            self.app.processEvents()
-            if time.monotonic() > end:
-                raise TimeoutError(what)
-            time.sleep(0.005)
-
     def picture(self, name: str) -> None:
-        begin = time.monotonic()
-        self.wait(lambda: time.monotonic() - begin > 0.4, "the window to settle")
-        self.viewer.screenshot(str(self.output / f"{name}-{self.suffix}.png"), canvas_only=False, flash=False)
+        super().picture(f"{name}-{self.suffix}")
 
-    def run(self, name: str, ending: Any) -> None:
+    def finish(self, name: str, ending: Any) -> None:
         """One run, pictured at its end."""
         self.ending = ending
         self.go_on.set()
-        self.dock.panel.run.click()
-        self.wait(lambda: not self.dock.panel.job.running, name)
+        self.tune.panel.run.click()
+        self.wait(lambda: not self.tune.panel.job.running, name)
         self.picture(name)
 
 
@@ -101,7 +88,7 @@ def show_states(output: Path, theme: str, width: int) -> None:
     from napari_medseg.widgets.result_layer import result_layer
 
     stage = Stage(output, theme, width)
-    viewer, dock = stage.viewer, stage.dock
+    viewer, dock = stage.viewer, stage.tune
     stage.picture("1-no-image")
     image, truth = femur_sample(3, slices=12, size=256)
     layer = viewer.add_image(image.data, name="femur ct", scale=image.geometry.spacing)
@@ -134,7 +121,7 @@ def show_endings(stage: Stage, layer: Any) -> None:
     """A run and all the ways it can end."""
     from napari_medseg.core import ComputeError, Score
 
-    viewer, dock = stage.viewer, stage.dock
+    viewer, dock = stage.viewer, stage.tune
     stage.ending = {}
     viewer.dims.set_point(0, 5 * float(layer.scale[0]))
     dock.panel.run.click()
@@ -148,11 +135,11 @@ def show_endings(stage: Stage, layer: Any) -> None:
     stage.wait(lambda: not dock.panel.job.running, "the end")
     stage.picture("6-stopped")
     dock.keep.click()
-    stage.run("7-failed", ComputeError("The loss is no number from the first step.", "Try precision fp32."))
-    stage.run("8-better", {"scores": better})
+    stage.finish("7-failed", ComputeError("The loss is no number from the first step.", "Try precision fp32."))
+    stage.finish("8-better", {"scores": better})
     dock.keep.click()
     worse = (Score(metric="dice", value=0.64, on=on), Score(metric="dice of its start", value=0.81, on=on))
-    stage.run("9-rejected", {"scores": worse, "name": "my-femur-ct-rejected"})
+    stage.finish("9-rejected", {"scores": worse, "name": "my-femur-ct-rejected"})
 
 
 def main() -> None:
@@ -161,7 +148,6 @@ def main() -> None:
     parser.add_argument("--themes", nargs="*", default=["dark", "light"])
     parser.add_argument("--widths", nargs="*", type=int, default=[300, 420])
     arguments = parser.parse_args()
-    arguments.output.mkdir(parents=True, exist_ok=True)
     home = tempfile.TemporaryDirectory()
     os.environ.setdefault("NAPARI_MEDSEG_HOME", home.name)
     from napari_medseg.cli.screen import open_screen

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import os
 import subprocess
+import symtable
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 PROJECT = Path(__file__).parents[1]
 SOURCE = PROJECT / "src" / "napari_medseg"
 FILES = sorted(SOURCE.rglob("*.py"))
+TOOLS = sorted(path for folder in ("scripts", "benchmarks") for path in (PROJECT / folder).glob("*.py"))
 QT = ("qtpy", "napari", "magicgui", "PyQt6", "PySide6", "superqt", "pyqtgraph")
 
 
@@ -60,6 +62,31 @@ def test_importing_loads_neither_torch_nor_qt(name: str) -> None:
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     heavy = {"torch", "qtpy", "napari"} if "." in name else {"torch", "qtpy", "napari", "numpy", "pydantic"}
     assert not heavy & {*loaded}
+
+
+def is_there(folder: Path, module: str, name: str) -> bool:
+    """Whether a module under a folder, which nothing is run of, has such a name."""
+    place = folder.joinpath(*module.split("."))
+    path = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
+    if (place / name).is_dir() or (place / f"{name}.py").is_file():
+        return True
+    if not path.is_file():
+        return False
+    table = symtable.symtable(path.read_text(), str(path), "exec")
+    return any(one.get_name() == name and (one.is_assigned() or one.is_imported()) for one in table.get_symbols())
+
+
+@pytest.mark.parametrize("path", TOOLS, ids=lambda p: str(p.relative_to(PROJECT)))
+def test_scripts_import_what_is_there(path: Path) -> None:
+    asked = [
+        (node.module, alias.name)
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ImportFrom) and node.module
+        for alias in node.names
+    ]
+    home = {tool.stem: path.parent for tool in TOOLS if tool.parent == path.parent} | {"napari_medseg": SOURCE.parent}
+    known = [(home[top], *one) for one in asked if (top := one[0].split(".")[0]) in home]
+    assert not [one[1:] for one in known if not is_there(*one)]
 
 
 def test_public_names_are_there() -> None:
