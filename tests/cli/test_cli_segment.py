@@ -18,8 +18,8 @@ import napari_medseg.cli.segment as command
 import napari_medseg.cli.series as series_run
 from napari_medseg import io
 from napari_medseg.cli.masks import MaskFolder
-from napari_medseg.cli.series import parse_shard, runs
-from napari_medseg.core import ComputeError, Geometry, Image, InputError, Labels, Progress
+from napari_medseg.cli.series import runs
+from napari_medseg.core import ComputeError, Geometry, Image, Labels, Progress
 from napari_medseg.inference import choice, runner
 from napari_medseg.inference.device import Precision
 from napari_medseg.inference.passes import Passes
@@ -298,13 +298,6 @@ def test_runs_are_ranges_without_gaps() -> None:
     assert list(runs([0, 1, 2, 5, 6, 9])) == [range(0, 3), range(5, 7), range(9, 10)]
     assert list(runs([0, 1, 5], frozenset({5}))) == [range(0, 2)]
     assert list(runs([])) == []
-
-
-def test_shard_text() -> None:
-    assert parse_shard("2/5") == (2, 5)
-    for text in ("0/4", "5/4", "2", "a/b", "-1/2"):
-        with pytest.raises(InputError):
-            parse_shard(text)
 
 
 def test_unreadable_slice_is_missing_and_told(run: Run, series: Path, tmp_path: Path) -> None:

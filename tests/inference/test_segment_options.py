@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from napari_medseg.core import InputError, one_sentence
 from napari_medseg.inference import SegmentOptions, pick_slices
+from napari_medseg.inference.options import parse_shard
 
 
 def test_every_option_has_title_and_help() -> None:
@@ -57,6 +58,17 @@ def test_slices_are_half_open_and_count_from_zero(text: str, expected: range) ->
 def test_slices_outside_of_the_image_are_refused(text: str) -> None:
     with pytest.raises(InputError):
         pick_slices(text, 10)
+
+
+@pytest.mark.parametrize("text", ["2/5", "2 / 5"])
+def test_a_shard_is_a_part_and_how_many_there_are(text: str) -> None:
+    assert parse_shard(text) == (2, 5)
+
+
+@pytest.mark.parametrize("text", ["0/4", "5/4", "2", "a/b", "-1/2", "1/2/3"])
+def test_what_is_no_shard_is_refused(text: str) -> None:
+    with pytest.raises(InputError, match="like 2/4"):
+        parse_shard(text)
 
 
 def test_importing_loads_no_torch() -> None:

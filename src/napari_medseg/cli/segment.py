@@ -12,6 +12,7 @@ from cyclopts import Parameter
 
 from napari_medseg.core import InputError, OutputError
 from napari_medseg.inference import SegmentOptions
+from napari_medseg.inference.options import parse_shard
 from napari_medseg.inference.shares import Shares
 from napari_medseg.io.findings import counted
 from napari_medseg.io.locks import in_use
@@ -27,7 +28,7 @@ from .lookout import Lookout
 from .patients import segment_patients
 from .progress import shown_progress
 from .record import Record
-from .series import parse_shard, segment_series
+from .series import segment_series
 from .sets import segment_set
 from .slides import check_slide, is_begun, segment_on_disk
 from .sources import is_set, patients_in

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from napari_medseg.core import Cancelled, Finding, Image, InputError, Reporter
+from napari_medseg.core import Cancelled, Finding, Image, Reporter
 from napari_medseg.inference import ProbabilityStack, pick_slices
 from napari_medseg.inference import segment as segment_image
+from napari_medseg.inference.options import parse_shard
 from napari_medseg.io.atomic import write_file
 from napari_medseg.io.findings import find_runs
 from napari_medseg.io.writing import check_holds
@@ -91,22 +92,6 @@ def _chosen(job: Job, count: int) -> list[int]:
         return chosen
     index, parts = parse_shard(job.extras.shard)
     return chosen[len(chosen) * (index - 1) // parts : len(chosen) * index // parts]
-
-
-def parse_shard(text: str) -> tuple[int, int]:
-    """``"2/5"`` is (2, 5).
-
-    Raises
-    ------
-    InputError
-        When it is not two numbers of that kind.
-    """
-    first, _, second = text.partition("/")
-    if not (first.isdecimal() and second.isdecimal() and 1 <= int(first) <= int(second)):
-        raise InputError(
-            f"--shard must look like 1/4 (from 1/4 to 4/4), not {text}.", "Give the part and how many there are."
-        )
-    return int(first), int(second)
 
 
 def runs(chosen: Sequence[int], missing: frozenset[int] = frozenset()) -> Iterator[range]:

@@ -20,6 +20,7 @@ BLENDS = ("gaussian", "discard")
 
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 _SLICES = re.compile(r"(\d*):(\d*)")
+_SHARD = re.compile(r"(\d+)/(\d+)")
 
 
 def list_devices(root: Path = Path("/")) -> list[str]:
@@ -183,3 +184,19 @@ def pick_slices(text: str, count: int) -> range:
             "The first number is the first slice, the second the one after the last.",
         )
     return range(first, end)
+
+
+def parse_shard(text: str) -> tuple[int, int]:
+    """``"I/N"`` as (I, N), I counted from 1: a part of a series or slide, and how many parts there are.
+
+    Raises
+    ------
+    InputError
+        It is nothing of the kind.
+    """
+    match = _SHARD.fullmatch(text.replace(" ", ""))
+    if match is None or not 1 <= int(match[1]) <= int(match[2]):
+        raise InputError(
+            f"A shard must look like 2/4, the second of four, not '{text}'.", "Give the part and how many there are."
+        )
+    return int(match[1]), int(match[2])

@@ -9,7 +9,7 @@ from typing import Unpack
 
 from napari_medseg.core import Finding, Image, Labels, ModelCard, Progress, Reporter, silent
 from napari_medseg.inference.device import release_memory
-from napari_medseg.inference.options import SegmentOptions
+from napari_medseg.inference.options import SegmentOptions, parse_shard
 from napari_medseg.io.zarr.labels import LabelPyramid
 from napari_medseg.models import Model, load_model
 
@@ -19,7 +19,7 @@ from .ledger import Ledger
 from .plan import STAGE, Planner
 from .run import SlideRun
 from .scope import Scope
-from .shards import finish_levels, parse_shard, split_rows, work_by_row
+from .shards import finish_levels, split_rows, work_by_row
 
 
 def segment_slide(

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
 
-from napari_medseg.core import InputError
 from napari_medseg.inference.mosaic import Mosaic
 from napari_medseg.io.zarr.labels import LabelPyramid
 
@@ -17,23 +15,7 @@ from .ledger import Ledger
 BUILD_ROWS = 16
 """Rows of blocks above which smaller levels are built in one go."""
 
-_SHARD = re.compile(r"(\d+)/(\d+)")
-
 Place = tuple[int, int]
-
-
-def parse_shard(text: str) -> tuple[int, int]:
-    """``"I/N"`` as (I, N), I counted from 1.
-
-    Raises
-    ------
-    InputError
-        It is nothing of the kind.
-    """
-    match = _SHARD.fullmatch(text.replace(" ", ""))
-    if match is None or not 1 <= int(match[1]) <= int(match[2]):
-        raise InputError(f"A shard must look like 2/4, the second of four, not '{text}'.")
-    return int(match[1]), int(match[2])
 
 
 def work_by_row(mosaic: Mosaic) -> list[int]:
