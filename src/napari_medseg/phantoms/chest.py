@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from .draw import Draw, column, grid, smooth_step
+from .shapes import meet, union
 
 # The frame: x from -1 to 1 between the outer borders of the lungs, y from 0 at their tops to about 2 at their ends.
 
@@ -71,18 +72,8 @@ def draw_chest(draw: Draw, count: int, size: int) -> Chest:
     parts = [side - outer, inner - side, -dome, -down, -heart]
     lungs = parts[0]
     for part in parts[1:]:
-        lungs = _meet(lungs, part, 0.035)
+        lungs = meet(lungs, part, 0.035)
     return Chest(x, y, side, outer, lungs + angle * 0.5, heart, dome, _body(draw, count, x, y))
-
-
-def _meet(first: Tensor, second: Tensor, soft: float) -> Tensor:
-    """What two outlines share, with rounded corners."""
-    fillet = (soft - (first - second).abs()).clamp(min=0)
-    return torch.maximum(first, second) + fillet * fillet * (0.25 / soft)
-
-
-def _join(first: Tensor, second: Tensor, soft: float) -> Tensor:
-    return -_meet(-first, -second, soft)
 
 
 def _frame(draw: Draw, count: int, size: int) -> tuple[Tensor, Tensor]:
@@ -116,7 +107,7 @@ def _heart(draw: Draw, count: int, x: Tensor, y: Tensor) -> Tensor:
     v = torch.where(v > 0, v * each(0.3, 0.9), v)
     main = ((u / (each(0.34, 0.48) * large)) ** 2 + (v / (each(0.38, 0.55) * large)) ** 2).sqrt() - 1
     arch = (((x - each(0.1, 0.2)) / each(0.08, 0.16)) ** 2 + ((y - each(0.55, 0.75)) / 0.14) ** 2).sqrt() - 1
-    return _join(main * 0.38, arch * 0.1, 0.12)
+    return union(main * 0.38, arch * 0.1, 0.12)
 
 
 def _body(draw: Draw, count: int, x: Tensor, y: Tensor) -> Tensor:
@@ -135,7 +126,7 @@ def _body(draw: Draw, count: int, x: Tensor, y: Tensor) -> Tensor:
     lift = each(-0.5, 0.5)
     arm = (side - each(1.45, 1.9) - lift * (y - 0.4)).abs() - each(0.16, 0.3)
     arm = torch.maximum(arm, -0.1 - y)
-    return _join(_join(_join(trunk, neck, 0.15), shoulder, 0.15), arm, 0.2)
+    return union(union(union(trunk, neck, 0.15), shoulder, 0.15), arm, 0.2)
 
 
 def draw_ribs(draw: Draw, chest: Chest) -> Tensor:
