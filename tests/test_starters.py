@@ -20,7 +20,7 @@ from napari_medseg.phantoms.body import draw_ct_slices
 from napari_medseg.phantoms.brain import SEED, brain_sample
 from napari_medseg.phantoms.draw import Draw
 from napari_medseg.phantoms.pictures import chest_sample, tissue_sample
-from napari_medseg.training.memory import read_memory
+from napari_medseg.training.memory import read_archive
 
 PROJECT = Path(__file__).parents[1]
 
@@ -171,7 +171,7 @@ def test_tumours_learn_from_drawn_heads_alone(script, tmp_path, own_library, mon
     card, _ = load_network(tmp_path / "model")
     assert (card.channels, card.reduction, card.normalisation.method) == (3, 2, "median")
     assert card.presence is not None
-    remembered = read_memory(tmp_path / "model", card.classes, card.channels)
+    remembered = read_archive(tmp_path / "model").recall(card.classes, card.channels)
     assert 4 <= len(remembered.training) <= 8
     assert 1 <= len(remembered.held_out) <= 2
     assert {one.holds for one in remembered.training} == {0, 1}

@@ -19,7 +19,6 @@ from napari_medseg.inference.normalise import (
     count_channels,
     input_shape,
     normalise,
-    prepare_slice,
     why_not,
 )
 from napari_medseg.inference.ranges import NORMALISATIONS, is_flat, measure_range
@@ -210,7 +209,7 @@ def test_other_pixel_size_is_resampled_and_said(make_image: MakeImage, make_mode
     assert shape == (80, 120)
     assert finding is not None
     assert finding.code == "PIXEL_SIZE"
-    assert prepare_slice(image, 0, card, (0, 100)).shape == (1, 80, 120)
+    assert SliceReader(image, card, (0, 100))(0).shape == (1, 80, 120)
 
 
 def test_nearly_equal_pixel_size_is_left_alone(make_image: MakeImage, make_model: MakeModel) -> None:
@@ -256,7 +255,7 @@ def test_equal_channels_count_as_grey(make_image: MakeImage, make_model: MakeMod
     assert count_channels(make_image(grey, "YXC")) == 1
     assert count_channels(make_image(coloured, "YXC")) == 3
     with pytest.raises(ModelError, match="needs grey"):
-        prepare_slice(make_image(coloured, "YXC"), 0, make_model().card, (0, 100))
+        SliceReader(make_image(coloured, "YXC"), make_model().card, (0, 100))(0)
 
 
 def test_pictures_in_a_folder_are_taken_as_each_is_by_itself(make_model: MakeModel) -> None:

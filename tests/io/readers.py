@@ -67,7 +67,7 @@ def _models() -> Iterator[Case]:
     from napari_medseg.core import ClassInfo
     from napari_medseg.models.foreign import read_weights, unpacked
     from napari_medseg.models.weights import read_card
-    from napari_medseg.training.memory import read_memory
+    from napari_medseg.training.memory import read_archive
 
     def archive(path: Path) -> None:
         with unpacked(path) as folder:
@@ -75,7 +75,7 @@ def _models() -> Iterator[Case]:
             read_weights(folder / "model.safetensors")
 
     def memory(path: Path) -> None:
-        read_memory(path.parent, (ClassInfo.numbered(1, "femur"),), 1)
+        read_archive(path.parent).recall((ClassInfo.numbered(1, "femur"),), 1)
 
     yield "zip", _zip, archive
     yield "tar.gz", _tar, archive

@@ -25,7 +25,6 @@ from napari_medseg.training.memory import (
     count_memory,
     read_archive,
     read_first,
-    read_memory,
     write_known,
     write_memory,
 )
@@ -58,7 +57,7 @@ def test_masks_are_kept_exactly_and_pixels_nearly(tmp_path: Path, channels: int,
     """Any number of channels: grey, neighbours, colours, sequences."""
     before = a_slice(channels=channels * (2 * neighbours + 1))
     folder = write(tmp_path, before, channels=channels, neighbours=neighbours)
-    (after,) = read_memory(folder, (FEMUR, TIBIA), len(before.pixels)).training
+    (after,) = read_archive(folder).recall((FEMUR, TIBIA), len(before.pixels)).training
     assert (after.target == before.target).all()
     assert after.pixels.shape == before.pixels.shape
     difference = after.pixels.astype(np.float32) - before.pixels.astype(np.float32)
@@ -70,13 +69,13 @@ def test_values_outside_of_0_to_1_come_back(tmp_path: Path) -> None:
     """Some models subtract a mean; some do not clip."""
     before = a_slice()
     wide = LabelledSlice("a", (before.pixels * 5 - 2).astype(np.float16), before.target)
-    (after,) = read_memory(write(tmp_path, wide), (FEMUR, TIBIA), 1).training
+    (after,) = read_archive(write(tmp_path, wide)).recall((FEMUR, TIBIA), 1).training
     assert np.abs(after.pixels.astype(float) - wide.pixels.astype(float)).max() < 0.3
 
 
 def test_classes_are_found_by_name_wherever_they_are(tmp_path: Path) -> None:
     folder, before = write(tmp_path, a_slice()), a_slice().target
-    (after,) = read_memory(folder, (TIBIA, FEMUR), 1).training
+    (after,) = read_archive(folder).recall((TIBIA, FEMUR), 1).training
     assert (after.target[before == 1] == 2).all()
     assert (after.target[before == 2] == 1).all()
     assert (after.target[before == 0] == 0).all()
@@ -101,7 +100,7 @@ def test_whether_a_slice_holds_a_class_that_nobody_was_asked_for_is_not_known() 
 def test_a_class_that_is_gone_does_not_count(tmp_path: Path) -> None:
     """It was never said to be background."""
     folder, before = write(tmp_path, a_slice()), a_slice().target
-    (after,) = read_memory(folder, (FEMUR,), 1).training
+    (after,) = read_archive(folder).recall((FEMUR,), 1).training
     assert (after.target[before == 2] == IGNORE).all()
     assert (after.target[before == 0] == 0).all()
 
@@ -109,7 +108,7 @@ def test_a_class_that_is_gone_does_not_count(tmp_path: Path) -> None:
 def test_where_a_class_is_new_old_background_does_not_count(tmp_path: Path) -> None:
     """The patella was there then too, called background; the head must not unlearn it."""
     folder, before = write(tmp_path, a_slice()), a_slice().target
-    (after,) = read_memory(folder, (FEMUR, TIBIA, PATELLA), 1).training
+    (after,) = read_archive(folder).recall((FEMUR, TIBIA, PATELLA), 1).training
     assert (after.target[before == 0] == IGNORE).all()
     assert (after.target[before == 1] == 1).all()
 
@@ -117,7 +116,7 @@ def test_where_a_class_is_new_old_background_does_not_count(tmp_path: Path) -> N
 @pytest.mark.parametrize("name", ["class 1", "bone"])
 def test_classes_that_became_one_are_that_one_unless_its_name_says_otherwise(tmp_path: Path, name: str) -> None:
     folder, before = write(tmp_path, a_slice()), a_slice().target
-    found = read_memory(folder, (ClassInfo.numbered(1, name),), 1).training
+    found = read_archive(folder).recall((ClassInfo.numbered(1, name),), 1).training
     if name == "bone":
         assert not found, "nobody said that a bone is what femur and tibia are"
     else:
@@ -125,12 +124,12 @@ def test_classes_that_became_one_are_that_one_unless_its_name_says_otherwise(tmp
 
 
 def test_a_network_of_other_channels_gets_nothing(tmp_path: Path) -> None:
-    assert read_memory(write(tmp_path, a_slice()), (FEMUR, TIBIA), 3) == Memory()
+    assert read_archive(write(tmp_path, a_slice())).recall((FEMUR, TIBIA), 3) == Memory()
 
 
 def test_what_measured_is_told_apart(tmp_path: Path) -> None:
     folder = write(tmp_path, a_slice(1), held_out=(a_slice(2),))
-    memory = read_memory(folder, (FEMUR, TIBIA), 1)
+    memory = read_archive(folder).recall((FEMUR, TIBIA), 1)
     assert [[s.name for s in part] for part in (memory.training, memory.held_out)] == [["slice 1"], ["slice 2"]]
     past = read_archive(folder).past
     assert past.trained == {"id1"}
@@ -141,7 +140,7 @@ def test_of_a_huge_slice_the_painted_part_is_remembered(tmp_path: Path) -> None:
     target = np.full((1500, 3000), IGNORE, np.int16)
     target[1400:1450, 2500:2550] = 1
     large = LabelledSlice("a", np.zeros((1, 1500, 3000), np.float16), target, "id")
-    memory = read_memory(write(tmp_path, a_slice(), held_out=(large,)), (FEMUR, TIBIA), 1)
+    memory = read_archive(write(tmp_path, a_slice(), held_out=(large,))).recall((FEMUR, TIBIA), 1)
     assert memory.held_out[0].target.shape == (1024, 1024)
     assert (memory.held_out[0].target == 1).sum() == 2500
     assert (read_archive(tmp_path).past.measured["id"].on((1500, 3000)) == (target == 1)).all()
@@ -207,7 +206,7 @@ def test_slices_known_without_their_pixels_need_no_archive_of_pictures(tmp_path:
 
 
 def test_a_model_without_memory_remembers_nothing(tmp_path: Path) -> None:
-    assert read_memory(tmp_path, (FEMUR,), 1) == Memory()
+    assert read_archive(tmp_path).recall((FEMUR,), 1) == Memory()
     assert count_memory(tmp_path) == 0
     assert write_memory(tmp_path, Memory(), card()) == 0
     assert not (tmp_path / MEMORY).exists()
@@ -217,7 +216,7 @@ def test_the_built_in_model_remembers_whole_legs() -> None:
     folder = STARTERS / "femur-ct"
     assert 32 <= count_memory(folder) <= 48
     assert (folder / MEMORY).stat().st_size <= 2e6
-    memory = read_memory(folder, read_card(folder).classes, 1)
+    memory = read_archive(folder).recall(read_card(folder).classes, 1)
     assert 8 <= len(memory.held_out) <= 12, "people it never saw measure what later training makes it forget"
     people = [{one.name.split(",")[0] for one in part} for part in (memory.training, memory.held_out)]
     assert not people[0] & people[1]
@@ -275,6 +274,6 @@ def test_a_damaged_or_hostile_memory_is_refused_in_one_sentence(tmp_path: Path, 
     """M8, M9: nothing is unpacked or decoded beyond what a memory may hold."""
     _damage(write(tmp_path, a_slice()), change)
     with pytest.raises(ModelError, match=said) as caught:
-        read_memory(tmp_path, (FEMUR, TIBIA), 1)
+        read_archive(tmp_path).recall((FEMUR, TIBIA), 1)
     assert "\n" not in caught.value.message
     assert "Train on without it" in caught.value.hint

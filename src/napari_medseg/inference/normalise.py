@@ -236,8 +236,3 @@ class SliceReader:
         values = self._card.normalisation
         own = slice_range(pixels, values) if self._own and values.method != "window" else self._range
         return resize(normalise(pixels, values, own), self.shape)
-
-
-def prepare_slice(image: Image, z: int, card: ModelCard, value_range: ValueRange) -> Pixels:
-    """Slice ``z`` as the network's input, (channels * (2 k + 1), Y, X), at the card's pixel size."""
-    return SliceReader(image, card, value_range)(z)

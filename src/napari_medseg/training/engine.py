@@ -72,11 +72,7 @@ class Engine:
         images = images.contiguous(memory_format=torch.channels_last)
         with self.autocast():
             mask, said = split_output(network(images))
-        logits = mask.float()
-        if logits.shape[1] == 1 and self.outputs == 2:
-            # A network trained with a sigmoid: softmax of (0, x) is the sigmoid of x.
-            logits = torch.cat([torch.zeros_like(logits), logits], 1)
-        return logits, None if said is None else said.float()
+        return mask.float(), None if said is None else said.float()
 
     def autocast(self) -> AbstractContextManager[object]:
         return torch.autocast(self.device.type, DTYPES[self.precision], enabled=self.precision != "fp32")

@@ -117,11 +117,6 @@ class Archive:
 EMPTY = Archive()
 
 
-def read_memory(folder: Path, classes: Sequence[ClassInfo], channels: int) -> Memory:
-    """What the model in ``folder`` remembers, for a network with these classes; see `read_archive`."""
-    return read_archive(folder).recall(classes, channels)
-
-
 def count_memory(folder: Path) -> int:
     """Number of slices that the model in ``folder`` remembers; 0 without a memory or with a damaged one."""
     try:

@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QButtonGroup, QComboBox, QGridLayout, QRadioButton, Q
 from napari_medseg._layers import outlines_from_layer
 from napari_medseg.core import InputError
 
-from .look import count, tighten, unwrap
+from .look import tighten, unwrap
 from .placing import Box, find_view
 from .signals import Signal
 
@@ -146,11 +146,6 @@ def polygons_in(shapes_layer: Any, image_layer: Any) -> Polygons:
             f"“{shapes_layer.name}” holds no polygon, rectangle or ellipse.", "Draw one, or choose another scope."
         )
     return tuple(_onto(np.asarray(ring), shapes_layer, image_layer) for ring in rings)
-
-
-def describe_polygons(polygons: Polygons | None) -> str:
-    """``3 shapes``; empty for all of an image."""
-    return "" if polygons is None else count(len(polygons), "shape")
 
 
 def _onto(ring: npt.NDArray[np.float64], shapes_layer: Any, image_layer: Any) -> npt.NDArray[np.float64]:
