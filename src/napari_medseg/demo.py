@@ -19,9 +19,10 @@ from PIL import Image as Picture
 from napari_medseg import io
 from napari_medseg.cli.progress import shown_progress
 from napari_medseg.cli.screen import open_screen
-from napari_medseg.cli.targets import check_target, write_text
+from napari_medseg.cli.targets import check_target
 from napari_medseg.core import Image, Labels, ModelCard, ModelError, Reporter
 from napari_medseg.evaluation import Report, evaluate
+from napari_medseg.io.atomic import write_text
 from napari_medseg.phantoms import femur_sample
 from napari_medseg.phantoms.sample import SEED
 

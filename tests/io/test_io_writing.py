@@ -21,7 +21,7 @@ from PIL import Image as Pillow
 from napari_medseg.core import ClassInfo, Geometry, Labels, OutputError
 from napari_medseg.io import FORMATS, Format, read, read_labels, write
 from napari_medseg.io import writing as writing_module
-from napari_medseg.io.atomic import check_writable
+from napari_medseg.io.atomic import check_writable, write_text
 from napari_medseg.io.masks.onto import stored_like
 
 MakeLabels = Callable[..., Labels]
@@ -216,6 +216,18 @@ def test_looking_whether_a_place_can_be_written_leaves_nothing(tmp_path: Path, t
     if target != "x.tif":
         with pytest.raises(OutputError, match=r"Not a directory.*is a file"):
             check_writable(tmp_path / target)
+
+
+def test_a_small_text_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    target = tmp_path / "new" / "run.json"
+    write_text(target, "{}")
+    write_text(target, '{"ä": 1}\n')
+    assert tree(target.parent) == {"run.json": '{"ä": 1}\n'.replace("\n", os.linesep).encode()}
+    with pytest.raises(UnicodeEncodeError):
+        write_text(target, "half \udcff")
+    with pytest.raises(OutputError, match="exists"):
+        write_text(target, "{}", overwrite=False)
+    assert tree(target.parent) == {"run.json": '{"ä": 1}\n'.replace("\n", os.linesep).encode()}
 
 
 @pytest.mark.parametrize("target", ["x.png", "x.tif", "folder"])

@@ -84,10 +84,10 @@ def test_classes_are_found_by_name_wherever_they_are(tmp_path: Path) -> None:
 def test_where_a_class_is_new_background_still_tells_that_the_old_ones_are_not_there(tmp_path: Path) -> None:
     """In what measures: otherwise nothing that is found too much would be seen."""
     folder, before = write(tmp_path, a_slice(1), held_out=(a_slice(),)), a_slice().target
-    (after,) = read_memory(folder, (FEMUR, TIBIA, PATELLA), 1).held_out
+    (after,) = read_archive(folder).recall((FEMUR, TIBIA, PATELLA), 1).held_out
     np.testing.assert_array_equal(after.target, before)
     assert after.unpainted == (3,)
-    (same,) = read_memory(folder, (FEMUR, TIBIA), 1).held_out
+    (same,) = read_archive(folder).recall((FEMUR, TIBIA), 1).held_out
     assert same.unpainted == ()
 
 

@@ -18,6 +18,7 @@ from napari_medseg.evaluation.compare import laid_like
 from napari_medseg.evaluation.panels import draw_pairs, write_panels
 from napari_medseg.evaluation.parts import only_listed
 from napari_medseg.evaluation.slides import is_slide, score_slide
+from napari_medseg.io.atomic import write_text
 from napari_medseg.io.masks.colors import find_legend
 from napari_medseg.io.masks.large import check_whole, open_large
 from napari_medseg.io.outlines.placing import holds_outlines
@@ -25,7 +26,7 @@ from napari_medseg.io.pairs.listing import Part, read_split
 
 from .pairing import show_matches
 from .sources import cases_in, is_set, patients_in, read_images, series_in
-from .targets import check_target, write_text
+from .targets import check_target
 
 Pairs = Sequence[tuple[Labels, Labels]]
 

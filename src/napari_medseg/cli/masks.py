@@ -27,14 +27,14 @@ from napari_medseg.core import (
 )
 from napari_medseg.editing.fingerprint import fingerprint
 from napari_medseg.inference import SegmentOptions
-from napari_medseg.io.atomic import explained, write_file
+from napari_medseg.io.atomic import explained, write_file, write_text
 from napari_medseg.io.masks.reading import mask_values, written_names
 from napari_medseg.io.registry import format_for
 from napari_medseg.io.series import image_files
 from napari_medseg.io.sidecar import Sidecar, sidecar_path
 
 from .claims import MOMENTS, one_at_a_time
-from .targets import begin_file, write_text
+from .targets import begin_file
 from .watch import Watch
 
 LEDGER = "segment.json"

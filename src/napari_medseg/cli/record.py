@@ -15,10 +15,10 @@ from napari_medseg.inference import SegmentOptions
 from napari_medseg.inference.presence import EMPTY, NO_MASK, find_empty
 from napari_medseg.inference.shares import Shares, measure_shares
 from napari_medseg.inference.slides.tissue import Tissue
+from napari_medseg.io.atomic import write_text
 from napari_medseg.io.findings import name_runs
 
 from .masks import slice_of
-from .targets import write_text
 
 MOST = 40
 """Runs of slices that are named; more are counted."""

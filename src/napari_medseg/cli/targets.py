@@ -9,7 +9,7 @@ from pathlib import Path
 from secrets import token_hex
 
 from napari_medseg.core import Image, Labels, OutputError
-from napari_medseg.io.atomic import check_writable, explained, flush, write_file
+from napari_medseg.io.atomic import check_writable, explained, flush
 from napari_medseg.io.masks.large import WHOLE
 from napari_medseg.io.outlines.registry import is_outline_name
 from napari_medseg.io.registry import format_for, is_known
@@ -120,7 +120,7 @@ def begin_file(target: Path, text: str) -> bool:
     with explained(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
-            _write(part, text)
+            part.write_text(text, encoding="utf-8")
             flush(part)
             try:
                 os.link(part, target)
@@ -132,18 +132,3 @@ def begin_file(target: Path, text: str) -> bool:
             part.unlink(missing_ok=True)
         flush(target.parent)
     return True
-
-
-def write_text(target: Path, text: str) -> None:
-    """Write a small text file whole or not at all, with its folder.
-
-    Raises
-    ------
-    OutputError
-        When the place cannot be written to.
-    """
-    write_file(target, lambda part: _write(part, text), overwrite=True)
-
-
-def _write(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8")

@@ -14,13 +14,14 @@ from napari_medseg import io
 from napari_medseg.core import ClassInfo, InputError, ModelCard
 from napari_medseg.inference import SegmentOptions
 from napari_medseg.inference.versus import Differences, compare_models
+from napari_medseg.io.atomic import write_text
 from napari_medseg.io.findings import counted
 from napari_medseg.models import find_model, read_card
 
 from .flags import with_options
 from .progress import shown_progress
 from .sources import is_set, series_in
-from .targets import check_target, write_text
+from .targets import check_target
 
 MOST = 10
 """Slices that are listed; `TABLE` has all."""

@@ -37,6 +37,21 @@ def write_file(target: Path, writer: Callable[[Path], None], *, overwrite: bool 
         flush(target.parent)
 
 
+def write_text(target: Path, text: str, *, overwrite: bool = True) -> None:
+    """Write a small text file, which ends with its last line, whole or not at all; with its folder.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written, or is there and may not be overwritten; what was there before stays.
+    """
+
+    def write(part: Path) -> None:
+        part.write_text(text if text.endswith("\n") else text + "\n", encoding="utf-8")
+
+    write_file(target, write, overwrite=overwrite)
+
+
 def write_with_companion(
     target: Path, writer: Callable[[Path], None], companion: Path, describe: Callable[[Path], None] | None
 ) -> None:

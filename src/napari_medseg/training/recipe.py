@@ -11,11 +11,12 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from napari_medseg.core import InputError, OutputError, one_sentence
+from napari_medseg.io.atomic import write_text
 
 from .candidates import AXES, CompareOptions
 from .naming import Classes
 from .options import TrainOptions
-from .run import Data, TrainingRun, plan_run, write_text
+from .run import Data, TrainingRun, plan_run
 
 OWN = {"device", "devices", "nodes", "checkpoint_minutes", "log_dir", "panels"}
 """Options that belong to a computer or to one run, which no recipe takes over."""

@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 
 from napari_medseg.core import Cancelled, Score
+from napari_medseg.io.atomic import write_text
 from napari_medseg.io.findings import counted
 from napari_medseg.models import add_model
 
@@ -21,7 +22,7 @@ from .material import count_slices
 from .memory import Memory, write_memory
 from .presence import measure_presence
 from .presets import choose_preset
-from .run import TrainingRun, write_text
+from .run import TrainingRun
 from .start import Start
 from .step import Job
 from .verdict import TrainingResult, Verdict

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,6 +21,7 @@ from napari_medseg.core import (
     silent,
 )
 from napari_medseg.inference.ranges import ValueRange
+from napari_medseg.io.atomic import write_text
 
 from .naming import Classes, merged_class, name_colors
 from .options import TrainOptions
@@ -167,20 +167,6 @@ class TrainingRun(BaseModel):
             for path in (pair.image, pair.labels):
                 if not path.exists():
                     raise InputError(f"{path} does not exist.", "Check how the path is spelled.")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a small file whole or not at all."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f".{path.name}.part")
-        with part.open("w", encoding="utf-8") as file:
-            file.write(text + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except OSError as error:
-        raise OutputError(f"{path} cannot be written: {error.strerror}.", "Choose another folder.") from error
 
 
 Data = Sequence[tuple[str | Path, str | Path]]

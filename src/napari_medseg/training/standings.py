@@ -18,10 +18,11 @@ from pydantic import BaseModel, Field
 from napari_medseg import __version__
 from napari_medseg.core import InputError, ModelCard
 from napari_medseg.inference.cost import Cost
+from napari_medseg.io.atomic import write_text
 from napari_medseg.io.pairs.listing import read_split
 
 from .candidates import Candidate, CompareOptions, lay_out
-from .run import TrainingRun, write_text
+from .run import TrainingRun
 
 FILE = "comparison.json"
 

@@ -15,6 +15,7 @@ import torch
 from napari_medseg.core import InputError, ModelCard, Reporter, check_name, silent
 from napari_medseg.evaluation.panels import check_folder
 from napari_medseg.inference.device import pick_device
+from napari_medseg.io.atomic import write_text
 from napari_medseg.io.findings import counted
 from napari_medseg.io.pairs.listing import SPLIT_FILE, split_text
 from napari_medseg.models import Model, library_home
@@ -40,7 +41,7 @@ from .preview import Preview, Previews
 from .quick import fit_quick, measure_rival
 from .rehearsal import SHARE, rehearse
 from .result import keep
-from .run import TrainingRun, name_merged, write_text
+from .run import TrainingRun, name_merged
 from .samples import Samples, sample_size
 from .schedule import Budget
 from .split import NOTHING

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_medseg.core import InputError
-from napari_medseg.io.atomic import explained, write_file
+from napari_medseg.io.atomic import explained, write_file, write_text
 
 from .holding import WHOLE, Holding
 
@@ -81,12 +81,7 @@ class Ledger(Holding):
         """Write ``run.json``: from then on there is a run to continue."""
         with explained(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
-        text = json.dumps({"format": FORMAT, **about}, indent=1)
-
-        def write(part: Path) -> None:
-            part.write_text(text, encoding="utf-8")
-
-        write_file(self.folder / "run.json", write)
+        write_text(self.folder / "run.json", json.dumps({"format": FORMAT, **about}, indent=1), overwrite=False)
 
     def check(self, about: Mapping[str, Any]) -> None:
         """Refuse to continue with something else than the run was begun with.

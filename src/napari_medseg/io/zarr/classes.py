@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from napari_medseg.core import ClassInfo, Geometry
-from napari_medseg.io.atomic import write_file
+from napari_medseg.io.atomic import write_text
 
 from .image import explained
 from .metadata import describe_labels
@@ -28,9 +28,4 @@ def name_classes(path: Path, classes: Sequence[ClassInfo]) -> None:
         about = json.loads(file.read_text(encoding="utf-8"))
         described = describe_labels(Geometry.unknown(2), classes, 1)
         about["attributes"]["ome"]["image-label"] = described["ome"]["image-label"]
-    text = json.dumps(about, indent=2)
-
-    def write(part: Path) -> None:
-        part.write_text(text, encoding="utf-8")
-
-    write_file(file, write, overwrite=True)
+    write_text(file, json.dumps(about, indent=2))
