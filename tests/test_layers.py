@@ -54,6 +54,12 @@ def test_image_survives_the_way_through_a_layer() -> None:
     assert {**vars(back), "data": None} == {**vars(image), "data": None}
 
 
+def test_what_another_plugin_keeps_under_our_name_is_not_ours() -> None:
+    layer = LabelsLayer(np.zeros((4, 5), np.uint8), metadata={"napari_medseg": ["x"]})
+    assert _layers.about_layer(layer) == {}
+    assert not _layers.is_preview(layer)
+
+
 def test_labels_survive_the_way_through_a_layer() -> None:
     image = described()
     labels = Labels(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
 from typing import Annotated
 
 import numpy as np
@@ -99,6 +100,13 @@ def test_image_counts_slices_and_channels() -> None:
     assert stack.slice(1).shape == (4, 5, 3)
     single = Image(np.zeros((4, 5), np.uint8), "YX", Geometry.unknown(2))
     assert (len(single), single.channels, single.shape) == (1, 1, (4, 5))
+
+
+def test_slices_without_names_are_called_by_their_numbers() -> None:
+    stack = Image(np.zeros((2, 4, 5)), "ZYX", Geometry.unknown(3))
+    assert stack.slice_names == ("0", "1")
+    assert replace(stack, names=("a", "b")).slice_names == ("a", "b")
+    assert Labels(np.zeros((4, 5), np.uint8), (), Geometry.unknown(2)).slice_names == ("0",)
 
 
 def test_image_refuses_names_that_do_not_fit() -> None:

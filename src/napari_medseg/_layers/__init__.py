@@ -1,6 +1,6 @@
 """napari layers to `Image` and `Labels` and back, by attribute: imports no napari and keeps no layer."""
 
-from .about import METADATA, LayerDataTuple, findings_of, is_preview
+from .about import METADATA, LayerDataTuple, about_layer, findings_of, is_preview
 from .channels import lead_of, leads
 from .images import image_from_layer, image_layers
 from .labels import (
@@ -22,6 +22,7 @@ __all__ = [
     "METADATA",
     "STANDARD_WINDOWS",
     "LayerDataTuple",
+    "about_layer",
     "card_of",
     "class_colormap",
     "class_features",

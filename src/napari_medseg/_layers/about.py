@@ -22,7 +22,7 @@ def about_layer(layer: Any) -> Mapping[str, Any]:
 
 def is_preview(layer: Any) -> bool:
     """Whether a layer only shows what a training has learnt so far: nobody's to paint in, learn from or save."""
-    return bool(layer.metadata.get(METADATA, {}).get("preview"))
+    return bool(about_layer(layer).get("preview"))
 
 
 def describe(item: Image | Labels) -> dict[str, Any]:

@@ -88,7 +88,7 @@ class Record:
 
     def add(self, labels: Labels, findings: Iterable[Finding]) -> None:
         """Count the slices of a result."""
-        names = labels.names or tuple(str(z) for z in range(len(labels)))
+        names = labels.slice_names
         self.slices += len(labels) - len(labels.missing)
         self.missing += [names[z] for z in sorted(labels.missing)]
         new = [one for one in findings if one.code not in (EMPTY, NO_MASK)]
@@ -103,7 +103,7 @@ class Record:
 
     def measure(self, image: Image, labels: Labels, tissue: Tissue | None = None) -> None:
         """Note how much of the tissue, where there is any, each class takes up."""
-        own = labels.names or tuple(str(z) for z in range(len(labels)))
+        own = labels.slice_names
         names = own if labels.is_stack or image.source is None else (image.source.name,)
         found = measure_shares(image, labels, tissue)
         self.tissue |= {name: one for name, one in zip(names, found, strict=True) if one is not None}

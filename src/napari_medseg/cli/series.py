@@ -34,7 +34,7 @@ def segment_series(job: Job, image: Image, report: Reporter) -> int:
         Another run writes the same slices, or the result cannot be written.
     """
     watch, extras, output = Watch.of(image), job.extras, job.output
-    job.lookout.leave_out(extras.labelled, image.names or tuple(str(z) for z in range(len(image))))
+    job.lookout.leave_out(extras.labelled, image.slice_names)
     chosen = _chosen(job, len(image))
     if not is_folder(output):
         check_holds(output, len(image), image)
@@ -77,7 +77,7 @@ def _run(job: Job, target: MaskFolder | MaskFile, chosen: Sequence[int], report:
             labels = target.finish()
             job.record.add(labels, (*findings, *labels.findings))
             job.record.measure(image, labels)
-            job.record.look_at = job.lookout.look_at(image.names or tuple(str(z) for z in range(len(image))))
+            job.record.look_at = job.lookout.look_at(image.slice_names)
     if code == CANCELLED and not target.done():
         raise Cancelled("nothing was finished")
     if chances is not None and extras.probabilities is not None:

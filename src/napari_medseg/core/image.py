@@ -120,6 +120,11 @@ class Image:
         """Spatial shape, (Z, Y, X) or (Y, X): the shape of its labels."""
         return tuple(int(n) for n in (self.data.shape[:-1] if self.axes.endswith("C") else self.data.shape))
 
+    @property
+    def slice_names(self) -> tuple[str, ...]:
+        """What each slice is called: by its name, else by its number."""
+        return self.names or tuple(str(z) for z in range(len(self)))
+
     def slice(self, z: int) -> npt.NDArray[Any]:
         """Pixels of slice ``z``, shape (Y, X) or (Y, X, C), loaded."""
         return np.asarray(self.data[z] if self.is_stack else self.data)
@@ -193,6 +198,11 @@ class Labels:
     @property
     def is_stack(self) -> bool:
         return int(self.data.ndim) == 3
+
+    @property
+    def slice_names(self) -> tuple[str, ...]:
+        """What each slice is called: by its name, else by its number."""
+        return self.names or tuple(str(z) for z in range(len(self)))
 
     def slice(self, z: int) -> npt.NDArray[Any]:
         """Labels of slice ``z``, shape (Y, X), loaded."""

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from napari_medseg.core import Geometry, Image, Labels
+from napari_medseg.core import Image, Labels
 
 from .colours import tell_colours
 from .slides.tissue import Mask, Tissue, find_tissue
@@ -89,8 +89,7 @@ def _single(image: Image, z: int) -> Image:
     """Slice ``z`` as an image of its own."""
     if not image.is_stack:
         return image
-    flat = Geometry(spacing=image.geometry.spacing[-2:], unit=image.geometry.unit)
-    return Image(image.slice(z), "YXC", flat)
+    return Image(image.slice(z), "YXC", image.geometry.flat)
 
 
 def _level(labels: Labels, z: int) -> Any:

@@ -134,7 +134,7 @@ def compare_models(
     if image.levels:
         raise InputError("Two models cannot be compared on a slide.", "Give a part of it as an image of its own.")
     one, two = _segment_twice(image, models, report, options=options)
-    names = image.names or tuple(str(z) for z in range(len(image)))
+    names = image.slice_names
     there = [z for z in range(len(image)) if z not in one.missing | two.missing]
     pairs = [(one.slice(z), two.slice(z)) for z in there]
     slices = [

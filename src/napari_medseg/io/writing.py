@@ -125,9 +125,8 @@ def _write_folder(target: Path, labels: Labels, *, overwrite: bool) -> None:
         for z, name in enumerate(names):
             if z not in labels.missing:
                 one = replace(
-                    labels, data=labels.slice(z), names=(), missing=frozenset(),
-                    geometry=Geometry(spacing=labels.geometry.spacing[-2:], unit=labels.geometry.unit),
-                )  # fmt: skip
+                    labels, data=labels.slice(z), names=(), missing=frozenset(), geometry=labels.geometry.flat
+                )
                 _call(png, folder / name, one)
                 flush(folder / name)
         Sidecar.of(labels).save(folder / beside.name)

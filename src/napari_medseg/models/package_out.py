@@ -20,7 +20,7 @@ from napari_medseg.core import CLASSIFIER, ModelCard, ModelError
 from .build import QUICK, size_multiple
 from .package_in import LIBRARY
 from .package_steps import list_steps, prepare, said_of_values, sample_range
-from .weights import CARD, CONFIG, WEIGHTS, load_network
+from .weights import CARD, CONFIG, MEMORY, WEIGHTS, load_network
 
 _SIDE = 64
 """Pixels of the sample's side, or the least that the network takes."""
@@ -129,7 +129,7 @@ def _describe(card: ModelCard, place: Path, authors: Sequence[str], outputs: int
     v0_5: Any = import_module("bioimageio.spec.model.v0_5")
     config = json.loads((place / CONFIG).read_text(encoding="utf-8"))
     callable_ = config.pop("_model_class")
-    beside = [{"source": place / name} for name in (CARD, CONFIG, "memory.zip") if (place / name).is_file()]
+    beside = [{"source": place / name} for name in (CARD, CONFIG, MEMORY) if (place / name).is_file()]
     return v0_5.ModelDescr(
         name=_name(card),
         description=(card.description or card.title)[:1024],

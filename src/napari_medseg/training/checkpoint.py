@@ -23,7 +23,7 @@ from napari_medseg.core import InputError, OutputError
 from napari_medseg.io.atomic import write_file
 
 from .options import TrainOptions
-from .run import TrainingRun
+from .run import RESULT_FILE, TrainingRun
 from .truth import LabelledSlice
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -81,7 +81,7 @@ def find_checkpoint(run: TrainingRun) -> Path | None:
     path = run.folder / CHECKPOINT if run.folder else None
     if path is None or not path.is_file():
         return None
-    result = path.with_name("result.json")
+    result = path.with_name(RESULT_FILE)
     return None if result.is_file() and result.stat().st_mtime >= path.stat().st_mtime else path
 
 

@@ -22,13 +22,11 @@ from .material import count_slices
 from .memory import Memory, write_memory
 from .presence import measure_presence
 from .presets import choose_preset
-from .run import TrainingRun
+from .run import RESULT_FILE, TrainingRun
 from .start import Start
 from .step import Job
 from .verdict import TrainingResult, Verdict
 from .watch import Watch
-
-RESULT_FILE = "result.json"
 
 
 def keep(run: TrainingRun, start: Start, job: Job, best: Best, verdict: Verdict, watch: Watch) -> TrainingResult:

@@ -26,7 +26,7 @@ from napari_medseg.io.atomic import write_text
 from .naming import Classes, merged_class, name_colors
 from .options import TrainOptions
 
-RUN_FILE = "run.json"
+RUN_FILE, RESULT_FILE = "run.json", "result.json"
 
 _REPEAT = "Give the run.json that an earlier training wrote, or its folder."
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from napari_medseg._layers import METADATA, image_from_layer
+from napari_medseg._layers import METADATA, about_layer, image_from_layer
 from napari_medseg.core import Geometry, MedsegError
 
 from .placing import image_shape, place_part
@@ -18,7 +18,7 @@ def lay_on_image(viewer: napari.viewer.Viewer, labels: Any) -> bool:
 
     Only masks that the project's reader opened: of others nobody knows whether the file tells their place.
     """
-    about = labels.metadata.get(METADATA, {}) if labels._type_string == "labels" else {}
+    about = about_layer(labels) if labels._type_string == "labels" else {}
     geometry = Geometry.model_validate(about["geometry"]) if about.get("geometry") else None
     if geometry is None or "image" in about or geometry.known or geometry.origin or geometry.direction:
         return False

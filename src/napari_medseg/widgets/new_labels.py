@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_medseg._layers import METADATA, class_colormap, class_features, classes_of, image_from_layer, part_of
+from napari_medseg._layers import (
+    METADATA,
+    about_layer,
+    class_colormap,
+    class_features,
+    classes_of,
+    image_from_layer,
+    part_of,
+)
 from napari_medseg.core import PALETTE, ClassInfo
 
 from .placing import find_seen, image_shape, place_part
@@ -67,7 +75,7 @@ def next_class(classes: Sequence[ClassInfo]) -> ClassInfo:
 
 def set_classes(layer: Any, classes: Sequence[ClassInfo]) -> None:
     """Give a labels layer these classes: names shown while hovering, colours, and the names masks are saved with."""
-    info = {**layer.metadata.get(METADATA, {}), "classes": [c.model_dump() for c in classes]}
+    info = {**about_layer(layer), "classes": [c.model_dump() for c in classes]}
     layer.metadata = {**layer.metadata, METADATA: info}
     layer.colormap = class_colormap(classes, info.get("not_computed"))
     layer.features = class_features(classes, info.get("not_computed"))
@@ -94,10 +102,10 @@ def _add(
 ) -> Any:
     start, shape = place
     info: dict[str, Any] = {"image": image_layer.name, "truth": truth}
-    names = image_layer.metadata.get(METADATA, {}).get("names")
+    names = about_layer(image_layer).get("names")
     if names and len(image_shape(image_layer)) == 3:
         info["names"] = list(names[start[0] : start[0] + shape[0]])
-    if "geometry" in image_layer.metadata.get(METADATA, {}):
+    if "geometry" in about_layer(image_layer):
         geometry = part_of(image_from_layer(image_layer).geometry, start, shape)
         info["geometry"] = geometry.model_dump(mode="json")
     highest = max((c.value for c in classes), default=1)

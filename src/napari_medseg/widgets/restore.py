@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_medseg._layers import METADATA, class_colormap, class_features, classes_of
+from napari_medseg._layers import METADATA, about_layer, class_colormap, class_features, classes_of
 from napari_medseg.editing.corrections import corrections_of
 from napari_medseg.editing.fingerprint import fingerprint
 from napari_medseg.editing.unsaved import Unsaved
@@ -31,7 +31,7 @@ def describe_layer(layer: Any) -> dict[str, Any]:
         "affine": np.asarray(layer.affine.affine_matrix).tolist(),
         "units": [str(unit) for unit in layer.units],
         "colors": {str(k): np.asarray(c).tolist() for k, c in colors.items()} if colors else None,
-        "info": dict(layer.metadata.get(METADATA, {})),
+        "info": dict(about_layer(layer)),
     }
 
 
@@ -41,7 +41,7 @@ def recognise(layer: Any) -> Callable[[], str]:
     An image is known by its files or its pixels. A labels layer without an image is known by its file or its size:
     its pixels change.
     """
-    info = layer.metadata.get(METADATA, {})
+    info = about_layer(layer)
     source = info.get("source") or getattr(layer.source, "path", None)
     path = Path(source) if source else None
     names = tuple(info.get("names") or ())

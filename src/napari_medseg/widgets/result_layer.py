@@ -11,6 +11,7 @@ from qtpy.QtCore import QTimer
 
 from napari_medseg._layers import (
     METADATA,
+    about_layer,
     card_of,
     classes_of,
     image_from_layer,
@@ -40,7 +41,7 @@ def image_of(viewer: napari.viewer.Viewer, labels_layer: Any) -> Any:
     if link is not None and (linked := link()) in viewer.layers:
         return linked
     images = [layer for layer in images_in(viewer) if fits(layer, labels_layer)]
-    info = labels_layer.metadata.get(METADATA, {})
+    info = about_layer(labels_layer)
     for layer in images:
         if layer.name == info.get("image"):
             return layer
@@ -67,7 +68,7 @@ def find_result(viewer: napari.viewer.Viewer, image_layer: Any, card: ModelCard 
     for layer in reversed(viewer.layers):
         if layer._type_string != "labels" or card_of(layer) is None or image_of(viewer, layer) is not image_layer:
             continue
-        if "start" in layer.metadata[METADATA]:
+        if "start" in about_layer(layer):
             continue  # a part of a slide's result
         if card is None or (_takes(layer, card) and _covers(layer, image_layer)):
             return layer
@@ -92,7 +93,7 @@ def result_layer(viewer: napari.viewer.Viewer, image_layer: Any, card: ModelCard
     kwargs = labels_layer_kwargs(image_layer, card, options)
     found = find_result(viewer, image_layer, card)
     if found is not None:
-        was = found.metadata.get(METADATA, {})
+        was = about_layer(found)
         # Classes that were added in the layer stay, and so does what of it is true.
         kept = {key: was[key] for key in ("classes", "truth") if key in was}
         if "presence" in was and (was.get("card") or {}).get("sha256") == card.sha256:
@@ -154,7 +155,7 @@ def note_slices(layer: Any, missing: set[int], presence: Mapping[int, float] | N
 
     With ``presence``, also the probability that these slices hold anything, beside what is known of others.
     """
-    info = layer.metadata.get(METADATA, {})
+    info = about_layer(layer)
     if set(info.get("missing", ())) != missing or presence:
         said = {"presence": {**info.get("presence", {}), **presence}} if presence else {}
         layer.metadata = {**layer.metadata, METADATA: {**info, "missing": sorted(missing), **said}}
@@ -178,7 +179,7 @@ def follow_edits(layer: Any) -> None:
 
 def missing_slices(layer: Any) -> set[int]:
     """Slices of a result layer that no run has filled and no user has painted in."""
-    missing = set(layer.metadata.get(METADATA, {}).get("missing", ()))
+    missing = set(about_layer(layer).get("missing", ()))
     if not missing:
         return missing
     corrections = corrections_of(layer)

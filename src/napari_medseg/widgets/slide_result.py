@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from qtpy.QtCore import QTimer
 
-from napari_medseg._layers import METADATA, class_colormap, class_features, labels_layer_kwargs
+from napari_medseg._layers import METADATA, about_layer, class_colormap, class_features, labels_layer_kwargs
 from napari_medseg.core import ModelCard, Options
 
 from .placing import image_shape
@@ -34,7 +34,7 @@ def is_slide_result(layer: Any) -> bool:
 
 def result_path(layer: Any) -> Path | None:
     """Folder of the result that a layer shows, or that a work area was lifted from; None of other layers."""
-    about = layer.metadata.get(METADATA, {})
+    about = about_layer(layer)
     path = about.get(_RESULT)
     if path is None and layer.multiscale and "image" not in about:
         source = str(about.get("source") or "")  # opened as a file

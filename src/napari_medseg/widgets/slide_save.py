@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from napari_medseg._layers import METADATA, labels_from_layer
+from napari_medseg._layers import about_layer, labels_from_layer
 from napari_medseg.core import Labels, Progress, Reporter
 
 KINDS = (("OME-Zarr (.ome.zarr)", ".ome.zarr"), ("TIFF with levels (.ome.tif)", ".ome.tif"))
@@ -19,7 +19,7 @@ def labels_of_result(layer: Any) -> Labels:
     """The labels that a multiscale layer shows; none of their pixels is read."""
     data, *levels = list(layer.data)
     described = labels_from_layer(_Blank(layer))
-    empty = layer.metadata.get(METADATA, {}).get("not_computed")
+    empty = about_layer(layer).get("not_computed")
     return replace(described, data=data, levels=tuple(x for x in levels if hasattr(x, "chunks")), not_computed=empty)
 
 

@@ -10,7 +10,7 @@ from qtpy.QtCore import QEvent, QObject, QPoint, QPointF, QRect, QRectF, QSize, 
 from qtpy.QtGui import QColor, QHelpEvent, QMouseEvent, QPainter, QPaintEvent
 from qtpy.QtWidgets import QScrollBar, QSizePolicy, QToolTip, QWidget
 
-from napari_medseg._layers import METADATA
+from napari_medseg._layers import about_layer
 
 from .keys import bound_keys
 from .look import unwrap
@@ -226,7 +226,7 @@ class Strip(QWidget):
 
     def _file_of(self, z: int) -> str:
         for layer in (self._view.layer, image_of(self._viewer, self._view.layer)):
-            names = layer.metadata.get(METADATA, {}).get("names", ()) if layer is not None else ()
+            names = about_layer(layer).get("names", ()) if layer is not None else ()
             if self._axis is not None and len(names) == self._axis.slices:
                 return str(names[z])
         return ""

@@ -8,7 +8,7 @@ from weakref import ref
 import numpy as np
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QWidget
 
-from napari_medseg._layers import METADATA
+from napari_medseg._layers import METADATA, about_layer
 from napari_medseg.core import Image, Progress, Reporter
 
 from .job import Failure, Job
@@ -138,7 +138,7 @@ def find_tissue_layer(viewer: napari.viewer.Viewer, image_layer: Any) -> Any:
     if image_layer is None:
         return None
     for layer in reversed(viewer.layers):
-        about = layer.metadata.get(METADATA, {})
+        about = about_layer(layer)
         if layer._type_string == "labels" and about.get(_TISSUE) == image_layer.name:
             return layer
     return None

@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import numpy.typing as npt
 
-from napari_medseg._layers import METADATA, card_of, classes_of
+from napari_medseg._layers import METADATA, about_layer, card_of, classes_of
 from napari_medseg.core import spare_value
 from napari_medseg.editing.corrections import corrections_of
 
@@ -78,7 +78,7 @@ def has_strokes(layer: Any) -> bool:
     Until then: of a layer with a class called background they are (background would not be painted if 0 meant it), of
     any other whole slices are.
     """
-    chosen = layer.metadata.get(METADATA, {}).get("truth")
+    chosen = about_layer(layer).get("truth")
     if chosen in ("slices", "strokes"):
         return bool(chosen == "strokes")
     return any(c.name == BACKGROUND for c in classes_of(layer))
@@ -86,7 +86,7 @@ def has_strokes(layer: Any) -> bool:
 
 def choose_strokes(layer: Any, strokes: bool) -> None:
     """Keep with the layer what of it is true."""
-    info = {**layer.metadata.get(METADATA, {}), "truth": "strokes" if strokes else "slices"}
+    info = {**about_layer(layer), "truth": "strokes" if strokes else "slices"}
     layer.metadata = {**layer.metadata, METADATA: info}
 
 
@@ -129,7 +129,7 @@ def copy_truth(layer: Any, truth: Truth) -> tuple[npt.NDArray[Any], int | None]:
     """
     slices = truth.slices
     planes = np.stack([np.array(plane_of(layer, z)) for z in slices])
-    empty = layer.metadata.get(METADATA, {}).get("not_computed")
+    empty = about_layer(layer).get("not_computed")
     if not truth.strokes:
         return planes, empty if empty is not None and bool((planes == empty).any()) else None
     if empty is not None:

@@ -89,8 +89,9 @@ def _family(card: ModelCard) -> str:
 
 def _made_at(card: ModelCard) -> float:
     from napari_medseg.models.library import find_model
+    from napari_medseg.models.weights import CARD
 
     try:
-        return (Path(find_model(card.reference)) / "card.json").stat().st_mtime
+        return (Path(find_model(card.reference)) / CARD).stat().st_mtime
     except (MedsegError, OSError):
         return 0.0

@@ -16,7 +16,15 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import numpy.typing as npt
 
-from napari_medseg._layers import METADATA, class_colormap, class_features, classes_of, image_from_layer, part_of
+from napari_medseg._layers import (
+    METADATA,
+    about_layer,
+    class_colormap,
+    class_features,
+    classes_of,
+    image_from_layer,
+    part_of,
+)
 from napari_medseg.core import ClassInfo, InputError, Progress, Reporter
 from napari_medseg.editing.corrections import corrections_of
 from napari_medseg.editing.journal import begin_save
@@ -124,7 +132,7 @@ def add_work_area(viewer: napari.viewer.Viewer, image_layer: Any, result_layer: 
     """Add what was lifted as a layer, pixel on pixel over the slide, ready to paint in."""
     start = (lifted.box[0].start, lifted.box[1].start)
     classes = classes_of(result_layer)
-    about = result_layer.metadata[METADATA]
+    about = about_layer(result_layer)
     geometry = part_of(image_from_layer(image_layer).geometry, start, lifted.values.shape)
     info = {
         **{key: about[key] for key in ("card", "options", "names", "source") if key in about},
@@ -183,7 +191,7 @@ def take_patch(layer: Any) -> Patch:
             f"Nothing was painted in “{layer.name}” yet.", "Paint over a mistake, or accept it with the key A."
         )
     values = np.array(layer.data)
-    top, left = layer.metadata[METADATA]["start"]
+    top, left = about_layer(layer)["start"]
     box = slice(top, top + values.shape[0]), slice(left, left + values.shape[1])
     return Patch(path, box, values, classes_of(layer), _in_result.get(layer, b""), begin_save(layer))
 
