@@ -25,23 +25,23 @@ def test_a_killed_and_resumed_series_gives_the_same_bytes(runs: Killer, series: 
     for z in range(6, 24):
         Picture.fromarray(bright_square(z)).save(series / f"{z}.png")
     out, command = tmp_path / "masks", ("segment", series, "--model", "any", "--batch", 1, "--precision", "fp32")
-    seconds = runs.run(*command, "--output", tmp_path / "whole")
-    killed = runs.kill_often(6, seconds, *command, "--output", out, "--resume")
+    files = runs.run(*command, "--output", tmp_path / "whole")
+    killed = runs.kill_often(6, files, *command, "--output", out, "--resume")
     runs.run(*command, "--output", out, "--resume")
-    assert killed
+    assert killed > 1
     assert contents(out) == contents(tmp_path / "whole"), "nothing hidden is left either"
 
 
 def test_a_killed_and_resumed_slide_gives_the_same_bytes(runs: Killer, slide: Path, tmp_path: Path) -> None:
     """W3, W8: of an OME-Zarr that fills, and of a file that is made of a hidden one."""
     command = ("segment", slide, "--model", "any", "--tile", 256, "--batch", 4, "--output")
-    seconds = runs.run(*command, tmp_path / "whole.ome.zarr")
+    files = runs.run(*command, tmp_path / "whole.ome.zarr")
     runs.run(*command, tmp_path / "whole.tif")
     killed = 0
     for seed, name in enumerate(("out.ome.zarr", "out.tif")):
-        killed += runs.kill_often(5, seconds, *command, tmp_path / name, "--resume", seed=seed)
+        killed += runs.kill_often(5, files, *command, tmp_path / name, "--resume", seed=seed)
         runs.run(*command, tmp_path / name, "--resume")
-    assert killed
+    assert killed > 2
     assert contents(tmp_path / "out.ome.zarr") == contents(tmp_path / "whole.ome.zarr")
     assert (tmp_path / "out.tif").read_bytes() == (tmp_path / "whole.tif").read_bytes()
     assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []
