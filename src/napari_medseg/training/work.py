@@ -104,8 +104,7 @@ def work_on(
     parts = split(run, past, watch, empty=says_presence(run, parent.card if parent else None))
     training, held_out = parts.training, parts.held_out
     list_parts(run, parts, team)
-    found = find_classes(training, run.classes)
-    classes, index, notes = merge_classes(parent.card.classes if parent else (), found)
+    classes, index, notes = merge_classes(parent.card.classes if parent else (), find_classes(training, run.classes))
     check_painted(training, classes, index)
     absent = find_absent([*parts], run.classes, options.unlabelled)
     for note in (*notes, *strangers([*held_out, *parts.test], index), *absent):
@@ -123,9 +122,7 @@ def work_on(
         raise InputError(f"Nothing can be compared: {why}.", "Label more slices, or give images that only measure.")
     engine = job.engine
     if start.card.architecture != QUICK:
-        where = f"{f'{team.size} x ' if team.size > 1 else ''}{engine.device.type.upper()}"
-        watch.say(f"{where}, {engine.precision}, {job.batch} samples of {job.samples.size[1]} x "
-                  f"{job.samples.size[0]} pixels a step.")  # fmt: skip
+        watch.say(describe_steps(job, team))
     rival = make_start(run, [*training, *held_out], classes, find_start(run.recall)) if run.recall else start
     old = measure_start(rival, job, watch)
     job.pretrained = team.share(lambda: job.pretrained)  # only the first process has measured it
@@ -163,6 +160,13 @@ def work_on(
     result = team.share(lambda: keep(run, start, job, best, judge(best.scores), watch))
     result = draw_panels(result, job, parts, index, watch)
     return replace(result, held_out=tuple(sorted({(one.pair, one.z) for one in held_out if one.pair >= 0})))
+
+
+def describe_steps(job: Job, team: Team) -> str:
+    """Where a network trains, and on how much in a step."""
+    where = f"{f'{team.size} x ' if team.size > 1 else ''}{job.engine.device.type.upper()}"
+    height, width = job.samples.size
+    return f"{where}, {job.engine.precision}, {job.batch} samples of {width} x {height} pixels a step."
 
 
 def list_parts(run: TrainingRun, parts: Parts, team: Team) -> None:
