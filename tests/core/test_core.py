@@ -21,6 +21,7 @@ from napari_medseg.core import (
     ModelCard,
     Normalisation,
     Options,
+    first_problem,
     one_sentence,
 )
 
@@ -57,6 +58,17 @@ def test_card_counts_channels() -> None:
 def test_card_refuses_nonsense(changes: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         card(**changes)
+
+
+@pytest.mark.parametrize(("channels", "values"), [(1, 3), (3, 2)])
+def test_card_refuses_means_that_do_not_fit_its_channels(channels: int, values: int) -> None:
+    normalisation = Normalisation(mean=(0.1,) * values, std=(1.0,) * values)
+    with pytest.raises(ValidationError) as caught:
+        card(channels=channels, normalisation=normalisation)
+    said = first_problem(caught.value)
+    assert said == f"mean and std have {values} values for {channels} channel{'s' if channels > 1 else ''}"
+    assert card(channels=values, normalisation=normalisation).normalisation == normalisation
+    assert card(channels=channels, normalisation=Normalisation(mean=(0.1,), std=(1.0,))).channels == channels
 
 
 def test_normalisation_needs_an_order() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from napari_medseg.core import ClassInfo, ModelCard, ModelError, Normalisation
+from napari_medseg.core import ClassInfo, ModelCard, Normalisation
 from napari_medseg.inference.normalise import normalise
 from napari_medseg.inference.ranges import ValueRange
 from napari_medseg.inference.scale import Scale
@@ -53,8 +53,3 @@ def test_neighbouring_slices_are_scaled_alike() -> None:
     found = Scale(model, (0, 255))(batch)
     assert torch.equal(found[:, :3], found[:, 3:6])
     assert not torch.equal(found[:, 0], found[:, 1])
-
-
-def test_means_that_do_not_fit_are_told() -> None:
-    with pytest.raises(ModelError, match="2 means for 3 channels"):
-        Scale(card(3, mean=(0.1, 0.2), std=(1.0, 1.0)), (0, 1))

@@ -342,8 +342,27 @@ def test_rows_of_one_series_that_name_several_patients_stay_single(table: Path) 
     assert [(p.image.name, p.group) for p in match_pairs(table, table.parent)] == [("p1_1.png", "1"), ("p1_2.png", "2")]
 
 
+@pytest.mark.parametrize("start", ["../input/hospital/", "../../", "..\\data\\", "data/../x/", "./../"])
+def test_folders_of_another_computer_are_left_out_even_where_they_lead_up(table: Path, start: str) -> None:
+    table.write_text(f"image,mask\n{start}p1/p1_1.png,{start}p1/p1_1_mask.png\n")
+    [pair] = match_pairs(table, table.parent)
+    assert [m.name for m in pair.masks] == ["p1_1_mask.png"]
+
+
+def test_the_line_of_a_patient_names_few_of_many_masks(table: Path) -> None:
+    for k in range(3, 31):
+        save_png(table.parent / "p1" / f"p1_{k}.png", plane(k))
+        save_png(table.parent / "p1" / f"p1_{k}_mask.png", np.eye(12, 17, dtype=np.uint8))
+    lines = [f"p1/p1_{k}.png,p1/p1_{k}_mask.png" for k in range(1, 31)]
+    table.write_text("\n".join(["image,mask", *lines, *(line.replace("p1", "p2") for line in lines[:2])]))
+    shown = [row.line for row in preview_pairs(table, table.parent).rows]
+    assert any("p1_1_mask.png … p1_30_mask.png (30 files) (" in line for line in shown)
+    assert any("p2_1_mask.png + p2_2_mask.png (" in line for line in shown)
+
+
 @pytest.mark.parametrize(
-    "path", ["../secret.png", "/etc/secret.png", "p1/gone.png", "", "p1/\0.png", "C:\\x\\secret.png"]
+    "path",
+    ["../secret.png", "p1/../../secret.png", "/etc/secret.png", "p1/gone.png", "", "p1/\0.png", "C:\\x\\secret.png"],
 )
 def test_a_table_leads_nowhere_else(table: Path, path: str) -> None:
     """D13: not out of its folder."""

@@ -125,8 +125,9 @@ def test_auto_looks_beside_where_all_slices_lie_close_and_evenly(
     assert bool(said) == bool(about_choice(run, painted, chosen))
 
 
-def test_neighbours_of_single_images_are_refused() -> None:
-    painted = [Painted(FLAT, 0, np.zeros((8, 8), np.uint8), (), "", "")]
+@pytest.mark.parametrize("image", [FLAT, Image(FLAT.data[None], "ZYX", Geometry(spacing=(2, 1, 1), unit="mm"))])
+def test_neighbours_of_single_images_are_refused(image: Image) -> None:
+    painted = [Painted(image, 0, np.zeros((8, 8), np.uint8), (), "", "")]
     options = TrainOptions(neighbours="1")
     run = TrainingRun(pairs=(Pair(image=Path("a"), labels=Path("b")),), start="unet:resnet18", options=options)
     with pytest.raises(InputError, match="no slice has neighbours"):

@@ -162,6 +162,9 @@ class ModelCard(_Frozen):
         values = [c.value for c in self.classes]
         if len(set(values)) != len(values):
             raise ValueError(f"two classes share a value: {values}")
+        if len(self.normalisation.mean) not in (0, 1, self.channels):
+            many = f"{self.channels} channel{'s' if self.channels > 1 else ''}"
+            raise ValueError(f"mean and std have {len(self.normalisation.mean)} values for {many}")
         return self
 
     @property

@@ -42,11 +42,6 @@ def normalise(pixels: npt.NDArray[Any], normalisation: Normalisation, value_rang
     if invalid is not None and invalid.any():
         scaled[invalid] = 0
     if normalisation.mean:
-        if len(normalisation.mean) not in (1, scaled.shape[-1]):
-            raise ModelError(
-                f"The model's card has {len(normalisation.mean)} means for {scaled.shape[-1]} channels.",
-                "Correct mean and std in its card.json.",
-            )
         np.subtract(scaled, np.array(normalisation.mean, scaled.dtype), out=scaled)
         np.divide(scaled, np.array(normalisation.std, scaled.dtype), out=scaled)
     return np.ascontiguousarray(np.moveaxis(scaled, -1, 0), dtype=np.float32)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from napari_medseg.core import ModelCard, ModelError
+from napari_medseg.core import ModelCard
 
 from .ranges import ValueRange
 
@@ -19,20 +19,10 @@ class Scale:
         Its normalisation counts, and the channels of its input.
     value_range
         Values that become 0 and 1, from `measure_range`; equal ones make everything the same.
-
-    Raises
-    ------
-    ModelError
-        The card's means do not fit its channels.
     """
 
     def __init__(self, card: ModelCard, value_range: ValueRange) -> None:
         values, (low, high) = card.normalisation, (np.asarray(end, np.float64) for end in value_range)
-        if values.mean and len(values.mean) not in (1, card.channels):
-            raise ModelError(
-                f"The model's card has {len(values.mean)} means for {card.channels} channels.",
-                "Correct mean and std in its card.json.",
-            )
         mean, std = (np.array(n, np.float64) if n else d for n, d in ((values.mean, 0.0), (values.std, 1.0)))
         there = low < high
         inverse = np.where(there, 1 / np.where(there, high - low, 1), 0.0)

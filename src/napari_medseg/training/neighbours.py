@@ -36,7 +36,7 @@ def choose_neighbours(run: TrainingRun, painted: Sequence[Painted]) -> int:
             f"The labelled slices of this run were saved with {most} slices on either side.",
             f"Leave neighbours at auto, or choose {most} at most.",
         )
-    if wanted and not any(image.is_stack for image in images):
+    if wanted and not any(len(image) > 1 for image in images):
         raise InputError("No image is a series, so no slice has neighbours.", "Leave neighbours at auto, or choose 0.")
     return wanted
 

@@ -19,6 +19,9 @@ from .reading import read_pair
 SHOWN = 12
 """Lines of one kind that are listed before the rest is counted."""
 
+NAMED = 3
+"""Masks of one image that are all named in its line."""
+
 _USUAL = ("SINGLE_SLICE", "NO_SPACING", "MISSING_SLICES")
 
 
@@ -48,6 +51,8 @@ class Row:
     def line(self) -> str:
         """One line of text."""
         masks = [name for name in dict.fromkeys(p.name for p in self.pair.masks) if name != self.pair.image.name]
+        if len(masks) > NAMED:
+            masks = [f"{masks[0]} … {masks[-1]} ({len(masks)} files)"]
         what = " — ".join([self.pair.image.name, *([" + ".join(masks)] if masks else [])])
         if self.problem:
             return f"{what}: {self.problem}"

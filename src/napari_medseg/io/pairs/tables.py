@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import posixpath
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -100,9 +101,11 @@ def _find_columns(path: Path, names: Sequence[str], rows: Sequence[Sequence[str]
 
 def _locate(cell: str, top: Path) -> Path | None:
     """The file that a cell names below ``top``: the longest end of its path that is there."""
-    parts = [p for p in PurePosixPath(cell.replace("\\", "/")).parts if p not in ("/", ".")]
-    if not parts or ".." in parts or "\0" in cell:
+    if "\0" in cell:
         return None
+    # What leads up stands at the front then, where folders of another computer are left out.
+    path = PurePosixPath(posixpath.normpath(cell.replace("\\", "/")))
+    parts = [p for p in path.parts if p.strip("/") and p not in (".", "..")]
     for first in range(len(parts)):
         try:
             place = top.joinpath(*parts[first:])
