@@ -188,3 +188,17 @@ def test_panels_and_parts_of_patients_keep_them_apart(run: Run, patients: Path, 
     report = tmp_path / "test.json"
     assert run(*command, "--split", tmp_path, "--report", report).code == 0
     assert [case["name"] for case in json.loads(report.read_text())["detection"]["cases"]] == ["p2"]
+
+
+def test_what_many_masks_have_in_common_is_said_once(run: Run, tmp_path: Path) -> None:
+    for side in ("found", "truth"):
+        (tmp_path / side).mkdir()
+        for i in range(4):
+            mask = np.zeros((20 + i, 24), np.uint8)
+            mask[4:16, 4:16] = 255
+            mask[0, : 9 + i] = range(1, 10 + i)
+            Picture.fromarray(mask).save(tmp_path / side / f"{i}.png")
+    result = run("evaluate", "--prediction", tmp_path / "found", "--truth", tmp_path / "truth")
+    assert result.code == 0, result.err
+    assert result.err.count("values between 0 and 255") == 1
+    assert "(and 3 more like it)" in result.err

@@ -62,10 +62,12 @@ def test_the_published_classifier_is_a_resnet_with_a_head_of_three_layers(made: 
 
 
 def test_it_is_learnt_and_fine_tuned_by_slices(
-    own_library: Path, write_series: WriteSeries, listener: Listener
+    own_library: Path, write_series: WriteSeries, listener: Listener, tmp_path: Path
 ) -> None:
-    data = [write_series(12, some_empty)]
-    card = train(data, model=START, name="yes-or-no", report=listener, **SMALL)
+    data, panels = [write_series(12, some_empty)], tmp_path / "panels"
+    card = train(data, model=START, name="yes-or-no", report=listener, panels=panels, **SMALL)
+    assert f"Nothing is drawn into {panels}" in listener.said
+    assert not panels.exists()
     assert "Held-out F1 of slices" in card.description
     assert card.scores[0].metric == "F1 of slices"
     tuned = train(data, model="yes-or-no", **SMALL)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import count
 from types import SimpleNamespace
@@ -148,3 +149,14 @@ def test_where_there_is_time_for_few_slices_some_of_today_and_some_remembered_ar
     assert sum(not one.remembered for one in measured) == min(today, 3)
     assert sum(one.remembered for one in measured) == min(past, 3)
     assert "are measured, so that measuring leaves time" in listener.said
+
+
+@pytest.mark.parametrize(("full", "kept"), [((40,), 1), (range(8), 4), (range(30), 5), ((), 0), (range(41), 7)])
+def test_of_many_held_out_slices_those_that_show_a_class_are_measured(full: Sequence[int], kept: int) -> None:
+    pixels, empty, filled = np.zeros((1, 8, 8), np.float16), np.zeros((8, 8), np.int16), np.ones((8, 8), np.int16)
+    slices = [LabelledSlice(f"{i}", pixels, filled if i in full else empty) for i in range(41)]
+    chosen = work.thin(slices, 7)
+    assert sum(one.present == {1} for one in chosen) == kept
+    assert len({one.name for one in chosen}) == 7
+    assert work.thin(slices[:7], 7) == slices[:7]
+    assert bool(work.showing(chosen)[0]) is bool(full)

@@ -231,3 +231,47 @@ def test_found_and_missed_slices_are_told_as_evaluate_does(
     assert row(dock.detection.figures, 0)[:4] == ["0.667", "0.667", "0.500", "0.667"]
     assert row(dock.detection.volumes, 0)[-1] == "1", "falsely found slices"
     assert "Slices that hold" not in dock.notes.text()
+
+
+def test_of_a_slice_classifier_no_figures_of_masks_are_shown(
+    viewer: ViewerModel, dock: EvaluateWidget, qtbot: QtBot, tmp_path: Path
+) -> None:
+    labels = viewer.layers["labels"]
+    labels.data[:] = 0
+    viewer.layers["truth"].data[4] = 0
+    about = {"presence": {0: 0.35, 1: 0.9, 2: 0.2, 3: 0.3, 4: 0.1}, "threshold": 0.3, "outlined": False}
+    labels.metadata = {"napari_medseg": {**labels.metadata["napari_medseg"], **about}}
+    run(dock, qtbot)
+    assert dock.scores.isHidden()
+    assert dock.worst.isHidden()
+    assert dock.worst_heading.isHidden()
+    assert dock.panel.status.text() == "5 slices compared."
+    assert [row(dock.detection.matrix, y)[1:] for y in range(2)] == [["3", "1"], ["0", "1"]]
+    for table, titles in (
+        (dock.detection.figures, ["Prec.", "Sens.", "Spec.", "F1", "AUROC"]),
+        (dock.detection.volumes, ["Volume", "Slices", "False"]),
+    ):
+        heads = [table.horizontalHeaderItem(x) for x in range(table.columnCount())]
+        assert [head.text() for head in heads if head is not None] == titles
+    dock.save_report(tmp_path / "report.csv")
+    assert (tmp_path / "report.csv").read_text().splitlines()[:2] == [
+        "slice,truth,predicted,probability", "0.png,1,1,0.35"
+    ]  # fmt: skip
+    labels.metadata = {"napari_medseg": {**labels.metadata["napari_medseg"], "outlined": True}}
+    run(dock, qtbot)
+    assert not dock.worst.isHidden()
+    assert dock.detection.matrix.item(0, 1).text() == "0", "by the masks"
+
+
+def test_the_class_of_a_worst_slice_can_be_read_beside_a_long_name(
+    viewer: ViewerModel, dock: EvaluateWidget, qtbot: QtBot
+) -> None:
+    for layer in viewer.layers:
+        names = [f"TCGA_CS_4943_20000902_and_more_of_it_{z}.tif" for z in range(5)]
+        layer.metadata = {"napari_medseg": {**layer.metadata["napari_medseg"], "names": names}}
+    dock.resize(300, 800)
+    dock.show()
+    run(dock, qtbot)
+    words = dock.worst.fontMetrics().horizontalAdvance("femur")
+    assert dock.worst.columnWidth(1) >= words
+    assert dock.worst.horizontalHeader().length() <= dock.worst.viewport().width()

@@ -19,6 +19,7 @@ from napari_medseg.evaluation.panels import draw_pairs, write_panels
 from napari_medseg.evaluation.parts import only_listed
 from napari_medseg.evaluation.slides import is_slide, score_slide
 from napari_medseg.io.atomic import write_text
+from napari_medseg.io.findings import alike
 from napari_medseg.io.masks.colors import find_legend
 from napari_medseg.io.masks.large import check_whole, open_large
 from napari_medseg.io.outlines.placing import holds_outlines
@@ -122,9 +123,9 @@ def evaluate(
     pairs = read_pairs(prediction, truth, outputs.series)
     if scope.split is not None:
         pairs = only_listed(pairs, [row for row in read_split(scope.split) if row.part == scope.part])
-    told = dict.fromkeys(f.message for pair in pairs for labels in pair for f in labels.findings if f.code != _USUAL)
-    for message in told:
-        print(message, file=sys.stderr)
+    told = {f.message: f for pair in pairs for labels in pair for f in labels.findings if f.code != _USUAL}
+    for line in alike(told.values()):
+        print(line, file=sys.stderr)
     if dry_run:
         return show_matches(pairs, left_over(prediction, truth))
     if segment_report is not None:

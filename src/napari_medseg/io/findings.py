@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 from napari_medseg.core import Finding, Geometry
@@ -15,6 +15,14 @@ from .names import Group, missing_numbers
 def counted(number: int, thing: str) -> str:
     """``1 slice``, ``2 slices``."""
     return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+
+
+def alike(findings: Iterable[Finding]) -> list[str]:
+    """One line for each kind of finding: a hundred masks that are alike tell nothing more than one."""
+    told: dict[str, list[str]] = {}
+    for found in findings:
+        told.setdefault(found.code, []).append(found.message)
+    return [f"{one[0]} (and {len(one) - 1:,} more like it)" if len(one) > 1 else one[0] for one in told.values()]
 
 
 def find_runs(slices: Sequence[int]) -> list[range]:

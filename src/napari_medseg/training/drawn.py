@@ -28,8 +28,12 @@ def draw_panels(result: TrainingResult, job: Job, parts: Parts, index: dict[int,
     Only the first process does, where a folder is asked for. Whatever goes wrong is said: the model is there already.
     """
     folder = job.options.panels
-    if folder is None or job.team.rank or not job.engine.outlines:
+    if folder is None or job.team.rank:
         return result
+    if not job.engine.outlines:
+        with suppress(Cancelled):
+            watch.say(f"Nothing is drawn into {folder}: {result.card.reference} outlines nothing.")
+        return replace(result, notes=tuple(watch.notes))
     job.network = job.engine.place(job.network).eval()
     count = 0
     try:

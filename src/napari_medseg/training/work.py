@@ -283,12 +283,21 @@ def limit(slices: list[LabelledSlice], job: Job, budget: Budget, watch: Watch) -
     begin = time.monotonic()
     job.engine.predict(job.network, slices[0].pixels, everything)
     most = max(3, int(0.03 * budget.seconds / max(time.monotonic() - begin, 1e-6)))
-    today = spread(today, most)
-    measured = [*today, *spread(past, max(3, most - len(today)))]
+    today = thin(today, most)
+    measured = [*today, *thin(past, max(3, most - len(today)))]
     if len(measured) < len(slices):
         watch.say(f"Of {len(slices)} held-out slices, {len(measured)} are measured, so that measuring leaves time for "
                   "training.")  # fmt: skip
     return measured
+
+
+def thin(slices: list[LabelledSlice], most: int) -> list[LabelledSlice]:
+    """At most so many of them, evenly spread; at least half, if there are so many, show a class."""
+    full = [one for one in slices if one.present - {0}]
+    if not full or len(slices) <= most:
+        return spread(slices, most)
+    full = spread(full, max(-(-most // 2), round(most * len(full) / len(slices))))
+    return [*full, *spread([one for one in slices if not one.present - {0}], most - len(full))]
 
 
 def spread(slices: list[LabelledSlice], most: int) -> list[LabelledSlice]:

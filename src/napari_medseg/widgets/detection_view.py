@@ -28,8 +28,8 @@ class DetectionView(QWidget):
         self.matrix.setToolTip("Slices by what the truth says (rows) and what the prediction says (columns)")
         self.figures = make_table("detection", ())
         self.figures.setToolTip(
-            "Precision, sensitivity (recall), specificity and F1 of slices; AUROC where the model gave probabilities; "
-            "mean Dice of the slices that hold something"
+            "Precision, sensitivity (recall), specificity and F1 of slices; AUROC of the model's probabilities, "
+            "where it gave some; mean Dice of the slices that hold something"
         )
         self.volumes = make_table("volumes", ())
         self.volumes.setToolTip("Dice of all pixels of a volume together, and slices falsely found in it")
@@ -50,11 +50,13 @@ class DetectionView(QWidget):
             [f"nothing ({empty})", str(found.false_positive), str(found.true_negative)],
         ]
         fill_table(self.matrix, rows, ("In the truth", "Found", "Not found"), wide=0)
-        figures = [figure_words(getattr(found, name)) for name in _FIGURES.values()]
-        fill_table(self.figures, [figures], tuple(_FIGURES), wide=-1)
+        masks = any(one.overlap is not None for one in found.answers)
+        names = [title for title in _FIGURES if masks or title != "Dice"]
+        figures = [figure_words(getattr(found, _FIGURES[title])) for title in names]
+        fill_table(self.figures, [figures], names, wide=-1)
         volumes = [
-            [case.name, str(case.slices), figure_words(case.dice), str(case.false_positive_slices)]
+            [case.name, str(case.slices), *[figure_words(case.dice)] * masks, str(case.false_positive_slices)]
             for case in found.cases
         ]
-        fill_table(self.volumes, volumes, ("Volume", "Slices", "Dice", "False"), wide=0)
+        fill_table(self.volumes, volumes, ("Volume", "Slices", *["Dice"] * masks, "False"), wide=0)
         self.volumes.setVisible(bool(volumes))

@@ -94,9 +94,9 @@ class EvaluateWidget(Dock):
         results = QWidget()
         layout = QVBoxLayout(results)
         tighten(layout)
-        heading = QLabel("Worst slices")
-        heading.setProperty("heading", True)
-        for part in (self.scores, self.detection, heading, self.worst, self.panels, self.notes):
+        self.worst_heading = QLabel("Worst slices")
+        self.worst_heading.setProperty("heading", True)
+        for part in (self.scores, self.detection, self.worst_heading, self.worst, self.panels, self.notes):
             layout.addWidget(part)
         row = QHBoxLayout()
         for saves in (self.panels.save, self.save):
@@ -179,17 +179,20 @@ class EvaluateWidget(Dock):
         worst = worst_rows(report)
         self._show_colors()
         self.worst.blockSignals(True)
-        fill_table(self.worst, [[r.slice, r.class_name, figure_words(r.values["dice"], "dice")] for r in worst], wide=1)
+        fill_table(self.worst, [[r.slice, r.class_name, figure_words(r.values["dice"], "dice")] for r in worst], wide=0)
         self.worst.setCurrentCell(-1, -1)
         self.worst.blockSignals(False)
         self.detection.show_detection(report.detection)
+        for part in (self.scores, self.worst_heading, self.worst):
+            part.setVisible(bool(rows))  # of a model that gives no masks there are no figures of masks
         self.panels.set_masks(result.prediction, result.truth)
         notes = report.notes()
         self.notes.setText("\n".join(notes))
         self.notes.setVisible(bool(notes))
         self._results.show()
-        slices = len({row.slice for row in report.rows})
-        self.panel.tell(f"{count(slices, 'slice')} compared; means over slices. Click a slice below to see it.")
+        slices = len(report.detection.answers if report.detection else {row.slice for row in report.rows})
+        compared = f"{count(slices, 'slice')} compared"
+        self.panel.tell(f"{compared}; means over slices. Click a slice below to see it." if rows else f"{compared}.")
 
     def _show_colors(self) -> None:
         """A swatch in front of each class, as the layers show it."""

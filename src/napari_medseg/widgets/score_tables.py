@@ -17,10 +17,18 @@ _WORST = 12
 
 
 def report_csv(report: Report) -> str:
-    """One line per slice and class with every metric; empty cells are figures that do not exist."""
+    """One line per slice and class with every metric; empty cells are figures that do not exist.
+
+    Of a model that gives no masks, one line per slice with its answer.
+    """
     metrics = list(dict.fromkeys(s.metric for s in report.summary))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
+    if not report.rows and report.detection is not None:
+        writer.writerow(["slice", "truth", "predicted", "probability"])
+        for one in report.detection.answers:
+            writer.writerow([one.slice, int(one.truth), int(one.predicted), one.probability])
+        return text.getvalue()
     writer.writerow(["slice", "value", "class", "true_positive", "false_positive", "false_negative", *metrics])
     for r in report.rows:
         counts = (r.true_positive, r.false_positive, r.false_negative)

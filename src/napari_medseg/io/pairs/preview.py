@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from napari_medseg.core import ClassInfo, Finding, InputError, Progress, Reporter, silent
+from napari_medseg.io.findings import alike
 from napari_medseg.io.masks.colors import find_legend
 from napari_medseg.io.masks.legend import Legend
 
@@ -108,16 +109,8 @@ class Preview:
         yield from _some("Classes", self.classes, shown)
         yield from _some("Cannot be used", [row.line for row in self.rows if row.problem], shown)
         yield from _some("Without partner", self._left_over(), shown)
-        yield from _some("Note", self._notes(), shown)
+        yield from _some("Note", alike(self.findings), shown)
         yield from _some("Paired", [row.line for row in self.usable], shown)
-
-    def _notes(self) -> list[str]:
-        """One line for each kind of finding: a hundred masks that are alike tell nothing more than one."""
-        alike: dict[str, list[str]] = {}
-        for found in self.findings:
-            alike.setdefault(found.code, []).append(found.message)
-        more = {code: f" (and {len(told) - 1:,} more like it)" if len(told) > 1 else "" for code, told in alike.items()}
-        return [f"{told[0]}{more[code]}" for code, told in alike.items()]
 
     def _left_over(self) -> list[str]:
         reasons = Counter(self.unmatched.values())
