@@ -15,10 +15,11 @@ from napari.components import ViewerModel
 from qtpy.QtCore import QThreadPool
 from qtpy.QtWidgets import QComboBox, QPushButton
 
-from napari_medseg._layers import METADATA
+from napari_medseg._layers import METADATA, labels_from_layer, labels_layer_data
 from napari_medseg.core import ClassInfo, Image, Labels, ModelCard, Progress
 from napari_medseg.editing.corrections import corrections_of
 from napari_medseg.widgets import segment
+from napari_medseg.widgets.result_layer import find_result
 from napari_medseg.widgets.segment import SegmentWidget
 
 
@@ -128,6 +129,37 @@ def test_a_stained_picture_tells_what_of_its_tissue_each_class_takes_up(
     dock.image.set_value(grey)
     run(qtbot, dock)
     assert "tissue" not in dock.panel.status.text()
+
+
+@pytest.mark.parametrize("architecture", ["classifier", "unet"])
+def test_slices_that_hold_something_are_named_once_and_a_classifier_gives_nothing_to_paint_over(
+    qtbot: Any, dock: SegmentWidget, cards: list[ModelCard], make_stack: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch, architecture: str,
+) -> None:  # fmt: skip
+    def find(image: Image, card: ModelCard, options: Any, report: Any) -> Labels:
+        found = np.zeros(image.shape, np.uint8)
+        found[2] = card.outlines
+        said = dict(enumerate((0.9, 0.1, 0.9, 0.35, 0.4, 0.2)))
+        for z in range(6):
+            report(Progress("Segmenting", z + 1, 6, metrics={"presence": said[z]}, region=(z,), result=found[z]))
+        return Labels(found, card.classes, image.geometry, presence=said, threshold=0.3, outlined=card.outlines)
+
+    monkeypatch.setattr(segment, "_segment", find)
+    cards[0] = cards[0].model_copy(update={"architecture": architecture, "presence": 0.3})
+    image = make_stack()
+    labels = run(qtbot, dock)
+    outlined = architecture == "unet"
+    named = re.findall(r">([^<]+)</a>", dock.positive.text())
+    assert named == (["2"] if outlined else ["0", "2–4"])
+    assert ("Paint over" in dock.panel.status.text()) is outlined
+    data, kwargs, _ = labels_layer_data(labels_from_layer(labels))
+    dock.viewer.layers.remove(labels)
+    assert dock.positive.isHidden()
+    opened = dock.viewer.add_labels(data, **kwargs)
+    assert find_result(dock.viewer, image) is None, "no model made this layer"
+    assert re.findall(r">([^<]+)</a>", dock.positive.text()) == named
+    assert dock.positive.toolTip().startswith(f"Slices of “{opened.name}”")
+    assert not dock.positive.isHidden()
 
 
 def test_second_run_reuses_the_layer_and_keeps_painted_pixels(
