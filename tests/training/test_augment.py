@@ -14,7 +14,7 @@ from napari_medseg.training.augment import augment
 from napari_medseg.training.channels import GREY, Channels
 from napari_medseg.training.losses import IGNORE
 from napari_medseg.training.presets import AUGMENTATIONS, AUTO, FEW, Augmentation, choose_preset
-from napari_medseg.training.values import Dice
+from napari_medseg.training.values import Chance
 
 PLACE = ("mirror", "turn", "shear", "scale", "shift", "elastic", "any_up")
 """Options that change where a pixel is; the others change its value."""
@@ -219,7 +219,7 @@ def test_a_shear_shifts_rows_along_themselves_by_its_angle(
     shape: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By 20 degrees: what lies 12 rows below the middle comes from 12 tan 20 columns beside it; labels do, too."""
-    monkeypatch.setattr(Dice, "around", lambda self, most, n: torch.full((n,), float(most)))
+    monkeypatch.setattr(Chance, "around", lambda self, most, n: torch.full((n,), float(most)))
     image, labels = positions(shape, 1)
     moved, found = augment(image, labels, Augmentation(shear=20), generator())
     y, x = shape[0] // 2, shape[1] // 2

@@ -15,7 +15,7 @@ from napari_medseg.inference.ranges import NORMALISATIONS
 from napari_medseg.training import LOSSES, Pair, TrainingRun, TrainOptions
 from napari_medseg.training.classes import are_sides, check_painted, find_absent, find_classes, merge_classes
 from napari_medseg.training.naming import listed, name_classes
-from napari_medseg.training.run import Measured, plan_run
+from napari_medseg.training.run import KnownRange, plan_run
 from napari_medseg.training.split import hold_out
 from napari_medseg.training.truth import Painted
 
@@ -134,7 +134,7 @@ def test_sides_are_told_by_names_or_places(paint_slices: Paint) -> None:
 
 def test_a_run_is_saved_and_read_again(tmp_path: Path) -> None:
     ranges = tuple(
-        Measured(normalisation=NORMALISATIONS[name], range=found)
+        KnownRange(normalisation=NORMALISATIONS[name], range=found)
         for name, found in (("percentile", (0, 100)), ("median", ((0, 1.5), (3, 4))))
     )
     run = TrainingRun(

@@ -21,7 +21,7 @@ from napari_medseg.models import list_models, load_model
 from napari_medseg.training import LOSSES, Pair, TrainingRun, TrainOptions, loop, train, work
 from napari_medseg.training import step as steps
 from napari_medseg.training.guard import HeldOut
-from napari_medseg.training.run import Measured
+from napari_medseg.training.run import KnownRange
 from napari_medseg.training.schedule import Budget
 
 from .conftest import Folders, Listener, draw
@@ -322,7 +322,7 @@ def test_a_new_class_is_learnt_beside_the_old_ones(library: Path, write_series: 
 
 def test_chosen_slices_and_groups_are_respected(library: Path, write_series: WriteSeries, listener: Listener) -> None:
     images, masks = write_series(5)
-    known = Measured(normalisation=Normalisation(), range=(50, 200))
+    known = KnownRange(normalisation=Normalisation(), range=(50, 200))
     run = TrainingRun(
         pairs=(Pair(image=images, labels=masks, slices=(0, 1, 2, 4), ranges=(known,)),),
         start=SMALL["model"], name="n", options=TrainOptions(max_steps=1, device="cpu", group=r"(\d)\.png"),

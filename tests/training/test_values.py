@@ -9,7 +9,7 @@ from skimage.color import combine_stains, hed_from_rgb, rgb_from_hed, separate_s
 from napari_medseg.training.augment import augment
 from napari_medseg.training.channels import Channels
 from napari_medseg.training.presets import AUGMENTATIONS, Augmentation
-from napari_medseg.training.values import Dice, change_colours
+from napari_medseg.training.values import Chance, change_colours
 
 ALONE = {
     "brightness": Augmentation(brightness=0.5),
@@ -101,8 +101,8 @@ def test_stains_vary_as_scikit_image_separates_them() -> None:
     dyes = torch.rand(3, 20 * 10, 3, generator=generator(), dtype=torch.float64) * 0.08
     rgb = torch.from_numpy(combine_stains(dyes.numpy(), rgb_from_hed))
     image = rgb.float().mT.reshape(3, 3, 20, 10)
-    changed = change_colours(image, Augmentation(stain=0.2), Dice(generator(7)), Channels("stain"))
-    same = Dice(generator(7))
+    changed = change_colours(image, Augmentation(stain=0.2), Chance(generator(7)), Channels("stain"))
+    same = Chance(generator(7))
     gain, more = same.factor(0.2, 9).view(3, 1, 3).double(), same.around(0.05, 9).view(3, 1, 3).double()
     # scikit-image counts dyes in units of the logarithm of a million.
     unit = 6 * torch.log(torch.tensor(10.0, dtype=torch.float64))
@@ -115,9 +115,9 @@ def test_stains_vary_as_scikit_image_separates_them() -> None:
 def test_hue_turns_colours_and_leaves_greys() -> None:
     preset, photo = Augmentation(hue=30), Channels("photo")
     grey = torch.rand(4, 1, 16, 16, generator=generator()).expand(-1, 3, -1, -1)
-    assert torch.allclose(change_colours(grey, preset, Dice(generator()), photo), grey, atol=1e-5)
+    assert torch.allclose(change_colours(grey, preset, Chance(generator()), photo), grey, atol=1e-5)
     image = torch.tensor([0.6, 0.4, 0.4]).view(1, 3, 1, 1).expand(8, -1, 4, 4)
-    changed = change_colours(image, preset, Dice(generator()), photo)
+    changed = change_colours(image, preset, Chance(generator()), photo)
     assert torch.allclose(changed.mean(1), image.mean(1), atol=1e-5)
     assert ((changed - image).abs().amax((1, 2, 3)) > 1e-3).all()
     assert (changed[:, 0] > 0.5).all()
@@ -129,8 +129,8 @@ def test_colours_are_those_before_normalisation(kind: str) -> None:
     mean, std = (0.5, 0.4, 0.3), (0.2, 0.25, 0.3)
     mean_, std_ = (torch.tensor(values).view(1, 3, 1, 1) for values in (mean, std))
     preset = AUGMENTATIONS["medium"]
-    plain = change_colours(image, preset, Dice(generator()), Channels(kind))
-    normalised = change_colours((image - mean_) / std_, preset, Dice(generator()), Channels(kind, 1, mean, std))
+    plain = change_colours(image, preset, Chance(generator()), Channels(kind))
+    normalised = change_colours((image - mean_) / std_, preset, Chance(generator()), Channels(kind, 1, mean, std))
     assert torch.allclose(normalised * std_ + mean_, plain, atol=1e-4)
     assert plain.min() >= 0
     assert plain.max() <= 1

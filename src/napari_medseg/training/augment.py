@@ -17,7 +17,7 @@ from torch.nn import functional
 from .channels import GREY, Channels
 from .losses import IGNORE
 from .presets import Augmentation
-from .values import Dice, change_values
+from .values import Chance, change_values
 
 NODES = 5
 """Points by which images are bent, along each side."""
@@ -52,10 +52,10 @@ def augment(
     """
     if preset == Augmentation():
         return image, labels
-    dice = Dice(generator)
+    chance = Chance(generator)
     if preset.moves:
-        image, labels = move(image, labels, preset, dice, channels, sides=sides)
-    return change_values(image, preset, dice, channels), labels
+        image, labels = move(image, labels, preset, chance, channels, sides=sides)
+    return change_values(image, preset, chance, channels), labels
 
 
 def has_up(preset: Augmentation, channels: Channels, *, sides: bool) -> bool:
@@ -64,15 +64,15 @@ def has_up(preset: Augmentation, channels: Channels, *, sides: bool) -> bool:
 
 
 def move(
-    image: Tensor, labels: Tensor, preset: Augmentation, dice: Dice, channels: Channels, *, sides: bool
+    image: Tensor, labels: Tensor, preset: Augmentation, chance: Chance, channels: Channels, *, sides: bool
 ) -> tuple[Tensor, Tensor]:
     """Mirror, turn, shear, scale, shift and bend image and labels alike."""
     n, _, height, width = image.shape
     free = not has_up(preset, channels, sides=sides)
-    matrix = _matrices(n, height / width, preset, dice, mirror=not sides, free=free)
+    matrix = _matrices(n, height / width, preset, chance, mirror=not sides, free=free)
     grid = functional.affine_grid(matrix.to(image.device), [n, 1, height, width], align_corners=False)
     if preset.elastic:
-        nodes = dice.around(preset.elastic * 2, n * 2 * NODES**2).view(n, 2, NODES, NODES)
+        nodes = chance.around(preset.elastic * 2, n * 2 * NODES**2).view(n, 2, NODES, NODES)
         bend = functional.interpolate(nodes.to(image.device), (height, width), mode="bicubic", align_corners=True)
         grid = grid + bend.permute(0, 2, 3, 1)
     # Around a scan lies air, beyond a picture's edge more of the same.
@@ -83,29 +83,29 @@ def move(
     moved_labels = functional.grid_sample(shifted, grid, mode="nearest", padding_mode="zeros", align_corners=False)
     target = moved_labels[:, 0].long() + IGNORE
     if preset.air and beyond == "zeros":
-        target = _claim_air(target, (grid.abs() > 1).any(-1), preset.air, dice)
+        target = _claim_air(target, (grid.abs() > 1).any(-1), preset.air, chance)
     return moved, target
 
 
-def _claim_air(target: Tensor, outside: Tensor, share: float, dice: Dice) -> Tensor:
+def _claim_air(target: Tensor, outside: Tensor, share: float, chance: Chance) -> Tensor:
     """Call some of what lies outside background; few labels, such as strokes, are not drowned in it."""
     labelled = ((target != IGNORE) & ~outside).sum((1, 2))
-    chance = (share * labelled / outside.sum((1, 2)).clamp(min=1))[:, None, None]
-    claimed = torch.rand(target.shape, generator=dice.generator).to(target.device) < chance
+    wanted = (share * labelled / outside.sum((1, 2)).clamp(min=1))[:, None, None]
+    claimed = torch.rand(target.shape, generator=chance.generator).to(target.device) < wanted
     return torch.where(outside & claimed, 0, target)
 
 
-def _matrices(n: int, aspect: float, preset: Augmentation, dice: Dice, *, mirror: bool, free: bool) -> Tensor:
+def _matrices(n: int, aspect: float, preset: Augmentation, chance: Chance, *, mirror: bool, free: bool) -> Tensor:
     """Matrices from output to input positions in -1…1, (N, 2, 3); ``aspect`` is height / width."""
-    angle = torch.deg2rad(dice.around(preset.turn, n))
+    angle = torch.deg2rad(chance.around(preset.turn, n))
     if free and aspect == 1:
-        angle = angle + math.pi / 2 * torch.randint(0, 4, (n,), generator=dice.generator)
+        angle = angle + math.pi / 2 * torch.randint(0, 4, (n,), generator=chance.generator)
     low, high = (math.log(limit) for limit in preset.scale)
-    size = torch.exp(-dice.between(low, high, n))
-    x = 1 - 2 * (dice.happens(preset.mirror, n) & mirror).float()
-    y = 1 - 2 * (dice.happens(preset.mirror, n) & free).float()
-    shift = [dice.around(2 * preset.shift, n) for _ in range(2)]
-    slant = torch.deg2rad(dice.around(preset.shear, n)).tan() if preset.shear else torch.zeros(n)
+    size = torch.exp(-chance.between(low, high, n))
+    x = 1 - 2 * (chance.happens(preset.mirror, n) & mirror).float()
+    y = 1 - 2 * (chance.happens(preset.mirror, n) & free).float()
+    shift = [chance.around(2 * preset.shift, n) for _ in range(2)]
+    slant = torch.deg2rad(chance.around(preset.shear, n)).tan() if preset.shear else torch.zeros(n)
     cosine, sine = size * angle.cos(), size * angle.sin()
     # Mirrored, then sheared, then turned, in pixels; aspect converts columns' and rows' -1…1 into each other.
     right, down = (cosine * x, sine / aspect * x), ((cosine * slant - sine) * aspect * y, (sine * slant + cosine) * y)

@@ -31,7 +31,7 @@ RUN_FILE, RESULT_FILE = "run.json", "result.json"
 _REPEAT = "Give the run.json that an earlier training wrote, or its folder."
 
 
-class Measured(BaseModel):
+class KnownRange(BaseModel):
     """Values of a whole image that become 0 and 1.
 
     Attributes
@@ -81,7 +81,7 @@ class Pair(BaseModel):
     image: Path
     labels: Path
     slices: tuple[int, ...] | None = None
-    ranges: tuple[Measured, ...] = ()
+    ranges: tuple[KnownRange, ...] = ()
     group: str = ""
     unlabelled: int | None = Field(default=None, ge=0)
     newest: tuple[int, ...] = ()

@@ -19,7 +19,7 @@ from napari_medseg.inference.normalise import SliceReader
 from napari_medseg.inference.ranges import ValueRange, measure_range
 
 from .losses import IGNORE
-from .run import Measured
+from .run import KnownRange
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Painted:
     classes: tuple[ClassInfo, ...]
     name: str
     group: str
-    ranges: tuple[Measured, ...] = ()
+    ranges: tuple[KnownRange, ...] = ()
     unlabelled: int | None = None
     newest: bool = False
     pair: int = -1

@@ -29,7 +29,7 @@ PATCHES = 4
 
 
 @dataclass
-class Dice:
+class Chance:
     """Seeded random numbers, few and cheap ones, drawn on the CPU, so that they are the same on every device."""
 
     generator: torch.Generator
@@ -53,7 +53,7 @@ class Dice:
         return torch.randn(like.shape, generator=torch.Generator(like.device).manual_seed(seed), device=like.device)
 
 
-def change_values(image: Tensor, preset: Augmentation, dice: Dice, channels: Channels) -> Tensor:
+def change_values(image: Tensor, preset: Augmentation, chance: Chance, channels: Channels) -> Tensor:
     """Varied copies of images (N, C, H, W)."""
     n = len(image)
 
@@ -61,36 +61,36 @@ def change_values(image: Tensor, preset: Augmentation, dice: Dice, channels: Cha
         return values.to(image.device).view(n, -1, 1, 1)
 
     if channels.is_picture and (preset.stain or preset.hue):
-        image = change_colours(image, preset, dice, channels)
+        image = change_colours(image, preset, chance, channels)
     if preset.gamma:
         low, high = image.amin((1, 2, 3), keepdim=True), image.amax((1, 2, 3), keepdim=True)
         span = (high - low).clamp(min=1e-6)
-        image = ((image - low) / span).clamp_(0, 1).pow_(column(dice.factor(preset.gamma, n))) * span + low
+        image = ((image - low) / span).clamp_(0, 1).pow_(column(chance.factor(preset.gamma, n))) * span + low
     spread, mean = torch.std_mean(image, (1, 2, 3), keepdim=True)
-    gain = column(dice.factor(preset.contrast, n))
-    offset = column(dice.around(preset.brightness, n))
+    gain = column(chance.factor(preset.contrast, n))
+    offset = column(chance.around(preset.brightness, n))
     if channels.kind in {"sequences", "photo"}:
-        offset = offset + column(dice.around(preset.colour, n * image.shape[1]))
+        offset = offset + column(chance.around(preset.colour, n * image.shape[1]))
     image = torch.addcmul(mean * (1 - gain) + offset * spread, image, gain)
     if channels.kind == "sequences":
         if preset.uneven:
-            image = _light_unevenly(image, preset, dice)
-        _miss_channels(image, preset, dice, channels)
-    if changed := dice.happens(preset.blur, n).nonzero().flatten().tolist():
+            image = _light_unevenly(image, preset, chance)
+        _miss_channels(image, preset, chance, channels)
+    if changed := chance.happens(preset.blur, n).nonzero().flatten().tolist():
         from kornia.filters import gaussian_blur2d  # slow to load, and many runs never blur
 
-        sigma = dice.between(*SIGMAS, len(changed)).to(image.device)[:, None].expand(-1, 2)
+        sigma = chance.between(*SIGMAS, len(changed)).to(image.device)[:, None].expand(-1, 2)
         image[changed] = gaussian_blur2d(image[changed], BLUR, sigma, "replicate")
-    for i in dice.happens(preset.coarse, n).nonzero().flatten().tolist():
-        image[i] = _coarsen(image[i : i + 1], dice)[0]
+    for i in chance.happens(preset.coarse, n).nonzero().flatten().tolist():
+        image[i] = _coarsen(image[i : i + 1], chance)[0]
     if preset.noise:
-        image = image.addcmul_(dice.normal(image), column(dice.between(0, preset.noise, n)) * spread)
+        image = image.addcmul_(chance.normal(image), column(chance.between(0, preset.noise, n)) * spread)
     for _ in range(preset.cutout):
-        _cover(image, dice, mean)
+        _cover(image, chance, mean)
     return image
 
 
-def change_colours(image: Tensor, preset: Augmentation, dice: Dice, channels: Channels) -> Tensor:
+def change_colours(image: Tensor, preset: Augmentation, chance: Chance, channels: Channels) -> Tensor:
     """Vary the dyes of stained slides and turn the hue, both in plain red, green and blue of 0 to 1.
 
     The amounts of haematoxylin, eosin and DAB are linear in the optical density; to vary them is one matrix a sample.
@@ -107,15 +107,15 @@ def change_colours(image: Tensor, preset: Augmentation, dice: Dice, channels: Ch
     colours = image.reshape(n, planes, 3, -1) * std + mean
     if channels.kind == "stain" and preset.stain:
         to_dyes, from_dyes = (torch.from_numpy(matrix).float() for matrix in (hed_from_rgb, rgb_from_hed))
-        gain = dice.factor(preset.stain, 3 * n).view(n, 1, 3)
-        more = dice.around(preset.stain / 4, 3 * n).view(n, 1, 3)
+        gain = chance.factor(preset.stain, 3 * n).view(n, 1, 3)
+        more = chance.around(preset.stain / 4, 3 * n).view(n, 1, 3)
         # scikit-image's matrices take rows of pixels; here pixels are columns.
         change = ((to_dyes * gain) @ from_dyes).mT[:, None].to(image.device)
         added = (more @ from_dyes).mT[:, None].to(image.device)
         density = colours.clamp(min=DARKEST).log_().neg_()
         colours = (change @ density + added).neg_().exp_()
     if preset.hue:
-        turn = _turn_hue(torch.deg2rad(dice.around(preset.hue, n)))[:, None].to(image.device)
+        turn = _turn_hue(torch.deg2rad(chance.around(preset.hue, n)))[:, None].to(image.device)
         colours = turn @ colours
     return ((colours.clamp_(0, 1) - mean) / std).view(image.shape)
 
@@ -128,49 +128,49 @@ def _turn_hue(angle: Tensor) -> Tensor:
     return cosine * torch.eye(3) + (1 - cosine) * third + sine * across
 
 
-def _light_unevenly(image: Tensor, preset: Augmentation, dice: Dice) -> Tensor:
+def _light_unevenly(image: Tensor, preset: Augmentation, chance: Chance) -> Tensor:
     """Brighter here and darker there, all channels alike; what is black stays so.
 
     Source: the receiving coils' bias field, as in Sudre et al., "Longitudinal segmentation of age-related white matter
     hyperintensities" (2017).
     """
     n = len(image)
-    most = dice.between(0, math.log1p(preset.uneven), n).view(n, 1, 1, 1)
-    places = most * dice.around(1, n * PATCHES**2).view(n, 1, PATCHES, PATCHES)
+    most = chance.between(0, math.log1p(preset.uneven), n).view(n, 1, 1, 1)
+    places = most * chance.around(1, n * PATCHES**2).view(n, 1, PATCHES, PATCHES)
     field = functional.interpolate(places.to(image.device), image.shape[-2:], mode="bicubic", align_corners=True).exp()
     black = image.amin((2, 3), keepdim=True)
     return (image - black) * field + black
 
 
-def _miss_channels(image: Tensor, preset: Augmentation, dice: Dice, channels: Channels) -> None:
+def _miss_channels(image: Tensor, preset: Augmentation, chance: Chance, channels: Channels) -> None:
     """In some samples, make one sequence dark or a copy of another, or all copies of one; in every plane alike."""
     n = len(image)
     per_plane = image.shape[1] // channels.planes
     odds = (preset.channel_drop, preset.channel_copy, preset.channel_same)
-    dropped, copied, same = (dice.happens(probability, n) for probability in odds)
+    dropped, copied, same = (chance.happens(probability, n) for probability in odds)
     if per_plane == 1:
         return
     for i in (dropped | copied | same).nonzero().flatten().tolist():
-        kept, *lost = torch.randperm(per_plane, generator=dice.generator).tolist()
+        kept, *lost = torch.randperm(per_plane, generator=chance.generator).tolist()
         for c in lost if same[i] else lost[:1]:
             # Channel c of every plane.
             plain = image[i, c::per_plane].amin()
             image[i, c::per_plane] = image[i, kept::per_plane] if copied[i] or same[i] else plain
 
 
-def _coarsen(image: Tensor, dice: Dice) -> Tensor:
+def _coarsen(image: Tensor, chance: Chance) -> Tensor:
     """Lower the resolution and enlarge again."""
-    factor = float(dice.between(*COARSER, 1))
+    factor = float(chance.between(*COARSER, 1))
     size = image.shape[-2:]
     small = functional.interpolate(image, [max(1, round(side / factor)) for side in size], mode="area")
     return functional.interpolate(small, size, mode="bilinear", align_corners=False)
 
 
-def _cover(image: Tensor, dice: Dice, mean: Tensor) -> None:
+def _cover(image: Tensor, chance: Chance, mean: Tensor) -> None:
     """Replace a square of each image by its mean; the labels stay, so that context must be used."""
     height, width = image.shape[-2:]
     for i in range(len(image)):
-        side, y, x = dice.between(0, 1, 3).tolist()
+        side, y, x = chance.between(0, 1, 3).tolist()
         rows = slice(int(y * height), int((y + side / 5) * height))
         columns = slice(int(x * width), int((x + side / 5) * width))
         image[i, :, rows, columns] = mean[i]

@@ -27,7 +27,7 @@ from .result_writer import ResultWriter
 from .run_panel import RunPanel
 from .save_panel import SavePanel
 from .scope_row import ScopeRow
-from .shares import Measured
+from .shares import MeasuredWork
 from .slide_part import SlidePart
 from .suggestions import SUGGESTED, Suggestions
 from .window_bar import WindowBar
@@ -44,7 +44,7 @@ class SegmentWidget(Dock):
         self._image: Image | None = None
         self._problem = ""
         self._writer: ResultWriter | None = None
-        self._measured: Measured | None = None
+        self._measured: MeasuredWork | None = None
         self._suggestions = Suggestions()
         self._started = 0.0
         self.empty = EmptyState(self.viewer, "Open a series of slices or a single image to segment it.")
@@ -201,7 +201,7 @@ class SegmentWidget(Dock):
         options = self.options.value(slices=self.scope_row.chosen_slices())
         self._writer = ResultWriter(self.viewer, result_layer(self.viewer, layer, card, options))
         self._suggestions = Suggestions(options.suggest)
-        self._measured = Measured(image, partial(_segment, image, card, options, **more))
+        self._measured = MeasuredWork(image, partial(_segment, image, card, options, **more))
         return self._measured
 
     def _on_progress(self, progress: Progress) -> None:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from napari_medseg.inference.slides.tissue import Tissue
 
 
-class Measured:
+class MeasuredWork:
     """Work that segments an image and measures the result.
 
     Attributes

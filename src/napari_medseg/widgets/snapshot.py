@@ -27,7 +27,7 @@ from .truth import copy_truth
 if TYPE_CHECKING:
     from napari_medseg.inference.ranges import ValueRange
     from napari_medseg.training.preview import Preview
-    from napari_medseg.training.run import Measured, TrainingRun
+    from napari_medseg.training.run import KnownRange, TrainingRun
     from napari_medseg.training.verdict import TrainingResult
 
 
@@ -206,16 +206,16 @@ class _Planes:
         return getattr(self._layer, name)
 
 
-def _measure(image: Image, order: Order) -> tuple[Measured, ...]:
+def _measure(image: Image, order: Order) -> tuple[KnownRange, ...]:
     """The values that become 0 and 1 when the whole image is segmented, by each normalisation that may be needed."""
     from napari_medseg.inference.ranges import NORMALISATIONS
     from napari_medseg.models import is_start
-    from napari_medseg.training.run import Measured
+    from napari_medseg.training.run import KnownRange
 
     fresh = NORMALISATIONS.values() if is_start(order.start) or order.normalisations else ()
     needed = {one.ends: one for one in (order.card.normalisation, *order.normalisations, *fresh)}
     measure = _measurer(image)
-    return tuple(Measured(normalisation=one, range=measure(one)) for one in needed.values())
+    return tuple(KnownRange(normalisation=one, range=measure(one)) for one in needed.values())
 
 
 def _measurer(image: Image) -> Callable[[Normalisation], ValueRange]:
