@@ -23,6 +23,8 @@ from napari_medseg.core import (
     Options,
     first_problem,
     one_sentence,
+    spread,
+    spread_ends,
 )
 
 
@@ -119,6 +121,19 @@ def test_slices_without_names_are_called_by_their_numbers() -> None:
     assert stack.slice_names == ("0", "1")
     assert replace(stack, names=("a", "b")).slice_names == ("a", "b")
     assert Labels(np.zeros((4, 5), np.uint8), (), Geometry.unknown(2)).slice_names == ("0",)
+
+
+ALL = [*range(10)]
+
+
+@pytest.mark.parametrize(
+    ("most", "middle", "ends"),
+    [(0, [], []), (1, [5], [0]), (2, [2, 7], [0, 9]), (4, [1, 3, 6, 8], [0, 3, 6, 9]), (10, ALL, ALL), (20, ALL, ALL)],
+)
+def test_a_few_of_many_are_evenly_spread(most: int, middle: list[int], ends: list[int]) -> None:
+    assert spread(range(10), most) == middle
+    assert spread_ends(range(10), most) == ends
+    assert spread([], most) == spread_ends([], most) == []
 
 
 def test_image_refuses_names_that_do_not_fit() -> None:

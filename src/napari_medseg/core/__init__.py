@@ -2,6 +2,7 @@
 
 from .card import CLASSIFIER, MOST_CHANNELS, PALETTE, ClassInfo, ModelCard, Normalisation, Score, check_name
 from .errors import ComputeError, InputError, MedsegError, ModelError, OutputError
+from .few import spread, spread_ends
 from .geometry import Geometry, lengths_in_words
 from .image import Axes, Finding, Image, Labels, Window, spare_value
 from .options import Choice, Options, first_problem, one_sentence, problems_by_field
@@ -38,4 +39,6 @@ __all__ = [
     "problems_by_field",
     "silent",
     "spare_value",
+    "spread",
+    "spread_ends",
 ]

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from napari_medseg.core import spread_ends
+
 MOST_FILES = 64
 _CROP = 128
 
@@ -45,8 +47,7 @@ def _describe_files(source: Path | None, names: Sequence[str]) -> list[Any]:
             status = source.stat()
             return [source.name, status.st_size, status.st_mtime_ns]
         known = list(names) or sorted(path.name for path in source.iterdir())
-        chosen = {round(i) for i in np.linspace(0, len(known) - 1, min(MOST_FILES, len(known)))}
-        stats = [(source / known[i]).stat() for i in sorted(chosen)]
+        stats = [(source / name).stat() for name in spread_ends(known, MOST_FILES)]
     except OSError:
         return []
     return [known, [(s.st_size, s.st_mtime_ns) for s in stats]] if known else []

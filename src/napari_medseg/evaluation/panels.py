@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from napari_medseg.core import ClassInfo, Image, InputError, Labels, OutputError
+from napari_medseg.core import ClassInfo, Image, InputError, Labels, OutputError, spread_ends
 from napari_medseg.io.atomic import write_file
 from napari_medseg.io.names import stem_of
 
@@ -31,13 +31,9 @@ def display_range(image: Image) -> tuple[float, float]:
     """Grey values that become black and white: the 0.5th and 99.5th percentile of a few slices of the whole image."""
     if image.channels == 3:
         return 0.0, 255.0 if image.slice(0).dtype == np.uint8 else float(np.max(image.slice(0)))
-    sample = [np.asarray(image.slice(z), dtype=np.float32)[::4, ::4].ravel() for z in _spread(len(image), 9)]
+    sample = [np.asarray(image.slice(z), dtype=np.float32)[::4, ::4].ravel() for z in spread_ends(range(len(image)), 9)]
     low, high = np.nanpercentile(np.concatenate(sample), (0.5, 99.5))
     return float(low), float(max(high, low + 1e-6))
-
-
-def _spread(count: int, most: int) -> list[int]:
-    return sorted({round(z) for z in np.linspace(0, count - 1, most)})
 
 
 def draw_panel(

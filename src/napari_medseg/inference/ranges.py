@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from napari_medseg.core import Image, InputError, ModelCard, Normalisation
+from napari_medseg.core import Image, InputError, ModelCard, Normalisation, spread_ends
 
 SAMPLE_SLICES = 16
 SAMPLE_PIXELS = 65_536  # of each sampled slice
@@ -25,11 +25,10 @@ NORMALISATIONS: dict[str, Normalisation] = {
 def sample_slices(image: Image) -> list[npt.NDArray[Any]]:
     """Every n-th pixel of at most 16 evenly spread slices that can be read; the same ones each time."""
     readable = [z for z in range(len(image)) if z not in image.missing]
-    spread = np.linspace(0, len(readable) - 1, min(SAMPLE_SLICES, len(readable))).round().astype(int)
     sample = []
-    for i in spread:
+    for z in spread_ends(readable, SAMPLE_SLICES):
         try:
-            pixels = image.slice(readable[i])
+            pixels = image.slice(z)
         except InputError:
             continue
         sample.append(_thin(pixels))

@@ -7,9 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from napari_medseg.core import InputError
+from napari_medseg.core import InputError, spread_ends
 
 from .format import Header
 from .levels import looks_colored, open_levels
@@ -59,8 +57,7 @@ def is_color(
         places = [(0, z) for z in range(only.slices) if z not in unreadable]
     else:
         places = [(index, 0) for index in rgb if index not in unreadable]
-    for pick in sorted({round(i) for i in np.linspace(0, len(places) - 1, _SAMPLES)}) if places else ():
-        index, z = places[pick]
+    for index, z in spread_ends(places, _SAMPLES):
         try:
             if _has_color(files[index], headers[index], z):
                 return True

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import nn
 
-from napari_medseg.core import InputError, ModelCard, OutputError
+from napari_medseg.core import InputError, ModelCard, OutputError, spread
 from napari_medseg.evaluation.panels import draw_panel
 
 from .losses import IGNORE
@@ -185,8 +185,7 @@ class Board(Log):
 def pick(held_out: Sequence[LabelledSlice]) -> list[LabelledSlice]:
     """At most `SAMPLES` of today's held-out slices (else of the remembered ones), evenly spread, always the same."""
     own = [one for one in held_out if not one.remembered] or [*held_out]
-    most = min(SAMPLES, len(own))
-    return [own[int((i + 0.5) * len(own) / most)] for i in range(most)]
+    return spread(own, SAMPLES)
 
 
 def draw_sample(one: LabelledSlice, card: ModelCard, engine: Engine, network: nn.Module) -> Picture:

@@ -18,7 +18,7 @@ from typing import Annotated, Literal, TypeVar
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from napari_medseg.core import ClassInfo, ModelCard, ModelError, first_problem
+from napari_medseg.core import ClassInfo, ModelCard, ModelError, first_problem, spread
 from napari_medseg.models.weights import MEMORY
 
 from .losses import IGNORE
@@ -239,8 +239,8 @@ def write_known(
     there = {one.entry.identity for one in slices} | {""}
     index = _Index(
         slices=tuple(one.entry for one in slices),
-        trained=tuple(_spread(sorted({*trained} - there), MOST_KNOWN)),
-        measured=tuple(_spread(sorted({*measured} - there), MOST_KNOWN)),
+        trained=tuple(spread(sorted({*trained} - there), MOST_KNOWN)),
+        measured=tuple(spread(sorted({*measured} - there), MOST_KNOWN)),
     )
     if not (index.slices or index.trained or index.measured):
         return
@@ -253,21 +253,14 @@ def write_known(
 
 
 def _choose(today: Sequence[tuple[LabelledSlice, bool]], card: ModelCard, older: Archive) -> list[Remembered]:
-    new = [pack(one, card, held_out=held) for one, held in _spread(today, NEWEST)]
-    old = _spread(older.slices, MOST - len(new))
+    new = [pack(one, card, held_out=held) for one, held in spread(today, NEWEST)]
+    old = spread(older.slices, MOST - len(new))
     while not _fits([*new, *old]):
         if old:
-            old = _spread(old, len(old) - 1)
+            old = spread(old, len(old) - 1)
         else:
-            new = _spread(new, len(new) - 1)
+            new = spread(new, len(new) - 1)
     return [*new, *old]
-
-
-def _spread(items: Sequence[T], most: int) -> list[T]:
-    """``most`` of the items at most, evenly spread."""
-    if len(items) <= most:
-        return list(items)
-    return [items[int((i + 0.5) * len(items) / most)] for i in range(most)]
 
 
 def _fits(slices: Sequence[Remembered]) -> bool:

@@ -18,7 +18,7 @@ import numpy.typing as npt
 import torch
 from scipy.ndimage import maximum_filter, minimum_filter
 
-from napari_medseg.core import CLASSIFIER, Cancelled, ComputeError, ModelCard, ModelError
+from napari_medseg.core import CLASSIFIER, Cancelled, ComputeError, ModelCard, ModelError, spread
 from napari_medseg.inference.device import thread_count
 from napari_medseg.models import Model, build_network, load_model
 from napari_medseg.models.build import QUICK
@@ -161,14 +161,14 @@ def measure_rival(job: Job, card: ModelCard, budget: Budget, watch: Watch) -> He
     if not wanted or most < RIVAL_SECONDS or find_spec("catboost") is None:
         return None
     end = budget.clock() + most
-    slices = _spread(job.samples.slices, MOST_SLICES)
+    slices = spread(job.samples.slices, MOST_SLICES)
     placed = max(max(one.target.shape) for one in slices) <= PLACE
     network = start_quick(card, placed)[1].to(job.engine.device)
     begin = budget.clock()
     network.describe(torch.from_numpy(slices[0].pixels).to(job.engine.device))
     each = budget.clock() - begin
     # A third of the time for describing the slices, a third for the trees, a third for measuring.
-    slices = _spread(slices, max(3, int(most / 3 / each)))
+    slices = spread(slices, max(3, int(most / 3 / each)))
     if each * (len(slices) + 2 * len(job.held_out)) > most:
         return None
     examples = draw(network, slices, PIXELS, job.options.seed, watch.beat)
@@ -200,7 +200,7 @@ def draw(
     """
     random = np.random.default_rng(seed)
     device = network.border.device
-    chosen = _spread(slices, MOST_SLICES)
+    chosen = spread(slices, MOST_SLICES)
     features, classes = [], []
     for one in chosen:
         beat()
@@ -262,10 +262,3 @@ def grow(network: QuickNetwork, examples: Examples, seed: int, listen: Listener)
         content = json.loads(path.read_text(encoding="utf-8"))
     plant(network, content["oblivious_trees"], content["scale_and_bias"][1], [int(k) for k in model.classes_])
     return int(model.tree_count_)
-
-
-def _spread(slices: Sequence[LabelledSlice], most: int) -> list[LabelledSlice]:
-    """``most`` of the slices at most, evenly spread."""
-    if len(slices) <= most:
-        return list(slices)
-    return [slices[int((i + 0.5) * len(slices) / most)] for i in range(most)]

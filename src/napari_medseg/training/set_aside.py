@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from napari_medseg.core import Image, InputError
+from napari_medseg.core import Image, InputError, spread
 
 from .split import FEWEST, NOTHING, Past, inner, is_alone
 from .truth import Painted
@@ -39,8 +39,7 @@ def set_aside(
     candidates = [i for i in inner(groups) if not is_alone(i, shows)]
     wanted = min(max(1, round(len(groups) * share)), len(candidates))
     chosen: set[int] = set()
-    for n in range(wanted):
-        i = candidates[int((n + 0.5) * len(candidates) / wanted)]
+    for i in spread(candidates, wanted):
         if not is_alone(i, shows, without=chosen):
             chosen.add(i)
     known = past.trained | past.measured.keys()

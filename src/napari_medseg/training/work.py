@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from napari_medseg.core import InputError, ModelCard, Reporter, check_name, silent
+from napari_medseg.core import InputError, ModelCard, Reporter, check_name, silent, spread
 from napari_medseg.evaluation.panels import check_folder
 from napari_medseg.inference.device import pick_device
 from napari_medseg.io.atomic import write_text
@@ -298,10 +298,3 @@ def thin(slices: list[LabelledSlice], most: int) -> list[LabelledSlice]:
         return spread(slices, most)
     full = spread(full, max(-(-most // 2), round(most * len(full) / len(slices))))
     return [*full, *spread([one for one in slices if not one.present - {0}], most - len(full))]
-
-
-def spread(slices: list[LabelledSlice], most: int) -> list[LabelledSlice]:
-    """At most so many of them, evenly spread."""
-    if len(slices) <= most:
-        return slices
-    return [slices[int((i + 0.5) * len(slices) / most)] for i in range(most)]

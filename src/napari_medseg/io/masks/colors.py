@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from napari_medseg.core import ClassInfo, Finding, InputError
+from napari_medseg.core import ClassInfo, Finding, InputError, spread_ends
 from napari_medseg.io.pixels import is_grey
 from napari_medseg.io.registry import format_for, read_header
 
@@ -91,8 +91,7 @@ def find_legend(files: Sequence[Path], given: Legend | None = None) -> tuple[Leg
 
 def _are_colored(files: Sequence[Path]) -> bool:
     """Whether any of a few files, or else of all that may be, is coloured."""
-    spread = {round(i) for i in np.linspace(0, len(files) - 1, _SAMPLED)} if files else set()
-    return any(next(_colored_slices(files[i]), None) is not None for i in sorted(spread))
+    return any(next(_colored_slices(file), None) is not None for file in spread_ends(files, _SAMPLED))
 
 
 def _colored_slices(path: Path) -> Iterator[Array]:
