@@ -15,6 +15,7 @@ from made_up import plane, save_png
 
 from napari_medseg.core import InputError
 from napari_medseg.io import inspect, read, read_set
+from napari_medseg.io.findings import counted, some_of
 from napari_medseg.io.formats import png
 from napari_medseg.io.names import group_files, in_order, masked_stem, missing_numbers, stem_of
 
@@ -293,3 +294,9 @@ def test_names_that_are_no_text_are_refused_before_any_work(tmp_path: Path) -> N
     Path(os.fsdecode(os.fsencode(tmp_path) + b"/2\xff.png")).write_bytes(content)
     with pytest.raises(InputError, match=r"not valid text.*Rename"):
         read(tmp_path)
+
+
+def test_things_are_counted_and_named_in_words() -> None:
+    assert [counted(1, "slice"), counted(0, "slice"), counted(2, "class")] == ["1 slice", "0 slices", "2 classes"]
+    assert some_of(["a", "b"], 2) == "a, b"
+    assert some_of(["a", "b", "c"], 2) == "a, b and others"

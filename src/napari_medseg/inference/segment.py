@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from napari_medseg.core import Finding, Image, InputError, Labels, ModelCard, Progress, Reporter, one_sentence, silent
 from napari_medseg.io.budget import half_free, in_gib
+from napari_medseg.io.findings import counted
 from napari_medseg.models import Model, load_model
 
 from .neighbours import about_neighbours
@@ -47,7 +48,7 @@ class ProbabilityStack:
         need, room = 2 * len(card.classes) * math.prod(image.shape), half_free()
         if need > room:
             raise InputError(
-                f"The probabilities of {_count(len(card.classes), 'class')} in {_count(len(image), 'slice')} take "
+                f"The probabilities of {counted(len(card.classes), 'class')} in {counted(len(image), 'slice')} take "
                 f"{in_gib(need)} of memory; {in_gib(room)} are allowed here.",
                 "Leave them out, or open fewer slices.",
             )
@@ -185,10 +186,6 @@ def _merge(options: SegmentOptions | None, settings: dict[str, Any]) -> SegmentO
         return SegmentOptions(**{**(options or SegmentOptions()).model_dump(), **settings})
     except ValidationError as error:
         raise one_sentence(error) from error
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 'es' if noun.endswith('s') else 's'}"
 
 
 def _constant(image: Image) -> Finding:

@@ -16,6 +16,7 @@ import torch
 
 from napari_medseg.core import Finding, Image, InputError, ModelCard, Progress, Reporter
 from napari_medseg.evaluation.suggest import measure_fit
+from napari_medseg.io.findings import counted
 
 from .device import cpu_count
 from .doubt import FIGURES, find_squares, measure_doubt
@@ -209,12 +210,12 @@ class StackRun:
         """What the user should know about this run."""
         found = [self.reader.finding] if self.reader.finding else []
         if invalid := self.reader.invalid:
-            where = f"{_count(sum(invalid.values()), 'pixel')} in {_count(len(invalid), 'slice')}"
+            where = f"{counted(sum(invalid.values()), 'pixel')} in {counted(len(invalid), 'slice')}"
             text = f"Not a number (NaN or infinite) and taken as the lowest value: {where}."
             found.append(Finding("NOT_A_NUMBER", text, self._names(invalid)))
         if self.unreadable:
             first = next(iter(self.unreadable.values()))
-            text = f"Unreadable and without a result: {_count(len(self.unreadable), 'slice')}. {first}"
+            text = f"Unreadable and without a result: {counted(len(self.unreadable), 'slice')}. {first}"
             found.append(Finding("UNREADABLE", text, self._names(self.unreadable)))
         names = {z: self.image.names[z] if self.image.names else "" for z in self.presence}
         found.extend(find_empty([(names[z], p) for z, p in sorted(self.presence.items())], self.card, self.options))
@@ -223,7 +224,3 @@ class StackRun:
 
     def _names(self, slices: Iterable[int]) -> tuple[str, ...]:
         return tuple(self.image.names[z] for z in sorted(slices)) if self.image.names else ()
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"

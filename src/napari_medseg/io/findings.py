@@ -13,8 +13,13 @@ from .names import Group, missing_numbers
 
 
 def counted(number: int, thing: str) -> str:
-    """``1 slice``, ``2 slices``."""
-    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+    """``1 slice``, ``2 slices``, ``2 classes``."""
+    return f"{number} {thing}{'' if number == 1 else 'es' if thing.endswith('s') else 's'}"
+
+
+def some_of(names: Sequence[str], most: int) -> str:
+    """The first few of some names: ``a, b and others``."""
+    return ", ".join(names[:most]) + (" and others" if len(names) > most else "")
 
 
 def alike(findings: Iterable[Finding]) -> list[str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from napari_medseg.core import InputError, MedsegError
-from napari_medseg.io.findings import counted
+from napari_medseg.io.findings import counted, some_of
 from napari_medseg.io.pairs.listing import PARTS, Listed
 from napari_medseg.models import find_model
 from napari_medseg.models.adapt import match_classes
@@ -116,7 +116,7 @@ def split(run: TrainingRun, past: Past, watch: Watch, *, empty: bool = False) ->
         watch.say(note)
     elif held_out:
         both = {one.identity for one in training} & {one.identity for one in held_out}
-        names = ", ".join(one.name for one in held_out[:5]) + (" and others" if len(held_out) > 5 else "")
+        names = some_of([one.name for one in held_out], 5)
         if both:
             watch.say(f"Trains on {counted(len(training), 'slice')}; some strokes only measure, in {names}.")
         else:
@@ -169,7 +169,7 @@ def make_ready(run: TrainingRun, start: Start, parts: Parts, index: dict[int, in
 
 def count_slices(slices: Sequence[LabelledSlice]) -> str:
     """How many slices, in words."""
-    return f"{len(slices)} slice{'' if len(slices) == 1 else 's'}"
+    return counted(len(slices), "slice")
 
 
 def _recall(start: Start, watch: Watch) -> Memory:

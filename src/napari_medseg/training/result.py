@@ -12,7 +12,7 @@ import torch
 
 from napari_medseg.core import Cancelled, Score
 from napari_medseg.io.atomic import write_text
-from napari_medseg.io.findings import counted
+from napari_medseg.io.findings import counted, some_of
 from napari_medseg.models import add_model
 
 from .augment import has_up
@@ -62,8 +62,7 @@ def keep(run: TrainingRun, start: Start, job: Job, best: Best, verdict: Verdict,
     if tested:
         remarks.insert(1, f"Test: {job.engine.figure} {tested[0].value:.3f} on {tested[0].on}.")
     sources = sorted({pair.image.name for pair in run.pairs})
-    names = f"{', '.join(sources[:3])}{' and others' if len(sources) > 3 else ''}"
-    data = f"{counted(len(job.samples.slices), 'slice')} of {names}"
+    data = f"{counted(len(job.samples.slices), 'slice')} of {some_of(sources, 3)}"
     card = start.card.model_copy(update={
         "name": run.name if verdict.promoted else f"{run.name}-rejected",
         "title": "",

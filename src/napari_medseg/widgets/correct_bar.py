@@ -14,7 +14,7 @@ from napari_medseg.core import MedsegError
 
 from .job import Failure, Job
 from .keys import bind_free, is_typing, unbind
-from .look import button, note, tighten, unwrap
+from .look import button, count, note, tighten, unwrap
 from .new_labels import set_classes
 from .result_layer import image_of
 from .slide_result import find_slide_result, is_slide_result, refresh, result_path
@@ -191,7 +191,7 @@ class CorrectBar(QWidget):
         if changed is None:
             self._tell(f"All of “{area.name}” is in the result already.")
             return
-        pixels = f"{changed:,} pixel{'s' * (changed != 1)} of the result changed"
+        pixels = f"{count(changed, 'pixel')} of the result changed"
         if shown:
             self._show_result(area)
             area.visible = False
