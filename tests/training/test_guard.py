@@ -152,11 +152,16 @@ def test_where_there_is_time_for_few_slices_some_of_today_and_some_remembered_ar
 
 
 @pytest.mark.parametrize(("full", "kept"), [((40,), 1), (range(8), 4), (range(30), 5), ((), 0), (range(41), 7)])
-def test_of_many_held_out_slices_those_that_show_a_class_are_measured(full: Sequence[int], kept: int) -> None:
+def test_of_many_held_out_slices_those_that_show_a_class_are_measured(
+    full: Sequence[int], kept: int, monkeypatch: pytest.MonkeyPatch, listener: Listener
+) -> None:
     pixels, empty, filled = np.zeros((1, 8, 8), np.float16), np.zeros((8, 8), np.int16), np.ones((8, 8), np.int16)
     slices = [LabelledSlice(f"{i}", pixels, filled if i in full else empty) for i in range(41)]
-    chosen = work.thin(slices, 7)
+    job = SimpleNamespace(engine=SimpleNamespace(outputs=2, predict=lambda *given: None), network=nn.Identity())
+    ticks = count()
+    monkeypatch.setattr(work.time, "monotonic", lambda: float(next(ticks)))
+    budget = Budget(240, None)
+    chosen = work.limit(slices, job, budget, Watch(listener, budget))
     assert sum(one.present == {1} for one in chosen) == kept
     assert len({one.name for one in chosen}) == 7
-    assert work.thin(slices[:7], 7) == slices[:7]
     assert bool(work.showing(chosen)[0]) is bool(full)
