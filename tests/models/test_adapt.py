@@ -2,11 +2,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from napari_medseg.core import ClassInfo, ModelError, Normalisation, Score
 from napari_medseg.models import adapt_network, build_network
+from napari_medseg.models.adapt import level_merged
 
 HEAD, FIRST = "segmentation_head.0", "encoder.model.conv1.0.weight"
 
@@ -146,3 +149,26 @@ def test_classes_that_share_a_value_are_refused(make_card: Any) -> None:
     card = make_card()
     with pytest.raises(ModelError, match=r"tiny cannot be adapted: .*share a value"):
         adapt_network(card, build_network(card), classes=(*card.classes, *card.classes), channels=1)
+
+
+def test_classes_made_one_are_found_where_each_was() -> None:
+    """Where one is, the other surely is not: the mean of both lies below the background."""
+
+    def network(*rows: tuple[float, float, float]) -> nn.Module:
+        head = nn.Conv2d(2, len(rows), 1)
+        with torch.no_grad():
+            head.weight.copy_(torch.tensor([row[:2] for row in rows])[..., None, None])
+            head.bias.copy_(torch.tensor([row[2] for row in rows]))
+        whole = nn.Sequential()
+        whole.add_module("segmentation_head", nn.Sequential(head))
+        return whole
+
+    old = network((0, 0, 0), (20, -10, -10), (-10, 20, -10))
+    new = network((0, 0, 0), (5, 5, -10))
+    pixels = np.zeros((2, 8, 8), np.float32)
+    pixels[0, :4], pixels[1, 6:] = 1, 1
+    with torch.no_grad():
+        assert not new(torch.from_numpy(pixels)[None]).argmax(1).any()
+        level_merged(old, new, [pixels])
+        found = new(torch.from_numpy(pixels)[None]).argmax(1)[0].numpy()
+    np.testing.assert_array_equal(found > 0, pixels.any(0))

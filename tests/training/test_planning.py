@@ -94,7 +94,7 @@ def test_very_many_names_are_counted(count: int, said: str) -> None:
 def test_one_unnamed_value_for_a_model_of_sides_is_one_class() -> None:
     classes, _, notes = merge_classes((LEFT, RIGHT), (ClassInfo.numbered(1),))
     assert [c.name for c in classes] == ["class 1"]
-    assert notes
+    assert notes == [f"'class 1' begins as all classes of the start model together: {LEFT.name}, {RIGHT.name}."]
 
 
 def test_the_only_class_is_found_under_another_value() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -13,6 +13,8 @@ from .build import QUICK, build_network, unwrap
 from .heads import UNSET
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     from torch import Tensor, nn
 
 _NOISE = 0.01  # of the old rows' spread: tells new classes apart without disturbing the old ones
@@ -93,6 +95,36 @@ def add_slice_head(card: ModelCard, network: nn.Module) -> tuple[ModelCard, nn.M
     new.load_state_dict({**new.state_dict(), **unwrap(network).state_dict()})
     device = next(network.parameters()).device
     return new_card, new.to(device).train(network.training)
+
+
+def level_merged(old: nn.Module, new: nn.Module, inputs: Iterable[npt.NDArray[np.float32]]) -> None:
+    """Shift the only class of ``new``, made of several of ``old``, so that it is found where any of those is.
+
+    Where one of them is, the others surely are not: their mean alone often lies below the background there.
+
+    Parameters
+    ----------
+    inputs
+        Of both networks, (C, Y, X), with sides that they take.
+    """
+    import torch
+
+    there, above = [], []
+    with torch.no_grad():
+        for one in inputs:
+            before, after = (
+                found if isinstance(found := network(torch.from_numpy(one)[None]), torch.Tensor) else found[0]
+                for network in (old, new)
+            )
+            there.append((before.argmax(1) > 0).flatten())
+            above.append((after[:, 1] - after[:, 0]).flatten())
+        if not any(found.any() for found in there):
+            return
+        wanted, margin = torch.cat(there), torch.cat(above)
+        shifts = torch.arange(0, 20, 0.5).tolist()
+        overlaps = [float((wanted & (margin > -s)).sum() / (wanted.sum() + (margin > -s).sum())) for s in shifts]
+        bare: Any = unwrap(new)
+        bare.get_parameter(f"{_head_prefix(bare)}bias")[1] += shifts[overlaps.index(max(overlaps))]
 
 
 def match_classes(old: Sequence[ClassInfo], new: Sequence[ClassInfo]) -> list[tuple[int, ...]]:

@@ -101,7 +101,11 @@ def merge_classes(
     classes: list[ClassInfo] = []
     unpainted: list[str] = []
     if old and not {c.name for c in old} & {*painted}:
-        notes.append(f"The masks have other classes than the start model: {', '.join(painted)}.")
+        said = f"The masks have other classes than the start model: {', '.join(painted)}."
+        if len(painted) == 1 < len(old):
+            whole = ", ".join(c.name for c in old)
+            said = f"{listed([*painted])} begins as all classes of the start model together: {whole}."
+        notes.append(said)
         old = ()
     for c in old:
         if c.name in painted:

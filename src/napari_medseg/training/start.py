@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 from torch import nn
 
 from napari_medseg.core import ClassInfo, Image, InputError, ModelCard
-from napari_medseg.inference.normalise import count_channels, fits
+from napari_medseg.inference.normalise import SliceReader, count_channels, fits
 from napari_medseg.io.findings import counted
 from napari_medseg.models import Model, is_start, load_model, start_card, start_network
-from napari_medseg.models.adapt import add_slice_head, match_classes
-from napari_medseg.models.build import check_names
+from napari_medseg.models.adapt import add_slice_head, level_merged, match_classes
+from napari_medseg.models.build import QUICK, check_names, outlines, size_multiple
 from napari_medseg.models.heads import UNSET
 from napari_medseg.models.starts import check_pretrained, is_quick_start
 from napari_medseg.models.weights import adapt_network
@@ -116,10 +119,26 @@ def make_start(
     learnt = (0, *(i for i, row in enumerate(rows, 1) if row))
     new = card
     if (channels, classes) != (card.channels, card.classes):
-        new, network = adapt_network(card, network, classes=classes, channels=channels)
+        old, (new, network) = network, adapt_network(card, network, classes=classes, channels=channels)
+        as_one = len(rows) == 1 < len(rows[0]) and channels == card.channels
+        if as_one and card.architecture != QUICK and outlines(card):
+            level_merged(old, network, _some(painted, new))
     if run.options.presence:
         new, network = add_slice_head(new, network)
     return Start(new, network, card, learnt)
+
+
+def _some(painted: Sequence[Painted], card: ModelCard) -> Iterator[npt.NDArray[np.float32]]:
+    """The middle of a few slices that show a class, as the network's input."""
+    shown = [one for one in painted if one.shown - {0}]
+    multiple = size_multiple(card)
+    for one in shown[:: 1 + len(shown) // 4]:
+        with suppress(InputError):  # said where it is read to learn from
+            pixels = SliceReader(one.image, card, one.value_range(card.normalisation))(one.z)
+            sides = [min(n, 768) // multiple * multiple for n in pixels.shape[1:]]
+            if all(sides):
+                top, left = ((n - side) // 2 for n, side in zip(pixels.shape[1:], sides, strict=True))
+                yield np.ascontiguousarray(pixels[:, top : top + sides[0], left : left + sides[1]])
 
 
 def about_start(run: TrainingRun, start: Start, images: Sequence[Image]) -> list[str]:
