@@ -67,7 +67,8 @@ def renamed(card: ModelCard, name: str) -> ModelCard:
     try:
         return ModelCard.model_validate({**dict(card), "name": name or card.name})
     except ValidationError as error:
-        raise ModelError(f"{first_problem(error)}.") from error
+        problem = first_problem(error)
+        raise ModelError(f"{problem[0].upper()}{problem[1:]}.") from error
 
 
 def _follow(card: ModelCard, moved: dict[str, tuple[str, str]]) -> ModelCard:
