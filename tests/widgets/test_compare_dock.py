@@ -105,6 +105,24 @@ def test_stopped_at_once_there_is_nothing_to_keep(
         dock.panel.stop()
     assert "nothing to keep" in dock.panel.status.text()
     assert dock.winner.isHidden()
+    assert dock.table.isHidden(), "nothing waits, and nothing is trained any more"
+    assert dock.curves.isHidden()
+    dock._show_latest()
+    assert dock.table.isHidden()
+    assert dock.failures.isHidden()
+
+
+def test_what_failed_is_still_told_when_stopped_before_the_first(
+    qtbot: Any, corrected: Any, dock: CompareWidget, trainings: Any
+) -> None:
+    dock.starts.set_value(("dpt:none", "unet:resnet18"))
+    trainings.hold_at = 2
+    dock.panel.run.click()
+    qtbot.waitUntil(lambda: "does not fit" in dock.failures.text())
+    with qtbot.waitSignal(dock.panel.job.cancelled, timeout=1000):
+        dock.panel.stop()
+    assert "dpt:none does not fit" in dock.failures.text()
+    assert not dock.failures.isHidden()
     assert dock.panel.run.isEnabled()
 
 

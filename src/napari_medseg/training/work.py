@@ -117,9 +117,7 @@ def work_on(
     start = replace(start, archive=archive.without({one.identity for one in parts}))
     material = make_ready(run, start, parts, index, watch)
     job = make_job(run, start, team, material, watch)
-    why = hold_out(job, material, watch)
-    if why and run.compared:
-        raise InputError(f"Nothing can be compared: {why}.", "Label more slices, or give images that only measure.")
+    why = hold_out(job, material, watch, compared=run.compared)
     engine = job.engine
     if start.card.architecture != QUICK:
         watch.say(describe_steps(job, team))
@@ -188,9 +186,17 @@ def known_weights(start: Start, job: Job) -> dict[str, torch.Tensor]:
     return {name: value.clone() for name, value in job.network.state_dict().items() if not name.startswith(new)}
 
 
-def hold_out(job: Job, material: Material, watch: Watch) -> str:
-    """Give a job the held-out slices that it has time to score; why it measures nothing, or ``""``."""
+def hold_out(job: Job, material: Material, watch: Watch, *, compared: bool = False) -> str:
+    """Give a job the held-out slices that it has time to score; why it measures nothing, or ``""``.
+
+    Raises
+    ------
+    InputError
+        It measures nothing and is to be compared.
+    """
     job.held_out, why = showing(limit(material.held_out, job, watch.budget, watch))
+    if why and compared:
+        raise InputError(f"Nothing can be compared: {why}.", "Label more slices, or give images that only measure.")
     job.spare = [one for one in material.held_out if not any(one is other for other in job.held_out)]
     if job.team.rank:  # only the first process measures
         job.held_out = []

@@ -64,8 +64,7 @@ class CompareWidget(Dock):
         self.starts = StartsList()
         self.learn = LearnFrom(self.viewer, self.starts.find_card)
         self.pairs, self.files, self.masks = self.learn.pairs, FilesForm(), MaskClasses()
-        fields = {*CompareOptions.model_fields}
-        self.time = OptionsForm(CompareOptions, exclude=fields - {"max_minutes"}, indent=0)
+        self.time = OptionsForm(CompareOptions, exclude={*CompareOptions.model_fields} - {"max_minutes"}, indent=0)
         self.options = OptionsForm(CompareOptions, exclude=("starts", "max_minutes"))
         self.common = OptionsForm(TrainOptions, exclude=_ELSEWHERE)
         self.panel = RunPanel(
@@ -119,7 +118,7 @@ class CompareWidget(Dock):
         job = self.panel.job
         job.progressed.connect(self._on_progress)
         job.finished.connect(self._on_finished)
-        job.cancelled.connect(lambda: self.panel.tell("Stopped before a training was done; there is nothing to keep."))
+        job.cancelled.connect(self._on_cancelled)
         job.failed.connect(self._on_failed)
         self.table.chosen.connect(self._on_chosen)
         self.winner.keep.clicked.connect(self._on_keep)
@@ -158,8 +157,7 @@ class CompareWidget(Dock):
 
     def _options(self) -> CompareOptions:
         starts = self.starts.value()
-        others = {"starts": starts, "max_minutes": self.time.value().max_minutes}
-        options = self.options.value(**others) if starts else None
+        options = self.options.value(starts=starts, max_minutes=self.time.value().max_minutes) if starts else None
         if options is None or len(options.candidates) < 2:
             raise InputError("Add another start, loss, augmentation, rate or batch: one alone cannot be compared.")
         return options
@@ -196,8 +194,7 @@ class CompareWidget(Dock):
         if self.panel.job.running:
             return
         pairs = self.pairs.value()
-        problem = why_nothing(self.pairs, self.files) or self.masks.problem
-        if problem:
+        if problem := why_nothing(self.pairs, self.files) or self.masks.problem:
             self.panel.tell(problem)
             return
         try:
@@ -250,6 +247,12 @@ class CompareWidget(Dock):
         self._on_chosen()
         self.panel.tell(describe_end(result))
 
+    def _on_cancelled(self) -> None:
+        self._latest = None
+        self.curves.hide()
+        self.table.hide()
+        self.panel.tell("Stopped before a training was done; there is nothing to keep.")
+
     def _on_failed(self, failure: Failure) -> None:
         self._show_latest()
         self.winner.setEnabled(True)
@@ -281,8 +284,7 @@ class CompareWidget(Dock):
         self.panel.tell(f"{card.name} v{card.version} is in the library, and chosen to segment with and to start from.")
 
     def _on_save(self) -> None:
-        kinds = "Report: JSON, and the table as CSV beside it (*.json)"
-        path, _ = QFileDialog.getSaveFileName(self, "Save report", FILE, kinds)
+        path, _ = QFileDialog.getSaveFileName(self, "Save report", FILE, "JSON, with the table as CSV (*.json)")
         if path:
             self.save_report(Path(path).with_suffix(".json"))
 
