@@ -16,7 +16,7 @@ from napari_medseg.inference.normalise import SliceReader, count_channels, fits
 from napari_medseg.io.findings import counted
 from napari_medseg.models import Model, is_start, load_model, start_card, start_network
 from napari_medseg.models.adapt import add_slice_head, level_merged, match_classes
-from napari_medseg.models.build import QUICK, check_names, outlines, size_multiple
+from napari_medseg.models.build import QUICK, check_names, size_multiple
 from napari_medseg.models.heads import UNSET
 from napari_medseg.models.starts import check_pretrained, is_quick_start
 from napari_medseg.models.weights import adapt_network
@@ -121,7 +121,7 @@ def make_start(
     if (channels, classes) != (card.channels, card.classes):
         old, (new, network) = network, adapt_network(card, network, classes=classes, channels=channels)
         as_one = len(rows) == 1 < len(rows[0]) and channels == card.channels
-        if as_one and card.architecture != QUICK and outlines(card):
+        if as_one and card.architecture != QUICK and card.outlines:
             level_merged(old, network, _some(painted, new))
     if run.options.presence:
         new, network = add_slice_head(new, network)
