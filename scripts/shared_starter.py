@@ -96,12 +96,16 @@ def make(limits: argparse.Namespace) -> dict[str, ModelCard]:
 
     shared = learn(network, step_cost, device, limits)
     assert isinstance(shared, Shared)
+    made = f"made-up images of {len(FAMILIES)} kinds,"
     how = f"{limits.steps} steps" if limits.steps else f"{limits.minutes:g} minutes"
-    before = read_card(limits.start).trained_on if limits.start else f"synthetic images of {len(FAMILIES)} kinds"
+    before = f"{read_card(limits.start).trained_on} and then" if limits.start else made
     cards = {}
     for name, family in FAMILIES.items():
         card, own = shared.of(name)
-        words: dict[str, Any] = {"trained_on": f"{before}, {how}", "parent": f"{card.architecture}:{card.encoder}"}
+        words: dict[str, Any] = {
+            "trained_on": f"{before} {how}",
+            "parent": f"{card.architecture}:{card.encoder}",
+        }
         words["scores"] = (measure(family, own.to(device), device),)
         cards[name] = save_network(limits.folder / folder_of(name), card.model_copy(update=words), own.cpu(), half=True)
     return cards

@@ -63,7 +63,7 @@ STARTERS = {
     "nuclei-he": Starter(
         ModelCard(
             name="nuclei-he", title="Nuclei in HE", classes=(ClassInfo.numbered(1, "nucleus"),), tile=512, **FINE,
-            description=f"{LIMITS} Expects 0.23-0.55 um a pixel (40x to 20x), bright field, haematoxylin and eosin; "
+            description=f"{LIMITS} Expects 0.23-0.55 µm a pixel (40x to 20x), bright field, haematoxylin and eosin; "
             "outlines nuclei, not single cells: touching ones may join. The generator was changed after looking at "
             "what earlier models made of MoNuSeg and MoNuSAC, which trained nothing.", **COLOUR,
         ),

@@ -62,6 +62,22 @@ print(import_smp().create_model("unet", "resnet18", encoder_weights=None).name)
     assert run(code) == "u-resnet18"
 
 
+def test_triton_is_not_loaded_where_no_graphics_card_needs_it(tmp_path: Path) -> None:
+    """Its LLVM ends a process that draws with Mesa's, as napari's window does."""
+    (tmp_path / "triton").mkdir()
+    (tmp_path / "triton" / "__init__.py").write_text("print('loaded')")
+    code = f"""
+import sys, torch
+sys.path.insert(0, {str(tmp_path)!r})
+torch.cuda.is_available = lambda: False
+from napari_medseg.models.smp import import_smp
+import_smp()
+import torch._dynamo
+print('done')
+"""
+    assert run(code) == "done"
+
+
 def test_threads_get_the_same_smp() -> None:
     found: list[Any] = []
     import_smp.cache_clear()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -12,7 +13,7 @@ from napari.components import ViewerModel
 from pydantic import Field
 from qtpy.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QLabel, QLineEdit, QSpinBox
 
-from napari_medseg.core import Choice, InputError, ModelCard, Options
+from napari_medseg.core import Choice, Geometry, Image, InputError, ModelCard, Normalisation, Options
 from napari_medseg.inference.options import SegmentOptions, list_devices
 from napari_medseg.training.options import TrainOptions
 from napari_medseg.widgets.layer_picker import LayerPicker
@@ -138,6 +139,29 @@ def test_models_that_do_not_fit_say_why(qtbot: Any, cards: list[ModelCard]) -> N
     picker.refresh()
     assert picker.value() is None
     assert picker.reason == "needs grey, this is RGB"
+
+
+def test_what_suits_the_image_is_offered_first(qtbot: Any, cards: list[ModelCard]) -> None:
+    """A stack of sequences is no stained slide, and a picture without a scale nothing for a model that needs one."""
+    grey, rgb = cards
+    sequences = rgb.model_copy(update={"name": "z-mr", "normalisation": Normalisation(method="median", high=3)})
+    lungs = grey.model_copy(update={"name": "lungs", "pixel_size": None, "longest": 256})
+    cards[:] = [grey.model_copy(update={"pixel_size": 0.8}), lungs, rgb, sequences]
+    picker = ModelPicker()
+    qtbot.addWidget(picker)
+    values = np.random.default_rng(0).integers(0, 255, (2, 8, 9, 3)).astype(np.uint8)
+    mr = Image(values, "ZYXC", Geometry.unknown(3), meaning="channels")
+    for image, name in (
+        (mr, "z-mr"),
+        (replace(mr, meaning="RGB"), "rgb-gland"),
+        (Image(values[..., 0], "ZYX", Geometry.unknown(3)), "lungs"),
+        (Image(values[..., 0], "ZYX", Geometry(spacing=(1, 1, 1), unit="mm")), "grey-bone"),
+    ):
+        picker.set_image(image)
+        assert picker.value().name == name
+    picker.set_value("lungs")
+    picker.set_image(Image(values[..., 1], "ZYX", Geometry(spacing=(1, 1, 1), unit="mm")))
+    assert picker.value().name == "lungs", "what a person chose stays where it can be used"
 
 
 def test_a_network_of_other_channels_can_be_trained_further(qtbot: Any, cards: list[ModelCard]) -> None:

@@ -77,6 +77,13 @@ def fits(image: Image, channels: int) -> bool:
     return own == channels or (own == 1 and image.alike == channels)
 
 
+def strangeness(image: Image, card: ModelCard) -> int:
+    """How much speaks against a model for the image, beside its channels; 0 where nothing does."""
+    suits = {"HU": card.modality in ("", "CT"), "RGB": card.takes == "RGB", "channels": card.takes != "RGB"}
+    scaled = card.pixel_size is None or image.geometry.known
+    return 2 * (not suits.get(image.meaning, True)) + (not scaled)
+
+
 def check_channels(image: Image, card: ModelCard) -> None:
     """Raise ModelError when the model does not take this image's channels."""
     if not fits(image, card.channels):

@@ -45,6 +45,11 @@ def import_smp() -> Any:
 
 
 def _import() -> Any:
+    import torch
+
+    if not torch.cuda.is_available():
+        # Only graphics cards need triton, which torchvision would load; its LLVM ends a process that draws with Mesa's.
+        sys.modules.setdefault("triton", None)  # type: ignore[arg-type]
     import segmentation_models_pytorch
 
     from .classifier import Classifier

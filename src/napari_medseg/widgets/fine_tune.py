@@ -23,7 +23,7 @@ from .look import Dock, theme_colors
 from .model_picker import announce_models, choose_model
 from .options_form import OptionsForm
 from .pairs_list import ChosenPair
-from .result_layer import channels_of, is_image
+from .result_layer import is_image
 from .run_panel import RunPanel
 from .snapshot import Order, take_snapshots, train_order
 from .start_cards import name_start, start_of
@@ -147,7 +147,7 @@ class FineTuneWidget(Dock):
         if image is not None and image is not self._image:
             self._image = image
             try:
-                self.model.set_channels(channels_of(image_from_layer(image)))
+                self.model.set_image(image_from_layer(image))
             except MedsegError as error:
                 self.panel.refuse(describe_failure(error))
             made_by = card_of(self._chosen[0].labels)

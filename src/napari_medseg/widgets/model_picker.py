@@ -9,7 +9,7 @@ from qtpy.QtCore import QObject, QSignalBlocker, Qt
 from qtpy.QtGui import QStandardItemModel
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QVBoxLayout, QWidget
 
-from napari_medseg.core import MedsegError, ModelCard, lengths_in_words
+from napari_medseg.core import Image, MedsegError, ModelCard, lengths_in_words
 
 from .look import button, count, note, tighten
 from .signals import Signal
@@ -87,6 +87,8 @@ class ModelPicker(QWidget):
         self._cards: tuple[ModelCard, ...] = ()
         self._reasons: dict[str, str] = {}
         self._others: set[str] = set()
+        self._image: Image | None = None
+        self._chosen = False
         self._last: ModelCard | None = None
         choices = example_networks if starts else list
         self.new = StartEntry("Use", "Start from this one", "use_start", choices, self._take)
@@ -110,6 +112,7 @@ class ModelPicker(QWidget):
             self.more.clicked.connect(more)
             row.addWidget(self.more)
         self.box.opened.connect(self.refresh)
+        self.box.activated.connect(self._on_activated)
         self.box.currentIndexChanged.connect(self._on_index)
         library_events.changed.connect(self.refresh)
         self.refresh()
@@ -121,6 +124,7 @@ class ModelPicker(QWidget):
 
     def set_value(self, reference: ModelCard | str) -> None:
         """Choose a model by card, ``name@version`` or name (its newest version)."""
+        self._chosen = True
         wanted = start_of(reference) if isinstance(reference, ModelCard) else reference
         for i, card in enumerate(self._cards):
             if wanted == start_of(card) or (wanted == card.name and not is_fresh(card)):
@@ -146,11 +150,17 @@ class ModelPicker(QWidget):
             self.refresh()
         self.set_value(start)
 
+    def set_image(self, image: Image | None) -> None:
+        """Tell the picker what is to be segmented or learnt from; None when there is nothing."""
+        from .result_layer import channels_of
+
+        self._image = image
+        self.set_channels(None if image is None else channels_of(image), 1 if image is None else image.alike)
+
     def set_channels(self, channels: int | None, alike: int = 1) -> None:
         """Tell the picker what the image is like, as `Image` has it; None when there is no image."""
-        if (channels, alike) != (self._channels, self._alike):
-            self._channels, self._alike = channels, alike
-            self.refresh(other_image=True)
+        self._channels, self._alike = channels, alike
+        self.refresh(other_image=True)
 
     @property
     def reason(self) -> str:
@@ -203,10 +213,16 @@ class ModelPicker(QWidget):
     def _best(self, before: ModelCard | None, other_image: bool = False) -> int:
         fitting = [i for i, card in enumerate(self._cards) if not self._reasons[start_of(card)]]
         alike = [i for i in fitting if start_of(self._cards[i]) not in self._others]
-        for i in alike if other_image else fitting:
+        # What nobody has chosen gives way to what suits another image better.
+        for i in (alike if self._chosen else []) if other_image else fitting:
             if before is not None and start_of(self._cards[i]) == start_of(before):
                 return i
-        return (alike or fitting or [0])[0]
+        return min(alike or fitting or [0], key=self._strangeness)
+
+    def _strangeness(self, i: int) -> int:
+        from napari_medseg.inference.normalise import strangeness
+
+        return strangeness(self._image, self._cards[i]) if self._image is not None else 0
 
     def _summarise(self) -> None:
         card: Any = self.box.currentData()
@@ -227,6 +243,9 @@ class ModelPicker(QWidget):
             self.new.hide()
             self._summarise()
         return problem
+
+    def _on_activated(self, *_: object) -> None:
+        self._chosen = True
 
     def _on_index(self, *_: object) -> None:
         asked = self.box.currentText() == NEW

@@ -22,7 +22,7 @@ from .model_picker import ModelPicker
 from .options_form import OptionsForm
 from .positive_slices import PositiveSlices
 from .probabilities import Probabilities
-from .result_layer import channels_of, find_answered, find_result, result_layer
+from .result_layer import find_answered, find_result, result_layer
 from .result_writer import ResultWriter
 from .run_panel import RunPanel
 from .save_panel import SavePanel
@@ -136,7 +136,7 @@ class SegmentWidget(Dock):
         if layer is not None:
             try:
                 self._image = image_from_layer(layer)
-                self.model.set_channels(channels_of(self._image), self._image.alike)
+                self.model.set_image(self._image)
             except MedsegError as error:
                 self._problem = str(error)
         self.windows.set_layer(layer)
