@@ -129,6 +129,16 @@ def test_each_ending_has_its_exit_code(
     assert "Traceback" not in result.err
 
 
+def test_a_reader_that_wants_no_more_is_no_failure_to_tell_of() -> None:
+    """As in ``napari-medseg models show femur-ct | head -1``."""
+    command = [sys.executable, "-u", "-m", "napari_medseg", "models", "show", "femur-ct"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == ""
+
+
 def test_debug_shows_the_traceback() -> None:
     command = [sys.executable, "-m", "napari_medseg", "models", "show", "nothing", "--debug"]
     result = subprocess.run(command, capture_output=True, text=True, check=False)

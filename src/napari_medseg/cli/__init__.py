@@ -92,6 +92,10 @@ def _tell(error: BaseException, tokens: Sequence[str]) -> int:
         case Cancelled() | KeyboardInterrupt():
             _say("Cancelled.", "")
             return CANCELLED
+        case BrokenPipeError():
+            # Whoever read the output wants no more of it; nothing is left to tell, not even when Python flushes.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return FAILED
         case _:
             text = " ".join(str(error).split()) or "no further explanation"
             _say(f"The work failed: {type(error).__name__}: {text}", "Run it again with --debug to see where.")
