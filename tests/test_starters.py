@@ -21,6 +21,7 @@ from napari_medseg.phantoms.brain import SEED, brain_sample
 from napari_medseg.phantoms.draw import Draw
 from napari_medseg.phantoms.pictures import chest_sample, tissue_sample
 from napari_medseg.training.memory import read_archive
+from napari_medseg.training.truth import identify
 
 PROJECT = Path(__file__).parents[1]
 
@@ -160,7 +161,10 @@ def test_lungs_learn_from_some_x_rays_and_are_scored_on_others(script, tmp_path,
     assert [score.on for score in card.scores] == [
         "1 other X-rays of Montgomery, real", "1 other X-rays of Shenzhen, real"
     ]  # fmt: skip
-    assert not list((tmp_path / "model").glob("memory*"))
+    archive = read_archive(tmp_path / "model")
+    assert not archive.slices, "nobody's X-rays are in it"
+    first, second = (identify(medseg.read(pair.image).slice(0)) for pair in made)
+    assert (archive.trained, archive.measured) == ({second}, {first}), "but it knows them again"
 
 
 def test_tumours_learn_from_drawn_heads_alone(script, tmp_path, own_library, monkeypatch):

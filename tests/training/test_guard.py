@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import nn
 
-from napari_medseg.training import work
+from napari_medseg.training import measuring, work
 from napari_medseg.training.engine import Engine
 from napari_medseg.training.guard import HeldOut, score
 from napari_medseg.training.schedule import Budget
@@ -67,7 +67,7 @@ def test_why_nothing_of_today_is_measured_is_known_though_what_is_remembered_mea
     pixels = np.zeros((1, 4, 4), np.float16)
     past = LabelledSlice("b", pixels, np.ones((4, 4), np.int16), remembered=True)
     slices = [*(LabelledSlice("a", pixels, np.full((4, 4), k, np.int16)) for k in today), past]
-    measured, said = work.showing(slices)
+    measured, said = measuring.showing(slices)
     assert len(measured) == len(slices)
     assert said.startswith(why)
     assert bool(said) == bool(why)
@@ -143,9 +143,9 @@ def test_where_there_is_time_for_few_slices_some_of_today_and_some_remembered_ar
     slices = [LabelledSlice(f"{i}", pixels, target, remembered=i >= today) for i in range(today + past)]
     job = SimpleNamespace(engine=SimpleNamespace(outputs=2, predict=lambda *given: None), network=nn.Identity())
     ticks = count()
-    monkeypatch.setattr(work.time, "monotonic", lambda: float(next(ticks)))  # every look costs a second
+    monkeypatch.setattr(measuring.time, "monotonic", lambda: float(next(ticks)))  # every look costs a second
     budget = Budget(60, None)
-    measured = work.limit(slices, job, budget, Watch(listener, budget))
+    measured = measuring.limit(slices, job, budget, Watch(listener, budget))
     assert sum(not one.remembered for one in measured) == min(today, 3)
     assert sum(one.remembered for one in measured) == min(past, 3)
     assert "are measured, so that measuring leaves time" in listener.said
@@ -159,9 +159,9 @@ def test_of_many_held_out_slices_those_that_show_a_class_are_measured(
     slices = [LabelledSlice(f"{i}", pixels, filled if i in full else empty) for i in range(41)]
     job = SimpleNamespace(engine=SimpleNamespace(outputs=2, predict=lambda *given: None), network=nn.Identity())
     ticks = count()
-    monkeypatch.setattr(work.time, "monotonic", lambda: float(next(ticks)))
+    monkeypatch.setattr(measuring.time, "monotonic", lambda: float(next(ticks)))
     budget = Budget(240, None)
-    chosen = work.limit(slices, job, budget, Watch(listener, budget))
+    chosen = measuring.limit(slices, job, budget, Watch(listener, budget))
     assert sum(one.present == {1} for one in chosen) == kept
     assert len({one.name for one in chosen}) == 7
-    assert bool(work.showing(chosen)[0]) is bool(full)
+    assert bool(measuring.showing(chosen)[0]) is bool(full)

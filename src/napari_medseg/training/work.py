@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -12,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from napari_medseg.core import InputError, ModelCard, Reporter, check_name, silent, spread
+from napari_medseg.core import ModelCard, Reporter, check_name, silent
 from napari_medseg.evaluation.panels import check_folder
 from napari_medseg.inference.device import pick_device
 from napari_medseg.io.atomic import write_text
@@ -34,6 +33,7 @@ from .launch import assemble, first_here, settle_devices
 from .log import check_log, opened
 from .loop import fit
 from .material import Material, Parts, find_archive, make_ready, split, strangers, why_sides
+from .measuring import hold_out
 from .memory import EMPTY
 from .portion import settle_portions, small_crop
 from .presence import check_telling, says_presence, whole_side
@@ -47,7 +47,7 @@ from .schedule import Budget
 from .split import NOTHING
 from .start import Start, find_start, make_start
 from .step import Job
-from .truth import LabelledSlice, Painted
+from .truth import Painted
 from .verdict import TrainingResult, Verdict
 from .watch import Watch
 
@@ -186,31 +186,6 @@ def known_weights(start: Start, job: Job) -> dict[str, torch.Tensor]:
     return {name: value.clone() for name, value in job.network.state_dict().items() if not name.startswith(new)}
 
 
-def hold_out(job: Job, material: Material, watch: Watch, *, compared: bool = False) -> str:
-    """Give a job the held-out slices that it has time to score; why it measures nothing, or ``""``.
-
-    Raises
-    ------
-    InputError
-        It measures nothing and is to be compared.
-    """
-    job.held_out, why = showing(limit(material.held_out, job, watch.budget, watch))
-    if why and compared:
-        raise InputError(f"Nothing can be compared: {why}.", "Label more slices, or give images that only measure.")
-    job.spare = [one for one in material.held_out if not any(one is other for other in job.held_out)]
-    if job.team.rank:  # only the first process measures
-        job.held_out = []
-    return why
-
-
-def showing(held_out: list[LabelledSlice]) -> tuple[list[LabelledSlice], str]:
-    """Held-out slices if any shows a class, and else none; why nothing is measured on those of today, or ``""``."""
-    today = [one for one in held_out if not one.remembered]
-    why = "" if any(one.present - {0} for one in today) else "no class is painted in the held-out slices"
-    shown = held_out if any(one.present - {0} for one in held_out) else []
-    return shown, why if today else "nothing was held out"
-
-
 def measure_start(start: Start, job: Job, watch: Watch) -> HeldOut | None:
     """What the start model reaches on the held-out slices over the classes it knows; None where it cannot be said.
 
@@ -275,32 +250,3 @@ def make_job(run: TrainingRun, start: Start, team: Team, material: Material, wat
         engine, options, choose_batch(options, size, engine.device), sides, channels, team,
         test=material.test if run.tested else [],
     )  # fmt: skip
-
-
-def limit(slices: list[LabelledSlice], job: Job, budget: Budget, watch: Watch) -> list[LabelledSlice]:
-    """As many held-out slices as can be scored in about 3 % of the time; at least three of today's and three others."""
-    today = [one for one in slices if not one.remembered]
-    past = [one for one in slices if one.remembered]
-    if budget.seconds is None or max(len(today), len(past)) <= 3:
-        return slices
-    everything = range(job.engine.outputs)
-    job.network.eval()
-    job.engine.predict(job.network, slices[0].pixels, everything)  # the first pass chooses kernels
-    begin = time.monotonic()
-    job.engine.predict(job.network, slices[0].pixels, everything)
-    most = max(3, int(0.03 * budget.seconds / max(time.monotonic() - begin, 1e-6)))
-    today = thin(today, most)
-    measured = [*today, *thin(past, max(3, most - len(today)))]
-    if len(measured) < len(slices):
-        watch.say(f"Of {len(slices)} held-out slices, {len(measured)} are measured, so that measuring leaves time for "
-                  "training.")  # fmt: skip
-    return measured
-
-
-def thin(slices: list[LabelledSlice], most: int) -> list[LabelledSlice]:
-    """At most so many of them, evenly spread; at least half, if there are so many, show a class."""
-    full = [one for one in slices if one.present - {0}]
-    if not full or len(slices) <= most:
-        return spread(slices, most)
-    full = spread(full, max(-(-most // 2), round(most * len(full) / len(slices))))
-    return [*full, *spread([one for one in slices if not one.present - {0}], most - len(full))]
