@@ -95,3 +95,17 @@ def test_public_names_are_there() -> None:
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=env).stdout == (
         "True\n"
     )
+
+
+def test_every_finding_is_explained() -> None:
+    """People meet codes in reports and look them up."""
+    told = (PROJECT / "docs" / "files.md").read_text()
+    codes = {
+        node.args[0].value
+        for path in FILES
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Finding" and node.args
+        if isinstance(node.args[0], ast.Constant)
+    }
+    assert len(codes) > 50
+    assert sorted(code for code in codes if f"`{code}`" not in told) == []
