@@ -123,6 +123,28 @@ def test_result_fills_as_a_pyramid_over_the_slide_with_what_is_not_computed_in_g
     np.testing.assert_array_equal(layer.data[0][:512, :512], TRUTH[:512, :512])
 
 
+@pytest.mark.parametrize("hidden", [False, True])
+def test_whole_slide_in_view_is_drawn_as_it_was_segmented(
+    qtbot: Any, dock: SegmentWidget, viewer: ViewerModel, engine: Threshold, hidden: bool
+) -> None:
+    """Of the whole slide the coarsest level is drawn."""
+    engine.at = 0
+    slide = add_slide(viewer)
+    click(dock, "run")
+    qtbot.waitUntil(lambda: find_slide_result(viewer, slide) is not None)
+    layer = find_slide_result(viewer, slide)
+    layer.data_level = len(layer.data) - 1
+    layer.refresh()
+    assert (np.asarray(layer._slice.image.raw) == NOT_COMPUTED).all()
+    layer.visible = not hidden
+    with qtbot.waitSignal(dock.panel.job.finished):
+        engine.free.set()
+    layer.visible = True
+    assert layer.data_level == len(layer.data) - 1
+    np.testing.assert_array_equal(layer._slice.image.raw, layer.data[-1])
+    assert {*np.unique(layer._slice.image.raw)} == {0, 1}
+
+
 def test_what_was_begun_is_resumed_and_begun_anew_only_when_said_twice(
     qtbot: Any, dock: SegmentWidget, viewer: ViewerModel, engine: Threshold
 ) -> None:

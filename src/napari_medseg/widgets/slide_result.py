@@ -92,6 +92,10 @@ def levels_to_show(pyramid: LabelPyramid) -> list[Any]:
 
 def refresh(layer: Any) -> None:
     """Draw what is in view anew."""
+    # napari draws whole slides from their coarsest level, as it first read it; hidden layers it draws when shown.
+    forget = getattr(getattr(layer, "_level_materializer", None), "cache_clear", None)
+    if forget is not None:
+        forget()
     if layer.visible:
         layer.refresh(extent=False, thumbnail=False, highlight=False)
 
