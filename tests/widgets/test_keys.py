@@ -95,6 +95,32 @@ def test_n_goes_from_one_suggestion_to_the_next_and_past_what_is_done(
     assert shown(viewer) == 4
 
 
+def test_n_skips_no_suggestion_wherever_it_is_pressed(viewer: ViewerModel, keys: Keys, layer: Any) -> None:
+    """Also where the slice in view is a suggestion that nobody was led to."""
+    corrections = corrections_of(layer)
+    for _ in range(2):
+        corrections.set_suggested([6, 1, 4, 7])
+        viewer.dims.set_current_step(0, 4)
+        assert press(viewer, "N") == "Slice 6: suggestion 1 of 4, most doubtful first"
+        press(viewer, "N")
+        assert shown(viewer) == 1
+    viewer.dims.set_current_step(0, 3)
+    walked = []
+    for _ in range(4):
+        press(viewer, "N")
+        walked.append(shown(viewer))
+    assert walked == [4, 7, 6, 1], "on from where it was, and round again"
+
+
+def test_n_goes_on_from_a_suggestion_that_is_done(viewer: ViewerModel, keys: Keys, layer: Any) -> None:
+    corrections_of(layer).set_suggested([6, 1, 4])
+    press(viewer, "N")
+    press(viewer, "N")
+    press(viewer, "A")
+    press(viewer, "N")
+    assert shown(viewer) == 4, "6 was looked at and left"
+
+
 def test_comma_and_period_walk_the_slices_that_are_done(viewer: ViewerModel, keys: Keys, layer: Any) -> None:
     assert press(viewer, ".") == "No slice is corrected or accepted yet"
     for z in (1, 4, 7):

@@ -58,6 +58,7 @@ class Corrections:
         self._kept: dict[int, Mask] = {}
         self._accepted: set[int] = set()
         self._suggested: tuple[int, ...] = ()
+        self._visited: set[int] = set()
         self._held_out: frozenset[int] = frozenset()
         self._waiting: dict[int, npt.NDArray[Any]] = {}
         self._shape = tuple(layer.data.shape)
@@ -77,6 +78,11 @@ class Corrections:
     def suggested(self) -> tuple[int, ...]:
         """Slices most worth a look, best first."""
         return self._suggested
+
+    @property
+    def visited(self) -> frozenset[int]:
+        """Suggested slices that were gone to in this round through them."""
+        return frozenset(self._visited)
 
     @property
     def held_out(self) -> frozenset[int]:
@@ -111,7 +117,12 @@ class Corrections:
     def set_suggested(self, slices: Iterable[int]) -> None:
         """Say which slices are most worth a look, best first."""
         self._suggested = tuple(slices)
+        self._visited.clear()
         self.changed.emit()
+
+    def visit(self, z: int) -> None:
+        """Say that a suggested slice is gone to; one that was already begins another round."""
+        self._visited = {z} if z in self._visited else {*self._visited, z}
 
     def set_held_out(self, slices: Iterable[int]) -> None:
         """Say which slices the last training only measured itself on."""
@@ -261,7 +272,7 @@ class Corrections:
             self._kept.clear()
             self._accepted.clear()
             self._waiting.clear()
-            self._suggested, self._held_out = (), frozenset()
+            self._suggested, self._visited, self._held_out = (), set(), frozenset()
             self._shape = tuple(layer.data.shape)
         forget_all(layer)
         self._history = history_length(layer)

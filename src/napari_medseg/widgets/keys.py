@@ -49,7 +49,7 @@ def toggle_accepted(viewer: napari.viewer.Viewer) -> str:
 
 
 def go_to_suggested(viewer: napari.viewer.Viewer) -> str:
-    """Go to the best suggested slice that is not done, from there to the next best; what was done, in one sentence."""
+    """Go to the best suggested slice that is not done, then to the next best; what was done, in one sentence."""
     layer = labels_in_question(viewer)
     if layer is None or not corrections_of(layer).suggested:
         return "No suggestions yet: segment first"
@@ -60,6 +60,7 @@ def go_to_suggested(viewer: napari.viewer.Viewer) -> str:
         return "All suggested slices are done. Fine-tune, then segment again for new ones"
     if not go_to_slice(viewer, layer, z):
         return _not_through(layer)
+    corrections_of(layer).visit(z)
     name = _capital(name_slice(viewer, layer, z))
     if z == seen:
         return f"{name} is the last suggestion left: correct it, or accept it"

@@ -24,6 +24,8 @@ class SliceStates:
         They only measured the last training.
     suggested
         Most worth a look, best first, without those that are done.
+    visited
+        Suggestions the user was led to in this round through them.
     missing
         No result yet: 0 there does not mean background.
     by_hand
@@ -45,6 +47,7 @@ class SliceStates:
     filled: bool = False
     presence: Mapping[int, float] = field(default_factory=dict)
     threshold: float = 0.5
+    visited: frozenset[int] = frozenset()
 
     @property
     def done(self) -> frozenset[int]:
@@ -57,11 +60,8 @@ class SliceStates:
         return "painted" if self.by_hand else "corrected"
 
     def next_suggested(self, z: int | None) -> int | None:
-        """The best suggestion, or after that one the next best, and the best again after the last."""
-        if not self.suggested:
-            return None
-        at = self.suggested.index(z) + 1 if z in self.suggested else 0
-        return self.suggested[at % len(self.suggested)]
+        """The best suggestion not visited yet, or the best again when all are; slice ``z``, in view, comes last."""
+        return min(self.suggested, key=lambda s: (s == z, s in self.visited), default=None)
 
     def describe(self, z: int) -> str:
         """All that is known of a slice, in a few words."""
@@ -94,4 +94,5 @@ def read_states(layer: Any) -> SliceStates:
         filled="missing" in info,
         presence={int(z): float(chance) for z, chance in info.get("presence", {}).items()},
         threshold=threshold_of(info),
+        visited=corrections.visited,
     )
