@@ -19,7 +19,7 @@ import napari_medseg.cli.series as series_run
 from napari_medseg import io
 from napari_medseg.cli.masks import MaskFolder
 from napari_medseg.cli.series import runs
-from napari_medseg.core import ComputeError, Geometry, Image, Labels, Progress
+from napari_medseg.core import ClassInfo, ComputeError, Geometry, Image, Labels, Normalisation, Progress
 from napari_medseg.inference import choice, runner
 from napari_medseg.inference.device import Precision
 from napari_medseg.inference.passes import Passes
@@ -155,10 +155,12 @@ def test_resume_with_another_model_or_other_options_is_refused(
     assert run("segment", series, "--model", "any", "--output", out, "--slices", "0:2").code == 0
     result = run("segment", series, "--model", "any", "--output", out, "--resume", "--fill-holes")
     assert (result.code, "fill_holes" in result.err) == (2, True)
-    other = replace(model, card=model.card.model_copy(update={"sha256": "1" * 64}))
-    monkeypatch.setattr(command, "load_model", lambda reference: other)
-    result = run("segment", series, "--model", "any", "--output", out, "--resume")
-    assert (result.code, "another model" in result.err) == (2, True)
+    renamed = {"classes": (ClassInfo.numbered(1, "other"),)}  # the same weights, but what they mean is not the same
+    for change in ({"sha256": "1" * 64}, renamed, {"normalisation": Normalisation(low=20)}):
+        other = replace(model, card=model.card.model_copy(update=change))
+        monkeypatch.setattr(command, "load_model", lambda reference, other=other: other)
+        result = run("segment", series, "--model", "any", "--output", out, "--resume")
+        assert (result.code, "another model" in result.err) == (2, True)
     assert not (out / "2.png").exists()
 
 

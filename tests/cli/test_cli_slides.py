@@ -15,7 +15,7 @@ from PIL import Image as Picture
 import napari_medseg.cli.slides as slide_run
 from napari_medseg import io
 from napari_medseg.cli import targets
-from napari_medseg.core import Progress
+from napari_medseg.core import Normalisation, Progress
 from napari_medseg.inference.slides.ledger import Ledger
 from napari_medseg.io.zarr.labels import LabelPyramid
 from napari_medseg.models import Model
@@ -196,6 +196,8 @@ def test_a_resumed_slide_takes_no_other_model(
     """M11."""
     out = tmp_path / "out.ome.zarr"
     assert run("segment", slide, *FLAGS, "--output", out, "--shard", "1/2").code == 0
-    object.__setattr__(model, "card", model.card.model_copy(update={"sha256": "1" * 64}))
-    result = run("segment", slide, *FLAGS, "--output", out, "--shard", "2/2")
-    assert (result.code, "begun with" in result.err) == (2, True)
+    card = model.card
+    for change in ({"sha256": "1" * 64}, {"normalisation": Normalisation(low=20)}):
+        object.__setattr__(model, "card", card.model_copy(update=change))
+        result = run("segment", slide, *FLAGS, "--output", out, "--shard", "2/2")
+        assert (result.code, "begun with" in result.err) == (2, True)

@@ -70,7 +70,7 @@ class MaskFolder:
         """
         wanted = {
             "model": self.card.reference,
-            "sha256": self.card.sha256,
+            "sha256": self.card.fingerprint,
             "options": options.model_dump(mode="json", exclude=_FREE),
             "masks": list(self.names),
             "image": fingerprint(self.image.data, self.image.source, self.image.names),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from typing import Annotated, Any, Literal, Self
 
@@ -24,6 +25,12 @@ MOST_CHANNELS = 16
 """Channels that an image may have."""
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
+
+
+_WORDS = {
+    "name", "version", "title", "description", "modality", "licence", "trained_on", "scores", "parent", "parent_sha256"
+}  # fmt: skip
+"""Fields of a card that change no mask."""
 
 
 class _Frozen(BaseModel):
@@ -192,6 +199,12 @@ class ModelCard(_Frozen):
         for score in self.scores:
             found.setdefault(score.on, []).append(score.in_words)
         return tuple(f"{on}: {'; '.join(figures)}" for on, figures in found.items())
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of all that decides what the model makes of an image; empty where that of its weights is."""
+        said = self.model_dump_json(exclude=_WORDS)
+        return hashlib.sha256(said.encode()).hexdigest() if self.sha256 else ""
 
     @property
     def in_channels(self) -> int:

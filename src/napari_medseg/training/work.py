@@ -144,7 +144,7 @@ def work_on(
     checkpoints = Checkpoints(
         run,
         {
-            "start model": start.parent.sha256 if start.parent else run.start,
+            "start model": start.parent.fingerprint if start.parent else run.start,
             "data": fingerprint([*job.samples.slices, *material.replay]),
         },
     )

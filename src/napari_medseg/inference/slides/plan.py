@@ -119,7 +119,7 @@ class Planner:
         image, card, options, ledger = self._image, self._model.card, self._options, self._ledger
         about = {
             "image": fingerprint(image.pyramid, image.source, image.names),
-            "model": {"reference": card.reference, "sha256": card.sha256 or _hash(self._model)},
+            "model": {"reference": card.reference, "sha256": card.fingerprint or _hash(self._model)},
             "options": {name: getattr(options, name) for name in ("blend", "overlap", "tile", "tta", "tissue")},
         }
         before = ledger.read()
