@@ -111,6 +111,22 @@ def test_of_neighbours_the_slice_with_most_classes_measures(paint_slices: Paint)
     assert [one.z for one in measuring if 2 in one.shown]
 
 
+def test_slices_that_were_painted_measure_before_those_that_were_only_accepted(paint_slices: Paint) -> None:
+    """What the start labelled itself, it cannot get wrong."""
+    slices = distinct(paint_slices(*[strokes(1)] * 7))
+    for at in range(1, 6):
+        painted = [replace(one, accepted=one.z not in (0, at, 6)) for one in slices]
+        training, measuring, _ = hold_out(painted, 0.4)
+        assert [one.z for one in measuring] == [at]
+        assert len(training) == 6
+    whole = [replace(one, group="abc"[one.z // 3], accepted=one.z != 4) for one in slices]
+    assert {one.group for one in hold_out(whole, 0.2)[1]} == {"b"}, "a group in which one was painted"
+    painted = [replace(one, accepted=one.z not in (0, 6)) for one in slices]
+    assert len(hold_out(painted, 0.2)[1]) == 1, "where nothing else can measure"
+    past = Past(measured={painted[3].identity: Measured(np.ones((64, 64), bool), (0, 0), (64, 64))})
+    assert [one.z for one in hold_out(painted, 0.4, past=past)[1]] == [3], "none beside what measured before"
+
+
 def test_what_measured_once_goes_on_measuring(paint_slices: Paint) -> None:
     """Painted anew too; and what has trained is not chosen, which would flatter the start model."""
     painted = distinct(paint_slices(*[strokes(1)] * 7))

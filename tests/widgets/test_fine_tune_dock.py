@@ -229,6 +229,19 @@ def test_saved_run_keeps_the_neighbours_a_model_sees(
     np.testing.assert_array_equal(beside.slice(5), snapshot.image.slice(4), "not the black that stands for it")
 
 
+def test_saved_run_knows_which_slices_were_accepted_as_the_model_made_them(
+    viewer: ViewerModel, corrected: Any, cards: list[ModelCard]
+) -> None:
+    corrections_of(corrected).accept(4)
+    pair = ChosenPair(viewer.layers[0], corrected, find_truth(corrected))
+    run = save_run(make_order([pair], cards[0].model_copy(update={"neighbours": 1})), silent)
+    painted = gather(run.pairs, run.options, Watch(silent, Budget(None, 1)))
+    assert [(one.z, one.accepted) for one in painted] == [(1, False), (2, True), (4, False)]
+    corrections_of(mine := viewer.add_labels(corrected.data.copy())).accept(3)
+    mine.data[3] = 0
+    assert find_truth(mine).untouched == (), "of a layer that no model made, all is the user's"
+
+
 def new_order(viewer: ViewerModel, image: Any, slices: tuple[int, ...], neighbours: str = "auto") -> Order:
     """A new network is to learn from some slices, painted by hand."""
     data = np.zeros(image.data.shape, np.uint8)
@@ -305,7 +318,10 @@ def test_worse_model_is_not_offered_as_better(cards: list[ModelCard]) -> None:
     [
         (0.812, 0.934, {}, "is better on 2 held-out slices (0.81 → 0.93)."),
         (0.812, 0.934, {"on": "1 held-out slice"}, "is better on 1 held-out slice (0.81 → 0.93)."),
-        (0.931, 0.933, {}, "is better on 2 held-out slices (0.931 → 0.933)."),
+        (0.931, 0.933, {}, "is as good as the old model on 2 held-out slices (0.931 → 0.933)."),
+        (0.999, 1.0, {}, "is as good as the old model on 2 held-out slices (0.999 → 1.000)."),
+        (0.93, 0.935, {}, "is as good as the old model on 2 held-out slices (0.93 → 0.94)."),
+        (0.93, 0.936, {}, "is better on 2 held-out slices (0.93 → 0.94)."),
         (0.93, 0.93, {}, "is as good as the old model on 2 held-out slices (0.93 → 0.93)."),
         (math.nan, 0.93, {"on": "1 held-out slice"}, "is ready: Dice 0.93 on 1 held-out slice."),
         (math.nan, 1.0, {"figure": "F1 of slices"}, "is ready: F1 of slices 1.00 on 2 held-out slices."),

@@ -165,7 +165,7 @@ def read_painted(
     return [
         replace(
             one, group=pair.group or one.group, ranges=pair.ranges, unlabelled=unlabelled,
-            newest=one.z in pair.newest, part=pair.part,
+            newest=one.z in pair.newest, accepted=one.z in pair.accepted, part=pair.part,
         )
         for one in paint(image, labels, chosen, "" if pair.group else options.group)
     ]  # fmt: skip

@@ -67,6 +67,8 @@ class Pair(BaseModel):
         can train together.
     newest
         Slices painted since the last training, which the first steps show more often.
+    accepted
+        Slices whose labels are a model's, accepted as they were: they measure only where none was painted.
     series
         Which series of an ``image`` that holds several.
     part
@@ -85,6 +87,7 @@ class Pair(BaseModel):
     group: str = ""
     unlabelled: int | None = Field(default=None, ge=0)
     newest: tuple[int, ...] = ()
+    accepted: tuple[int, ...] = ()
     series: str = ""
     part: bool = False
     neighbours: int | None = Field(default=None, ge=0)

@@ -86,7 +86,7 @@ def hold_out(
     By group where groups are given, or where there are `VOLUMES`. Else inner slices, evenly spread: the first and last
     of a series show where the anatomy begins and ends, which nothing else could teach. Of a few slices with strokes,
     connected strokes of one class. What is alone with some class stays; what measured in an earlier training goes on
-    measuring only.
+    measuring only; what a model labelled and the user accepted as it was measures only where nothing else can.
 
     Parameters
     ----------
@@ -150,8 +150,9 @@ def _split_groups(
     candidates = showing
     fresh = [i for i in candidates if i not in trained]
     wanted = max(1, round(len(groups) * share)) - len(chosen)
-    # The start model has seen slices that trained before: they would only flatter it.
-    _choose(fresh or ([] if chosen or past.measured else candidates), wanted, shows, chosen)
+    # The start model has seen slices that trained before, and may have labelled what was accepted: both flatter it.
+    drawn = [i for i in fresh if not all(one.accepted for one in groups[i])]
+    _choose(drawn or ([] if chosen or past.measured else fresh or candidates), wanted, shows, chosen)
     if empty and len(plain) >= FEWEST:
         _choose(plain, max(1, round(len(plain) * share)), shows, chosen)
     if not chosen:

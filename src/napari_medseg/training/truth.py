@@ -44,6 +44,8 @@ class Painted:
         The value that does not count; None where all do.
     newest
         Whether it was painted since the last training.
+    accepted
+        Whether its labels are a model's, accepted as they were.
     pair
         Index of its pair in the run.
     part
@@ -59,6 +61,7 @@ class Painted:
     ranges: tuple[KnownRange, ...] = ()
     unlabelled: int | None = None
     newest: bool = False
+    accepted: bool = False
     pair: int = -1
     part: bool = False
 

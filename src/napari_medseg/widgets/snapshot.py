@@ -49,6 +49,8 @@ class Snapshot:
         Value in ``labels`` that does not count.
     newest
         Those of ``slices`` that were painted since the last training; empty when that is not known.
+    accepted
+        Those of ``slices`` that show what a model made of them, accepted as it was.
     """
 
     image: Image
@@ -58,6 +60,7 @@ class Snapshot:
     start: Start = ()
     unlabelled: int | None = None
     newest: tuple[int, ...] = ()
+    accepted: tuple[int, ...] = ()
 
     @property
     def first(self) -> int:
@@ -91,7 +94,8 @@ def take_snapshots(pairs: Sequence[ChosenPair]) -> list[Snapshot]:
         image = image_from_layer(pair.image)
         start = pair.start or (0,) * len(image.shape)
         labels = _part(described, data)
-        snapshots.append(Snapshot(image, labels, pair.truth.slices, pair.image.name, start, unlabelled, newest))
+        about = pair.truth.slices, pair.image.name, start, unlabelled, newest, pair.truth.untouched
+        snapshots.append(Snapshot(image, labels, *about))
     return snapshots
 
 
@@ -163,8 +167,9 @@ def save_run(order: Order, report: Reporter) -> TrainingRun:
         place = folder / f"pair-{i + 1}"
         place.mkdir(parents=True, exist_ok=True)
         kept = snapshot.kept(beside)
-        slices, newest = (
-            tuple(kept.index(z + snapshot.first) for z in chosen) for chosen in (snapshot.slices, snapshot.newest)
+        slices, newest, accepted = (
+            tuple(kept.index(z + snapshot.first) for z in chosen)
+            for chosen in (snapshot.slices, snapshot.newest, snapshot.accepted)
         )
         stem = re.sub(r"[^\w-]+", "_", snapshot.title)[:60] or "image"
         image, labels = place / f"{stem}.tif", place / f"{stem}_labels.tif"
@@ -178,7 +183,8 @@ def save_run(order: Order, report: Reporter) -> TrainingRun:
         pairs.append(
             Pair(
                 image=image, labels=labels, slices=slices, ranges=ranges, unlabelled=known.unlabelled,
-                newest=newest, part=snapshot.labels.data.shape[-2:] != snapshot.image.shape[-2:], neighbours=fresh,
+                newest=newest, accepted=accepted, neighbours=fresh,
+                part=snapshot.labels.data.shape[-2:] != snapshot.image.shape[-2:],
             )
         )  # fmt: skip
     more, measures = (

@@ -53,6 +53,11 @@ class Truth:
         """All of them, ascending."""
         return tuple(sorted({*self.corrected, *self.accepted}))
 
+    @property
+    def untouched(self) -> tuple[int, ...]:
+        """Slices that show what a model made of them, accepted as it was."""
+        return () if self.by_hand else tuple(z for z in self.accepted if z not in self.corrected)
+
     def describe(self) -> str:
         """``6 corrected · 2 accepted slices``, and what the rest of them means where that is not plain."""
         noun = "work area" if self.area else "image" if self.single else "slice"
