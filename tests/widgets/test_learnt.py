@@ -60,6 +60,11 @@ def test_effort_tells_when_to_stop_correcting(result: Any) -> None:
     assert effort.describe(result, find_truth(result)) == (
         "The last 3 slices needed correction (Dice 0.67 before against after): fine-tuning pays."
     )
+    for z in (1, 2):
+        corrections_of(result).accept(z)
+    assert effort.describe(result, find_truth(result)) == (
+        "Of the last 5 slices, 3 needed correction (Dice 0.80 before against after): fine-tuning pays."
+    )
     for z in (1, 2, 3, 5, 7):
         corrections_of(result).accept(z)
         text = effort.describe(result, find_truth(result))

@@ -9,10 +9,13 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 
-from napari_medseg.core import ClassInfo
+from napari_medseg.core import ClassInfo, ModelCard
 from napari_medseg.editing.corrections import Corrections, corrections_of
+from napari_medseg.inference.options import SegmentOptions
 from napari_medseg.widgets.new_labels import set_classes
 from napari_medseg.widgets.pairs_list import PairsList
+from napari_medseg.widgets.result_layer import result_layer
+from napari_medseg.widgets.slice_states import read_states
 from napari_medseg.widgets.truth import choose_strokes, copy_truth, find_truth, forget_counts, has_strokes
 
 
@@ -26,6 +29,34 @@ def by_hand(viewer: ViewerModel) -> Any:
     data = np.zeros((6, 16, 16), np.uint8)
     data[3, 5, 5] = 2
     return viewer.add_labels(data, name="mine")
+
+
+def test_slices_are_counted_as_the_strip_draws_them(
+    viewer: ViewerModel, cards: list[ModelCard], make_stack: Callable[..., Any]
+) -> None:
+    """One that was corrected and accepted is accepted in both."""
+    layer = result_layer(viewer, make_stack(slices=8, side=20), cards[0], SegmentOptions())
+    corrections = corrections_of(layer)
+    for z in (0, 1, 2, 3):
+        dab(layer, z)
+    for z in (3, 5, 6):
+        corrections.accept(z)
+    states = read_states(layer)
+    assert (len(states.corrected - states.accepted), len(states.accepted)) == (3, 3)
+    assert find_truth(layer).describe() == "3 corrected · 3 accepted slices"
+    choose_strokes(layer, True)
+    assert find_truth(layer).describe() == "strokes in 3 slices · 3 accepted slices; the rest is unknown"
+    for z in (0, 1, 2):
+        corrections.accept(z)
+    assert find_truth(layer).describe() == "6 accepted slices; the rest is unknown"
+    choose_strokes(layer, False)
+    assert find_truth(layer).describe() == "6 accepted slices"
+
+
+def test_in_strokes_of_one_s_own_only_what_is_painted_counts(by_hand: Any) -> None:
+    choose_strokes(by_hand, True)
+    corrections_of(by_hand).accept(3)
+    assert find_truth(by_hand).describe() == "strokes in 1 slice; the rest is unknown"
 
 
 def test_whole_slices_count_until_a_class_is_called_background(by_hand: Any) -> None:

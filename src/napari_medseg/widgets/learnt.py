@@ -85,7 +85,10 @@ class Effort:
         slices = count(len(dice), "slice")
         if mean >= ENOUGH:
             return f"The last {slices} needed little correction (Dice {mean:.2f}): fine-tuning more will hardly help."
-        return f"The last {slices} needed correction (Dice {mean:.2f} before against after): fine-tuning pays."
+        # Of the rest, nothing had to be changed.
+        wrong = sum(one < 1 for one in dice)
+        which = f"The last {slices}" if wrong == len(dice) else f"Of the last {slices}, {wrong}"
+        return f"{which} needed correction (Dice {mean:.2f} before against after): fine-tuning pays."
 
 
 def corrective_dice(before: npt.NDArray[Any], after: npt.NDArray[Any]) -> float:

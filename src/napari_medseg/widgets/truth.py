@@ -59,21 +59,23 @@ class Truth:
         return () if self.by_hand else tuple(z for z in self.accepted if z not in self.corrected)
 
     def describe(self) -> str:
-        """``6 corrected · 2 accepted slices``, and what the rest of them means where that is not plain."""
+        """``6 corrected · 2 accepted slices``, and what the rest of them means where that is not plain.
+
+        They are told apart as the strip of slices draws them: one that was corrected and accepted is accepted.
+        """
         noun = "work area" if self.area else "image" if self.single else "slice"
         if not self.slices:
             return "nothing painted yet" if self.by_hand else "nothing corrected yet: paint over a mistake"
-        untouched = len({*self.accepted} - {*self.corrected})
+        # In strokes of the user's own, only what is painted counts, in accepted slices too.
+        accepted = {*self.accepted} - ({*self.corrected} if self.strokes and self.by_hand else set())
+        drawn = len({*self.corrected} - accepted)
+        declared = count(len(accepted), f"accepted {noun}") if accepted else ""
         if self.strokes:
-            accepted = f" · {count(untouched, f'accepted {noun}')}" if untouched else ""
-            return f"strokes in {count(len(self.corrected), noun)}{accepted}; the rest is unknown"
+            strokes = f"strokes in {count(drawn, noun)}" if drawn else ""
+            return " · ".join(filter(None, (strokes, declared))) + "; the rest is unknown"
         word = "painted" if self.by_hand else "corrected"
-        if not untouched:
-            text = count(len(self.corrected), f"{word} {noun}")
-        elif not self.corrected:
-            text = count(untouched, f"accepted {noun}")
-        else:
-            text = f"{len(self.corrected)} {word} · {count(untouched, f'accepted {noun}')}"
+        both = bool(drawn and declared)
+        text = f"{drawn} {word} · {declared}" if both else declared or count(drawn, f"{word} {noun}")
         return f"{text}; without a label is background" if self.by_hand else text
 
 
