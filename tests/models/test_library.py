@@ -26,7 +26,8 @@ from napari_medseg.models import (
     remove_model,
     save_network,
 )
-from napari_medseg.models.library import lineage, versions
+from napari_medseg.models.library import ancestry, lineage, versions
+from napari_medseg.models.weights import read_card, write_card
 
 Tiny = tuple[ModelCard, Any]
 
@@ -213,6 +214,18 @@ def test_a_lineage_goes_back_to_the_first_ancestor_that_is_still_there(tiny: Tin
     assert lineage(line[-1]) == tuple(line[2:])
     other = line[-1].model_copy(update={"parent_sha256": "0" * 64})
     assert lineage(other) == (other,), "a model of that name, but not the one it was trained from"
+
+
+@pytest.mark.parametrize("parent", ["tiny@1", "tiny@2"])
+def test_a_lineage_that_runs_in_a_circle_ends(parent: str, tiny: Tiny) -> None:
+    for _ in range(2):
+        card = add_model(tiny[1], tiny[0])
+    first = find_model("tiny@1")
+    write_card(first, read_card(first).model_copy(update={"parent": parent, "parent_sha256": card.sha256}))
+    other = card.model_copy(update={"parent": "tiny@1", "parent_sha256": card.sha256})
+    write_card(find_model("tiny@2"), other)
+    assert [c.reference for c in lineage(other)] == ["tiny@1", "tiny@2"]
+    assert ancestry(other) == f"{parent.replace('@', ' v')} → tiny v1"
 
 
 def test_export_never_overwrites_and_knows_its_formats(tmp_path: Path) -> None:

@@ -175,6 +175,8 @@ def lineage(card: ModelCard) -> tuple[ModelCard, ...]:
     """The models that one was trained from, the first of them first, itself last; as far as their weights are there."""
     line = [card]
     while found := [e.card for e in _named(line[0].parent) if e.card.sha256 == line[0].parent_sha256]:
+        if any(found[0].reference == one.reference for one in line):  # cards from elsewhere may run in a circle
+            break
         line.insert(0, found[0])
     return tuple(line)
 
