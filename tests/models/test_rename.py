@@ -10,7 +10,16 @@ from typing import Any
 import pytest
 
 from napari_medseg.core import ModelCard, ModelError, OutputError
-from napari_medseg.models import add_model, check_library, find_model, library, list_models, load_model, rename_model
+from napari_medseg.models import (
+    add_model,
+    check_library,
+    find_model,
+    library,
+    list_models,
+    load_model,
+    remove_model,
+    rename_model,
+)
 from napari_medseg.models import rename as module
 from napari_medseg.models.library import lineage, versions
 
@@ -49,6 +58,14 @@ def test_a_renamed_version_keeps_its_time(own_library: Path) -> None:
     before = (find_model("hip@1") / "card.json").stat().st_mtime_ns
     rename_model("hip", "pelvis")
     assert (find_model("pelvis@1") / "card.json").stat().st_mtime_ns == before
+
+
+def test_a_name_whose_model_was_removed_is_free(own_library: Path) -> None:
+    remove_model("knee")
+    assert not (own_library / "models" / "knee").exists()
+    (own_library / "models" / "knee").mkdir()
+    rename_model("hip", "knee")
+    assert references() == ["knee@1", "knee@2"]
 
 
 def test_children_of_another_model_of_that_name_stay(tiny: Tiny) -> None:

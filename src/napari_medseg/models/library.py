@@ -7,6 +7,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Callable, Collection, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -220,13 +221,15 @@ def own_entries(reference: str, verb: str) -> list[Entry]:
 
 
 def drop_entry(entry: Entry) -> None:
-    """Delete one version's folder."""
+    """Delete one version's folder, and with the last one the model's."""
     gone = entry.folder.with_name(f".{uuid.uuid4().hex}.part")
     try:
         entry.folder.rename(gone)  # at once, so that nobody sees half of it
     except OSError as error:
         raise OutputError(f"{entry.card.reference} cannot be removed: {error.strerror or error}.") from error
     shutil.rmtree(gone, ignore_errors=True)
+    with suppress(OSError):  # other versions are left, or a training is about to end
+        gone.parent.rmdir()
 
 
 def children(references: Collection[str]) -> list[Entry]:

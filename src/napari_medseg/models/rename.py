@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import uuid
+from contextlib import suppress
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -36,6 +37,9 @@ def rename_model(old: str, new: str) -> tuple[ModelCard, ...]:
     entries = own_entries(old, "renamed")
     cards = [renamed(entry.card, new) for entry in entries]
     shelf = library_home() / "models" / new
+    if shelf.is_dir():
+        with suppress(OSError):  # all but an empty one stays, such as one with a damaged version
+            shelf.rmdir()
     if versions(new) or shelf.exists():
         raise ModelError(f"There is a model {new} already.", "Choose another name, or remove it first.")
     moved = {e.card.reference: (e.card.sha256, card.reference) for e, card in zip(entries, cards, strict=True)}
@@ -52,11 +56,8 @@ def rename_model(old: str, new: str) -> tuple[ModelCard, ...]:
                 _replace_card(child.folder, card)
         for entry in entries:
             drop_entry(entry)
-        entries[0].folder.parent.rmdir()
     except OSError as error:
-        # What stays of the old shelf (a damaged version, a training about to end) is no failure.
-        if any(entry.folder.exists() for entry in entries):
-            raise OutputError(f"{old} cannot be renamed: {error.strerror or error}.") from error
+        raise OutputError(f"{old} cannot be renamed: {error.strerror or error}.") from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return tuple(cards)
