@@ -126,6 +126,16 @@ def test_licence_is_asked_for_where_the_card_has_none(model: Path, tmp_path: Pat
     assert import_model(out).licence == "CC0-1.0", "the card inside says it, too"
 
 
+def test_what_was_trained_from_a_permissive_start_takes_another_licence(model: Path, tmp_path: Path) -> None:
+    card = {**json.loads((model / "card.json").read_text()), "parent": "femur-ct@1", "parent_sha256": "0" * 64}
+    (model / "card.json").write_text(json.dumps({**card, "licence": "CC-BY-NC-4.0"}))
+    with pytest.raises(ModelError, match=r"has the licence CC-BY-NC-4\.0, not MIT"):
+        export_model(model, tmp_path / "p.zip", "bioimageio", licence="MIT")
+    (model / "card.json").write_text(json.dumps({**card, "licence": "BSD-3-Clause"}))
+    out = export_model(model, tmp_path / "p.zip", "bioimageio", licence="MIT")
+    assert describe(out)["license"] == "MIT"
+
+
 def test_without_our_card_the_description_tells_what_it_can(package: Path, model: Path, tmp_path: Path) -> None:
     own = ("card.json", "config.json")
     card = import_model(repack(package, tmp_path / "theirs.zip", lambda d: d.pop("attachments"), own))

@@ -145,7 +145,8 @@ def export_to(
         tuple[str, ...], Parameter(help="Who made it, for bioimage.io; may be repeated.", negative=())
     ] = (),
     licence: Annotated[
-        str, Parameter(help="Its licence, for bioimage.io, where its card does not say: an SPDX identifier.")
+        str,
+        Parameter(help="Its licence, for bioimage.io, where its card has none or you trained it: an SPDX identifier."),
     ] = "",
 ) -> int:
     """Write a model out of the library, as a folder that other tools open too.

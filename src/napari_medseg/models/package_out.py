@@ -33,6 +33,10 @@ _OURS = {
 """Architectures that other programs do not have: what to call such a model, and what it can be exported as."""
 
 
+_PERMISSIVE = ("BSD-3-Clause", "BSD-2-Clause", "MIT", "Apache-2.0", "ISC", "CC-BY-4.0", "CC0-1.0")
+"""Licences that let what is made from a model have another."""
+
+
 def check_card(card: ModelCard, licence: str = "") -> None:
     """Raise a `ModelError` if a model's network is not one that other programs can build, or it has another licence."""
     if card.architecture in _OURS:
@@ -41,7 +45,9 @@ def check_card(card: ModelCard, licence: str = "") -> None:
             f"{card.reference} is {kind}, which {LIBRARY} cannot build for a bioimage.io package.",
             f"Export it as {instead}.",
         )
-    if licence and card.licence and licence != card.licence:
+    # Whoever trained a model has a say in it, as far as the licence of what it was trained from leaves them one.
+    free = bool(card.parent_sha256) and card.licence in _PERMISSIVE
+    if licence and card.licence and licence != card.licence and not free:
         raise ModelError(f"{card.reference} has the licence {card.licence}, not {licence}.", "Leave the licence out.")
 
 
