@@ -345,7 +345,44 @@ def test_older_descriptions_are_read_too(package: Path, tmp_path: Path) -> None:
     card = import_model(repack(package, tmp_path / "old.zip", older, ("card.json", "config.json")))
     assert card.architecture == "unet"
     assert card.normalisation == Normalisation()
+    assert card.description.endswith(
+        "Its preprocessing zero_mean_unit_variance is not followed: values are taken from the 0.5th to the 99.8th "
+        "percentile."
+    )
     assert [c.name for c in card.classes] == [ClassInfo.numbered(1).name]
+
+
+@pytest.mark.parametrize(("format_", "kwargs"), [("id", {}), ("name", {}), ("", {"activation": "sigmoid"})])
+def test_a_sigmoid_over_several_channels_is_refused(
+    package: Path, tmp_path: Path, format_: str, kwargs: dict[str, Any]
+) -> None:
+    def change(d: dict[str, Any]) -> None:
+        twisted(classes=3, **kwargs)(d)
+        d["outputs"][0]["postprocessing"] = [{format_: "sigmoid"}] if format_ else []
+
+    path = repack(package, tmp_path / "organs.zip", change, ("card.json", "config.json"))
+    with pytest.raises(ModelError, match="has a sigmoid over 3 output channels, and networks here have one background"):
+        import_model(path)
+
+
+@pytest.mark.parametrize(
+    ("steps", "low", "said"),
+    [
+        ([{"id": "scale_linear", "kwargs": {"gain": [0.1, 0.1], "offset": [0.5, 0.5]}}], -5.0, ""),
+        ([{"id": "scale_linear", "kwargs": {"gain": [0.1, 0.2]}}], 0.5, "Its preprocessing scale_linear is not follow"),
+        ([{"id": "ensure_dtype", "kwargs": {"dtype": "float32"}}], 0.5, "It describes no preprocessing: values are"),
+    ],
+)
+def test_preprocessing_that_is_not_followed_is_said(
+    package: Path, tmp_path: Path, steps: list[Any], low: float, said: str
+) -> None:
+    def change(d: dict[str, Any]) -> None:
+        d["inputs"][0]["preprocessing"] = steps
+
+    card = import_model(repack(package, tmp_path / "steps.zip", change, ("card.json", "config.json")))
+    assert card.normalisation.low == low
+    assert said in card.description
+    assert ("percentile" in card.description) == bool(said)
 
 
 def test_our_own_card_wins_but_must_fit_its_weights(package: Path, tmp_path: Path) -> None:

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from napari_medseg.core import ClassInfo, ModelCard, ModelError, Normalisation, first_problem
+from napari_medseg.core import ClassInfo, ModelCard, ModelError, first_problem
 
 from .build import build_network
+from .package_steps import name_steps, read_steps
 from .weights import CARD, CONFIG, MEMORY, WEIGHTS, card_from_config, fill_network, model_name, write_card, write_model
 
 if TYPE_CHECKING:
@@ -195,6 +196,7 @@ def _describe(description: dict[str, Any], entry: dict[str, Any], title: str) ->
         json.dumps(kwargs)  # a card holds nothing else
         defaults = {"encoder_name": "resnet34", "in_channels": 3, "classes": 1}  # those of the library
         config = {**defaults, **kwargs, "_model_class": str(entry["callable"])}
+        _refuse_sigmoid(description, config, title)
         card = card_from_config(config, model_name(str(description.get("name", title))), note)
         about = {"title": str(description.get("name", "")), "licence": _text(description.get("license"))}
         said = f"{_text(description.get('description'))} {card.description}".strip()
@@ -208,14 +210,37 @@ def _describe(description: dict[str, Any], entry: dict[str, Any], title: str) ->
         raise ModelError(f"The description in {title} cannot be used: {said}.") from error
 
 
+def _refuse_sigmoid(description: dict[str, Any], config: dict[str, Any], title: str) -> None:
+    """Several outputs that each have a sigmoid are no background and classes: the first is a class, too."""
+    outputs = description.get("outputs") or [{}]
+    sigmoid = "sigmoid" in name_steps(outputs[0].get("postprocessing")) or config.get("activation") == "sigmoid"
+    if sigmoid and int(config["classes"]) > 1:
+        raise ModelError(
+            f"{title} has a sigmoid over {config['classes']} output channels, and networks here have one background "
+            "and a softmax.",
+            "Only networks with a softmax, or with one output channel, can be imported.",
+        )
+
+
 def _text(value: object) -> str:
     return value if isinstance(value, str) else ""
 
 
 def _guess(description: dict[str, Any], card: ModelCard) -> dict[str, Any]:
-    """Class names, pixel size and normalisation of a format 0.5 description; nothing where it has none."""
+    """Class names, pixel size and normalisation, as far as they are described; what is not followed is said."""
     found: dict[str, Any] = {}
     tensors = [t for k in ("inputs", "outputs") for t in (description.get(k) or [{}])[:1] if isinstance(t, Mapping)]
+    steps = tensors[0].get("preprocessing") if tensors and description.get("inputs") else None
+    normalisation = read_steps(steps)
+    if normalisation and len(normalisation.mean) in (0, 1, card.channels):
+        found["normalisation"] = normalisation
+    else:
+        names = ", ".join(name_steps(steps))
+        said = f"Its preprocessing {names} is not followed" if names else "It describes no preprocessing"
+        ours = card.normalisation
+        found["description"] = (
+            f"{card.description} {said}: values are taken from the {ours.low:g}th to the {ours.high:g}th percentile."
+        )
     if len(tensors) != 2:
         return found
     axes, out_axes = (
@@ -229,34 +254,4 @@ def _guess(description: dict[str, Any], card: ModelCard) -> dict[str, Any]:
     factor = {"millimeter": 1.0, "micrometer": 1e-3, "nanometer": 1e-6}.get(str(axes.get("x", {}).get("unit")))
     if factor and axes["x"].get("scale") == axes.get("y", {}).get("scale"):
         found["pixel_size"] = float(axes["x"]["scale"]) * factor
-    normalisation = _read_steps(tensors[0].get("preprocessing") or [])
-    if normalisation and len(normalisation.mean) in (0, 1, card.channels):
-        found["normalisation"] = normalisation
     return found
-
-
-def _read_steps(steps: list[Any]) -> Normalisation | None:
-    """The normalisation that a list of steps is, if ours can do the same."""
-    left = [(s.get("id"), dict(s.get("kwargs") or {})) for s in steps if s.get("id") != "ensure_dtype"]
-    told: dict[str, Any] = {"method": "window", "low": 0.0, "high": 1.0, "clip": False}
-    if not left:
-        return None
-    if left[0][0] == "scale_range":
-        kwargs = left.pop(0)[1]
-        told |= {
-            "method": "percentile", "low": kwargs.get("min_percentile", 0.0),
-            "high": kwargs.get("max_percentile", 100.0),
-        }  # fmt: skip
-    elif left[0][0] == "scale_linear" and not isinstance(left[0][1].get("gain", 1.0), list):
-        kwargs = left.pop(0)[1]
-        gain, offset = float(kwargs.get("gain", 1.0)), float(kwargs.get("offset", 0.0))
-        told |= {"low": -offset / gain, "high": (1 - offset) / gain}
-    if left and left[0][0] == "clip" and left[0][1].get("min") == 0 and left[0][1].get("max") == 1:
-        left.pop(0)
-        told["clip"] = True
-    if left and left[0][0] == "fixed_zero_mean_unit_variance":
-        kwargs = left.pop(0)[1]
-        for name in ("mean", "std"):
-            value = kwargs[name]
-            told[name] = tuple(value) if isinstance(value, list) else (value,)
-    return None if left else Normalisation(**told)

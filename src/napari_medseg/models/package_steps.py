@@ -74,3 +74,45 @@ def said_of_values(ours: Normalisation) -> str:
             f"to 0, and {ours.high:g} times as far from that as the median of what is brighter than the mean to 1."
         )
     return ""
+
+
+def name_steps(steps: Any) -> list[str]:
+    """What the steps of a description are called, in formats 0.4 and 0.5; conversions of the type say nothing."""
+    names = [str(step.get("id") or step.get("name")) for step in steps or []]
+    return [name for name in names if name != "ensure_dtype"]
+
+
+def read_steps(steps: Any) -> Normalisation | None:
+    """The normalisation that a description's steps are; None where there are none, or ours cannot do the same."""
+    left = [(n, dict(s.get("kwargs") or {})) for s in steps or [] for n in name_steps([s])]
+    told: dict[str, Any] = {"method": "window", "low": 0.0, "high": 1.0, "clip": False}
+    if not left:
+        return None
+    if left[0][0] == "scale_range":
+        kwargs = left.pop(0)[1]
+        told |= {
+            "method": "percentile", "low": kwargs.get("min_percentile", 0.0),
+            "high": kwargs.get("max_percentile", 100.0),
+        }  # fmt: skip
+    elif left[0][0] == "scale_linear":
+        gain, offset = _one(left[0][1].get("gain", 1.0)), _one(left[0][1].get("offset", 0.0))
+        if gain is None or offset is None:
+            return None
+        left.pop(0)
+        told |= {"low": -offset / gain, "high": (1 - offset) / gain}
+    if left and left[0][0] == "clip" and left[0][1].get("min") == 0 and left[0][1].get("max") == 1:
+        left.pop(0)
+        told["clip"] = True
+    if left and left[0][0] == "fixed_zero_mean_unit_variance":
+        kwargs = left.pop(0)[1]
+        for name in ("mean", "std"):
+            value = kwargs[name]
+            told[name] = tuple(value) if isinstance(value, list) else (value,)
+    return None if left else Normalisation(**told)
+
+
+def _one(value: Any) -> float | None:
+    """A number, or the one number that a list repeats; None where channels differ."""
+    if not isinstance(value, list):
+        return float(value)
+    return float(value[0]) if len({*value}) == 1 else None
