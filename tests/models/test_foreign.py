@@ -266,6 +266,54 @@ def test_bombs_are_refused_before_they_unpack(tmp_path: Path) -> None:
             import_model(tmp_path / name)
 
 
+@pytest.mark.parametrize(
+    ("name", "key", "tensor", "said"),
+    [
+        ("w.safetensors", "segmentation_head.0.weight", torch.zeros(10**9, 0, 3, 3), "holds too few values"),
+        ("w.pt", "segmentation_head.0.weight", torch.zeros(1).expand(10**9, 4, 3, 3), "holds too few values"),
+        ("w.pt", "decoder.blocks.0.conv1.0.weight", torch.zeros(10**9, 0, 3, 3), "holds too few values"),
+        ("w.pt", "segmentation_head.0.weight", torch.zeros(2000, 4, 3, 3), "has 2000 outputs"),
+        ("w.pt", "decoder.blocks.0.conv1.0.weight", torch.zeros(60000, 1, 1, 1), "do not fit unet"),
+    ],
+)
+def test_small_weights_that_claim_a_huge_network_are_refused(
+    tiny: Tiny, tmp_path: Path, name: str, key: str, tensor: torch.Tensor, said: str
+) -> None:
+    state = {**tiny[1].state_dict(), key: tensor}
+    if name.endswith(".pt"):
+        torch.save(state, tmp_path / name)
+    else:
+        safetensors.torch.save_file(state, tmp_path / name)
+    with pytest.raises(ModelError, match=said):
+        import_model(tmp_path / name, network=NETWORK)
+
+
+def test_a_compressed_checkpoint_is_refused(tiny: Tiny, tmp_path: Path) -> None:
+    torch.save(tiny[1].state_dict(), tmp_path / "m.pt")
+    with (
+        zipfile.ZipFile(tmp_path / "m.pt") as archive,
+        zipfile.ZipFile(tmp_path / "packed.pt", "w", zipfile.ZIP_DEFLATED) as other,
+    ):
+        for member in archive.namelist():
+            other.writestr(member, archive.read(member))
+    with pytest.raises(ModelError, match=r"packed\.pt is compressed, which torch never does"):
+        import_model(tmp_path / "packed.pt", network=NETWORK)
+
+
+def test_errors_name_the_archive(tiny_folder: Path, tmp_path: Path) -> None:
+    (tiny_folder / "model.safetensors").write_bytes(b"short")
+    with zipfile.ZipFile(tmp_path / "m.zip", "w") as archive:
+        for path in tiny_folder.iterdir():
+            archive.write(path, path.name)
+    with pytest.raises(ModelError, match=r"^m\.zip/model\.safetensors is truncated or damaged"):
+        import_model(tmp_path / "m.zip")
+    whole = (tmp_path / "m.zip").read_bytes()
+    (tmp_path / "m.zip").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ModelError, match=r"^m\.zip cannot be unpacked: it is truncated or damaged\. Copy") as error:
+        import_model(tmp_path / "m.zip")
+    assert "\n" not in str(error.value)
+
+
 def test_an_archive_with_a_folder_inside_is_imported(tiny_folder: Path, tmp_path: Path) -> None:
     export_model(tiny_folder, tmp_path / "out")
     with tarfile.open(tmp_path / "m.tar.gz", "w:gz") as tar:

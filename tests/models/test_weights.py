@@ -12,6 +12,7 @@ from napari_medseg.core import ModelCard, ModelError, OutputError
 from napari_medseg.models import (
     add_model,
     check_library,
+    find_model,
     list_models,
     load_network,
     read_card,
@@ -161,6 +162,26 @@ def test_a_strange_configuration_is_one_sentence(tiny_folder: Path, change: dict
     config = json.loads((tiny_folder / "config.json").read_text())
     (tiny_folder / "config.json").write_text(json.dumps({**config, **change}))
     with pytest.raises(ModelError, match=r"config\.json is not a configuration"):
+        load_network(tiny_folder)
+
+
+@pytest.mark.parametrize("said", ["[" * 100_000, '{"_model_class": "Unet", "classes": Infinity}', "{"])
+def test_a_configuration_that_no_program_writes_is_one_sentence_and_a_finding(tiny: Tiny, said: str) -> None:
+    add_model(tiny[1], tiny[0])
+    folder = find_model("tiny")
+    (folder / "card.json").unlink()
+    (folder / "config.json").write_text(said.replace("}", ', "encoder_name": "resnet18", "in_channels": 1}'))
+    with pytest.raises(ModelError, match=r"config\.json is not a configuration"):
+        load_network(folder)
+    assert "tiny@1" not in [c.reference for c in list_models()]
+    assert [finding.code for finding in check_library()] == ["BROKEN_MODEL"]
+
+
+def test_a_card_that_asks_for_more_than_its_weights_takes_no_memory(tiny_folder: Path) -> None:
+    card = json.loads((tiny_folder / "card.json").read_text())
+    card["network"]["decoder_channels"] = [60000, 60000, 8, 4, 4]
+    (tiny_folder / "card.json").write_text(json.dumps(card))
+    with pytest.raises(ModelError, match=r"do not fit unet .* has the shape"):
         load_network(tiny_folder)
 
 

@@ -9,7 +9,7 @@ import difflib
 import json
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +36,9 @@ _REFUSED = re.compile(
     r"arch|encoder_name|encoder_weights|in_channels|in_chans|classes|pretrained.*|checkpoint.*|cache_dir|features_only"
     r"|out_indices|output_stride|scriptable|exportable|jit|config"
 )
+
+
+_COMMON = 2048  # the widest layer of common networks
 
 
 def architectures() -> tuple[str, ...]:
@@ -134,6 +137,29 @@ def build_network(card: ModelCard, *, encoder_weights: str | None = None) -> nn.
     network.config["encoder_weights"] = None
     built: nn.Module = network
     return built
+
+
+def outline_network(card: ModelCard) -> nn.Module:
+    """Build a network whose weights are to be compared with a file's, without their memory where they are many.
+
+    Widths come from whoever made the card, and a few numbers can ask for more memory than there is: beyond what is
+    common, all tensors are on the device ``meta``.
+    """
+    import torch
+
+    if card.architecture == QUICK or max(_numbers([card.network, card.in_channels, card.out_channels])) <= _COMMON:
+        return build_network(card)
+    import_smp()
+    with torch.device("meta"):
+        return build_network(card)
+
+
+def _numbers(value: object) -> Iterator[float]:
+    if isinstance(value, dict | list | tuple):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _numbers(part)
+    elif isinstance(value, int | float):
+        yield value
 
 
 def unwrap(network: nn.Module) -> Any:

@@ -18,8 +18,8 @@ from .library import add_model, adopt_model, copy_memory
 from .package_in import find_description, make_model, read_own
 from .rename import renamed
 from .starts import is_start, start_card
-from .unpack import ARCHIVES, DAMAGE, unpacked
-from .weights import CONFIG, WEIGHTS, fill_network, load_network, model_name, read_card
+from .unpack import ARCHIVES, DAMAGE, told_as, unpacked
+from .weights import CONFIG, MOST_OUTPUTS, WEIGHTS, fill_network, load_network, model_name, read_card
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -42,7 +42,7 @@ def import_file(path: Path, name: str, network: str) -> ModelCard:
         raise ModelError(f"There is no file or folder {path}.")
     lower = path.name.lower()
     if lower.endswith(ARCHIVES):
-        with unpacked(path) as folder:
+        with unpacked(path) as folder, told_as(folder, path.name):
             return import_folder(folder, name)
     if lower.endswith(".onnx"):
         raise ModelError(f"{path.name} is an ONNX file, which cannot be trained further.", _CONVERT)
@@ -57,7 +57,7 @@ def import_file(path: Path, name: str, network: str) -> ModelCard:
 def import_folder(folder: Path, name: str = "") -> ModelCard:
     """Check a model's folder and add it to the library, see `import_model`."""
     if find_description(folder) and not ((folder / WEIGHTS).is_file() and read_own(folder)):
-        with tempfile.TemporaryDirectory(prefix="napari-medseg-") as place:
+        with tempfile.TemporaryDirectory(prefix="napari-medseg-") as place, told_as(Path(place), str(folder)):
             return import_folder(make_model(folder, Path(place), read_weights), name)
     described = read_card(folder).sha256
     card, network = load_network(folder)
@@ -102,10 +102,12 @@ def _read_pickle(path: Path) -> Any:
     if zipfile.is_zipfile(path):
         try:
             with zipfile.ZipFile(path) as archive:
-                names = archive.namelist()
+                members = archive.infolist()
         except DAMAGE as error:
             raise ModelError(f"{path.name} is truncated or damaged.", "Copy or download the file again.") from error
-        if any(n.endswith("constants.pkl") or "/code/" in n for n in names):
+        if any(m.compress_type != zipfile.ZIP_STORED for m in members):
+            raise ModelError(f"{path.name} is compressed, which torch never does, and is refused.", _CONVERT)
+        if any(m.filename.endswith("constants.pkl") or "/code/" in m.filename for m in members):
             raise ModelError(f"{path.name} is a TorchScript program, which is refused.", _CONVERT)
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
@@ -140,7 +142,15 @@ def _bare(content: Any, name: str) -> dict[str, Tensor]:
     prefix = key[: key.index(head)]
     # Beside the network there may be a loss's weights or an average of the network; only one network is meant.
     parts = tuple(f"{prefix}{part}" for part in ("encoder.", "decoder.", _MASKS, _SLICES))
-    return {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(parts)}
+    state = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(parts)}
+    for key, value in state.items():
+        # A network is built as large as shapes say, which a small file must not claim.
+        if value.untyped_storage().nbytes() < value.numel() * value.element_size() or 0 in value.shape:
+            raise ModelError(
+                f"{name} is refused: {key} claims the shape {tuple(value.shape)}, for which it holds too few values.",
+                _CONVERT,
+            )
+    return state
 
 
 def card_of(state: dict[str, Tensor], name: str, network: str, source: str) -> ModelCard:
@@ -159,6 +169,8 @@ def card_of(state: dict[str, Tensor], name: str, network: str, source: str) -> M
         kind = f"{CLASSIFIER}:ENCODER" if outlines and not head else "the network that they were trained with"
         raise ModelError(f"{source} holds no weights of {network}.", f"Name {kind}.")
     outputs = int(head[-1].shape[0]) if head else 2
+    if outputs > MOST_OUTPUTS:
+        raise ModelError(f"{source} has {outputs} outputs, of which no more than {MOST_OUTPUTS} can be imported.")
     presence, notes = _read_slice_head(state, outlines)
     if head:
         notes.insert(

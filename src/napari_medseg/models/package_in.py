@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from napari_medseg.core import ClassInfo, ModelCard, ModelError, first_problem
 
-from .build import build_network
+from .build import outline_network
 from .package_steps import name_steps, read_steps
 from .weights import CARD, CONFIG, MEMORY, WEIGHTS, card_from_config, fill_network, model_name, write_card, write_model
 
@@ -201,7 +201,7 @@ def _describe(description: dict[str, Any], entry: dict[str, Any], title: str) ->
         about = {"title": str(description.get("name", "")), "licence": _text(description.get("license"))}
         said = f"{_text(description.get('description'))} {card.description}".strip()
         card = card.model_copy(update={**about, "description": said})
-        build_network(card)  # what its arguments may not be is said before the rest
+        outline_network(card)  # what its arguments may not be is said before the rest
         return ModelCard.model_validate({**dict(card), **_guess(description, card)})
     except ValidationError as error:
         raise ModelError(f"{title} cannot be imported: {first_problem(error)}.") from error
@@ -235,8 +235,8 @@ def _guess(description: dict[str, Any], card: ModelCard) -> dict[str, Any]:
     if normalisation and len(normalisation.mean) in (0, 1, card.channels):
         found["normalisation"] = normalisation
     else:
-        names = ", ".join(name_steps(steps))
-        said = f"Its preprocessing {names} is not followed" if names else "It describes no preprocessing"
+        unknown = ", ".join(name_steps(steps))
+        said = f"Its preprocessing {unknown} is not followed" if unknown else "It describes no preprocessing"
         ours = card.normalisation
         found["description"] = (
             f"{card.description} {said}: values are taken from the {ours.low:g}th to the {ours.high:g}th percentile."

@@ -62,8 +62,19 @@ def unpacked(path: Path) -> Iterator[Path]:
                 with tarfile.open(path) as archive_tar:
                     _unpack(path.name, list(_tar_members(archive_tar, path.stat().st_size)), folder)
         except DAMAGE as error:
-            raise ModelError(f"{path.name} cannot be unpacked: {error}.", "Copy or download it again.") from error
+            # Where nothing fits, tarfile tells of each compression that it tried, in a line each.
+            said = "it is truncated or damaged" if "\n" in str(error) else str(error)
+            raise ModelError(f"{path.name} cannot be unpacked: {said}.", "Copy or download it again.") from error
         yield folder
+
+
+@contextmanager
+def told_as(folder: Path, name: str) -> Iterator[None]:
+    """Let errors name what a temporary folder was made of, in the folder's place."""
+    try:
+        yield
+    except ModelError as error:
+        raise ModelError(error.message.replace(str(folder), name), error.hint.replace(str(folder), name)) from error
 
 
 def _zip_members(archive: zipfile.ZipFile) -> Iterator[_Member]:

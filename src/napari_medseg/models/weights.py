@@ -20,8 +20,9 @@ from pydantic import ValidationError
 from napari_medseg.core import CLASSIFIER, ClassInfo, ModelCard, ModelError, OutputError, first_problem
 
 from .adapt import adapt_network
-from .build import ARCHITECTURES, QUICK, build_network, unwrap
+from .build import ARCHITECTURES, QUICK, build_network, outline_network, unwrap
 from .heads import UNSET
+from .smp import first_line
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -30,6 +31,7 @@ __all__ = ["CARD", "CONFIG", "MEMORY", "WEIGHTS", "adapt_network", "load_network
 
 CARD, CONFIG, WEIGHTS = "card.json", "config.json", "model.safetensors"
 THUMBNAIL = "thumbnail.png"  # of a built-in model: a small picture of what it finds; scripts/starter_thumbnails.py
+MOST_OUTPUTS = 1000  # of a network from elsewhere
 MEMORY = "memory.zip"  # labelled slices that a model learnt from; napari_medseg.training.memory writes and reads it
 
 
@@ -173,8 +175,8 @@ def _card_from_config(folder: Path) -> ModelCard:
         config = json.loads(path.read_text(encoding="utf-8"))
         return card_from_config(config, model_name(folder.name), "Read from a folder of segmentation_models_pytorch "
                                 "without a card: class names, normalisation and pixel size are guesses.")  # fmt: skip
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        reason = f"{error} is missing" if isinstance(error, KeyError) else str(error).splitlines()[0]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
+        reason = f"{error} is missing" if isinstance(error, KeyError) else first_line(error)
         raise ModelError(
             f"{path} is not a configuration of segmentation_models_pytorch: {reason}.",
             "Save the model with save_pretrained of segmentation_models_pytorch.",
@@ -187,7 +189,7 @@ def card_from_config(config: dict[str, Any], name: str, note: str) -> ModelCard:
     encoder, channels, outputs = config.pop("encoder_name"), config.pop("in_channels"), config.pop("classes")
     if architecture not in ARCHITECTURES:
         raise ValueError(f"{architecture} is no architecture of segmentation_models_pytorch")
-    if not 1 <= int(outputs) <= 1000:
+    if not 1 <= int(outputs) <= MOST_OUTPUTS:
         raise ValueError(f"{outputs} classes are too many")
     notes = [note]
     if outputs == 1:
@@ -256,7 +258,7 @@ def fill_network(card: ModelCard, state: dict[str, Tensor], source: str) -> nn.M
     """
     import torch
 
-    network = build_network(card)
+    network = outline_network(card)
     wanted = network.state_dict()
     state = {k: v for k, v in state.items() if k in wanted or not k.startswith("classification_head.")}
     for key, value in state.items():
@@ -269,6 +271,8 @@ def fill_network(card: ModelCard, state: dict[str, Tensor], source: str) -> nn.M
             f"The weights in {source} do not fit {card.architecture} with the encoder {card.encoder}: {problem}.",
             "The architecture, the encoder, the channels and the classes must be those the weights were trained with.",
         )
+    if any(value.is_meta for value in wanted.values()):
+        network = build_network(card)
     network.load_state_dict(state)
     if card.architecture == QUICK:
         from .quick import QuickNetwork
