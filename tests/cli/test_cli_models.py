@@ -142,3 +142,20 @@ def test_compare_scores_both_where_the_truth_is_known(
 def test_compare_refuses_what_cannot_be_compared(run: Run, mine: list[str], series: Path, images: Path) -> None:
     assert "are the same model" in run("models", "compare", "mine", "mine@3", series).err
     assert "different sizes" in run("models", "compare", "mine@1", "mine@2", images).err
+
+
+def test_what_is_there_is_kept_and_the_hint_names_no_option_that_is_not_there(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "hip.zip").touch()
+    result = run("models", "export", "femur-ct", tmp_path / "hip.zip")
+    assert result.code == 2
+    assert "remove it first" in result.err
+    assert "--overwrite" not in result.err
+
+
+def test_import_prints_what_was_guessed_and_takes_no_second_network(run: Run, tmp_path: Path) -> None:
+    export_model("femur-ct", tmp_path / "smp")
+    assert "guess" not in run("models", "import", tmp_path / "smp", "--name", "own").out
+    refused = run("models", "import", tmp_path / "smp", "--network", "unet:resnet18")
+    assert "says itself what network it has" in refused.err
+    (tmp_path / "smp" / "card.json").unlink()
+    assert "pixel size are guesses" in run("models", "import", tmp_path / "smp").out

@@ -11,7 +11,7 @@ import torch
 from huggingface_hub import constants
 
 from napari_medseg.core import ClassInfo, ModelError
-from napari_medseg.models import find_model, hub, load_model, start_card, start_network, starts
+from napari_medseg.models import find_model, hub, import_model, load_model, start_card, start_network, starts
 from napari_medseg.models.packaged import PACKAGES, find_packaged, read_packaged
 from napari_medseg.models.smp import import_smp
 from napari_medseg.models.starts import IMAGENET_MEAN, IMAGENET_STD, check_pretrained
@@ -78,6 +78,17 @@ def test_a_model_of_the_hub_is_downloaded_without_anything_that_runs(
     assert asked["revision"] == "main"
     assert asked["allow_patterns"] == ["*.json", "*.safetensors"]
     assert asked["cache_dir"].is_relative_to(own_library)
+
+
+@pytest.mark.usefixtures("online")
+def test_a_model_of_the_hub_without_a_card_is_called_by_its_repository(
+    monkeypatch: pytest.MonkeyPatch, tiny_folder: Path
+) -> None:
+    folder = tiny_folder.rename(tiny_folder.with_name("0a1b2c3d"))
+    (folder / "card.json").unlink()
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda *_, **__: str(folder))
+    assert import_model("hf:me/My_SMP@main").name == "my_smp"
+    assert import_model("hf:me/smp", "mine").name == "mine"
 
 
 def test_the_hub_without_network_is_one_sentence() -> None:

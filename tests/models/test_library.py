@@ -237,6 +237,16 @@ def test_export_never_overwrites_and_knows_its_formats(tmp_path: Path) -> None:
         export_model("starter", tmp_path / "new", "tflite")  # type: ignore[arg-type]
 
 
+def test_a_name_tells_the_format_and_is_not_contradicted(tmp_path: Path) -> None:
+    export_model("starter", tmp_path / "m.ZIP")
+    assert zipfile.is_zipfile(tmp_path / "m.ZIP")
+    for name, kind in (("n.zip", "folder"), ("n.zip", "onnx"), ("n.onnx", "zip")):
+        with pytest.raises(OutputError, match=f"{name} is no name for the format {kind}"):
+            export_model("starter", tmp_path / name, kind)  # type: ignore[arg-type]
+    with pytest.raises(OutputError, match="An ONNX file has no room"):
+        export_model("starter", tmp_path / "n.onnx", with_memory=True)
+
+
 def test_onnx_without_its_package_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("napari_medseg.models.export.find_spec", lambda name: None)
     with pytest.raises(ModelError, match=r"needs the package onnx.*pip install .napari-medseg.onnx"):

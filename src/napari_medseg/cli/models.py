@@ -14,7 +14,7 @@ from napari_medseg.io.findings import counted
 from napari_medseg.models.library import ancestry, children, own_entries
 from napari_medseg.training.memory import count_memory
 
-from .targets import check_target
+from .targets import RENAME, check_target
 from .versus import compare
 
 app = App(
@@ -121,7 +121,7 @@ def import_from(
     """
     card = library.import_model(path, name, network=network)
     print(f"Imported {card.reference}")
-    if network:
+    if "guess" in card.description:
         print(card.description)
     return 0
 
@@ -132,7 +132,10 @@ def export_to(
     output: Annotated[Path, Parameter(name="OUT", help="Folder or file to write.")],
     /,
     *,
-    format: Annotated[Literal["folder", "zip", "onnx", "bioimageio"], Parameter(help="What to write.")] = "folder",
+    format: Annotated[
+        Literal["folder", "zip", "onnx", "bioimageio"] | None,
+        Parameter(help="What to write; without it what OUT ends in tells: .zip, .onnx, else a folder."),
+    ] = None,
     with_memory: Annotated[
         bool,
         Parameter(
@@ -159,7 +162,7 @@ def export_to(
     napari-medseg models export my-femur package.zip --format bioimageio --author "A. Name" --licence MIT
     ```
     """
-    check_target(output)
+    check_target(output, remedy=RENAME)
     wrote = library.export_model(name, output, format, with_memory=with_memory, authors=author, licence=licence)
     print(f"Wrote {wrote}")
     return 0

@@ -18,7 +18,12 @@ IN_PARTS = ("zarr", "tiff")
 """Formats of masks that are written in parts, and read so by other programs."""
 
 
-def check_target(target: Path, *sources: Path, overwrite: bool = False) -> None:
+OVERWRITE = "Choose another output, or add --overwrite."
+RENAME = "Choose another name, or remove it first."
+"""What helps where something is there already; the latter of commands that never overwrite."""
+
+
+def check_target(target: Path, *sources: Path, overwrite: bool = False, remedy: str = OVERWRITE) -> None:
     """Check that a result may be written to ``target``.
 
     Raises
@@ -53,9 +58,9 @@ def check_target(target: Path, *sources: Path, overwrite: bool = False) -> None:
         return
     if target.is_dir():
         if any(target.iterdir()):
-            raise OutputError(f"The folder {target} is not empty.", "Choose another output, or add --overwrite.")
+            raise OutputError(f"The folder {target} is not empty.", remedy)
     elif target.exists():
-        raise OutputError(f"{target} exists already.", "Choose another output, or add --overwrite.")
+        raise OutputError(f"{target} exists already.", remedy)
 
 
 def check_names(folder: Path, names: Iterable[str]) -> None:

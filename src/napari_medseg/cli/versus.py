@@ -21,7 +21,7 @@ from napari_medseg.models import find_model, read_card
 from .flags import with_options
 from .progress import shown_progress
 from .sources import is_set, series_in
-from .targets import check_target
+from .targets import RENAME, check_target
 
 MOST = 10
 """Slices that are listed; `TABLE` has all."""
@@ -69,7 +69,7 @@ def compare(
     if is_set(source):
         raise InputError(f"{source} holds images of different sizes.", "Give one of them.")
     if extras.output is not None:
-        check_target(extras.output, source)
+        check_target(extras.output, source, remedy=RENAME)
     image = io.read(source, series=series_in(source, extras.series))
     truth = None if extras.truth is None else io.read_labels(extras.truth)
     with shown_progress() as report:

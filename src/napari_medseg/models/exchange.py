@@ -11,6 +11,7 @@ from napari_medseg.core import ModelCard
 from .export import export_to
 from .foreign import import_file, import_folder
 from .library import find_model
+from .weights import CARD, model_name
 
 
 def import_model(path: str | Path, name: str = "", *, network: str = "") -> ModelCard:
@@ -33,17 +34,20 @@ def import_model(path: str | Path, name: str = "", *, network: str = "") -> Mode
         If it is no model, is damaged, could run code, or does not fit the architecture.
     """
     if str(path).startswith("hf:"):
-        return import_folder(find_model(str(path)), name)
+        folder = find_model(str(path))
+        if not name and not (folder / CARD).is_file():  # the folder is called by its revision, a hash
+            name = model_name(str(path).partition("@")[0].rpartition("/")[2])
+        return import_folder(folder, name, network)
     path = Path(path).expanduser()
     if path.is_dir():
-        return import_folder(path, name)
+        return import_folder(path, name, network)
     return import_file(path, name, network)
 
 
 def export_model(
     name: str | Path,
     out: str | Path,
-    format: Literal["folder", "zip", "onnx", "bioimageio"] = "folder",
+    format: Literal["folder", "zip", "onnx", "bioimageio"] | None = None,
     *,
     with_memory: bool = False,
     authors: Sequence[str] = (),
@@ -56,8 +60,9 @@ def export_model(
     name
         A reference as `find_model` takes it.
     out
-        The new folder or file; a ``.zip`` makes a zip file of the folder.
+        The new folder or file.
     format
+        What the name tells if None: ``.zip``, ``.onnx``, else a folder.
         ``"folder"`` opens anywhere with ``segmentation_models_pytorch.from_pretrained``, unless the architecture is one
         that the library lacks (``fcn8s``, ``classifier``, ``quick``);
         ``"bioimageio"`` is a ``.zip`` for bioimage.io and the programs that run its models.
@@ -70,4 +75,4 @@ def export_model(
         the model must have been trained from one under a permissive licence.
     """
     folder, out = find_model(name), Path(out).expanduser()
-    return export_to(folder, out, format, with_memory=with_memory, authors=authors, licence=licence)
+    return export_to(folder, out, format or "", with_memory=with_memory, authors=authors, licence=licence)

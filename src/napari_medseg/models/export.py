@@ -32,13 +32,16 @@ TOLERANCE = 1e-3
 
 FORMATS = ("folder", "zip", "onnx", "bioimageio")
 
+_SUFFIXES = {".zip": ("zip", "bioimageio"), ".onnx": ("onnx",)}
+"""Formats that files with such names may have; the first of them where none is asked for."""
+
 
 def export_to(
     folder: Path, out: Path, kind: str, *, with_memory: bool = False, authors: Sequence[str] = (), licence: str = ""
 ) -> Path:
     """Write the model in ``folder`` to ``out``, see `napari_medseg.models.exchange.export_model`."""
-    if kind == "folder" and out.suffix.lower() == ".zip":
-        kind = "zip"
+    fitting = _SUFFIXES.get(out.suffix.lower(), FORMATS)
+    kind = kind or fitting[0]
     files = [folder / name for name in (CONFIG, WEIGHTS, CARD, *([MEMORY] if with_memory else []))]
     writers: dict[str, Callable[[Path], None]] = {
         "folder": partial(_write_folder, files),
@@ -48,6 +51,10 @@ def export_to(
     }
     if kind not in writers:
         raise OutputError(f"There is no export format {kind!r}.", f"Formats: {', '.join(FORMATS)}.")
+    if kind not in fitting:
+        raise OutputError(
+            f"{out.name} is no name for the format {kind}.", "Choose another name, or the format that its ending tells."
+        )
     if kind in _PACKAGES:
         _require(kind)
     if (authors or licence) and kind != "bioimageio":

@@ -43,7 +43,7 @@ def import_file(path: Path, name: str, network: str) -> ModelCard:
     lower = path.name.lower()
     if lower.endswith(ARCHIVES):
         with unpacked(path) as folder, told_as(folder, path.name):
-            return import_folder(folder, name)
+            return import_folder(folder, name, network)
     if lower.endswith(".onnx"):
         raise ModelError(f"{path.name} is an ONNX file, which cannot be trained further.", _CONVERT)
     if not lower.endswith(BARE):
@@ -54,8 +54,10 @@ def import_file(path: Path, name: str, network: str) -> ModelCard:
     return add_model(fill_network(card, state, path.name), card)
 
 
-def import_folder(folder: Path, name: str = "") -> ModelCard:
+def import_folder(folder: Path, name: str = "", network: str = "") -> ModelCard:
     """Check a model's folder and add it to the library, see `import_model`."""
+    if network and (find_description(folder) or read_own(folder)):
+        raise ModelError("This model says itself what network it has.", f"Leave {network} out.")
     if find_description(folder) and not ((folder / WEIGHTS).is_file() and read_own(folder)):
         with tempfile.TemporaryDirectory(prefix="napari-medseg-") as place, told_as(Path(place), str(folder)):
             return import_folder(make_model(folder, Path(place), read_weights), name)

@@ -188,8 +188,8 @@ def _read_weights_entry(description: dict[str, Any], title: str) -> dict[str, An
 def _describe(description: dict[str, Any], entry: dict[str, Any], title: str) -> ModelCard:
     """The card of somebody else's model, as far as its description tells."""
     note = (
-        "Imported from a package of bioimage.io: see whether its classes, normalisation and pixel size are what "
-        "its documentation says."
+        "Imported from a package of bioimage.io: classes, normalisation and pixel size may be guesses; see whether "
+        "they are what its documentation says."
     )
     try:
         kwargs = dict(entry.get("kwargs") or {})
