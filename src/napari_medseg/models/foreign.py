@@ -62,12 +62,12 @@ def import_folder(folder: Path, name: str = "", network: str = "") -> ModelCard:
         with tempfile.TemporaryDirectory(prefix="napari-medseg-") as place, told_as(Path(place), str(folder)):
             return import_folder(make_model(folder, Path(place), read_weights), name)
     described = read_card(folder).sha256
-    card, network = load_network(folder)
+    card, trained = load_network(folder)
     card = renamed(card, name)
     # Weights that a card vouches for stay byte for byte; smp's own may have lost or gained outputs on the way in.
     if described and (folder / CONFIG).is_file():
         return adopt_model(folder, card)
-    return add_model(network, card, partial(copy_memory, folder))
+    return add_model(trained, card, partial(copy_memory, folder))
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
