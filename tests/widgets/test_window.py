@@ -76,6 +76,47 @@ def test_button_beside_the_model_shows_it_in_the_models_dock(
     assert shown.value().name == "rgb-gland"
 
 
+def open_from_menu(viewer: Any, name: str) -> None:
+    """As a click in napari's menu Plugins > MedSeg."""
+    [menu] = [action.menu() for action in viewer.window.plugins_menu.actions() if action.text() == "MedSeg"]
+    [action] = [action for action in menu.actions() if action.text() == f"{name} (MedSeg)"]
+    action.trigger()
+
+
+@pytest.mark.parametrize("first", ["menu", "button"])
+def test_each_dock_is_opened_once_from_the_menu_and_from_another_dock(
+    qtbot: Any, make_napari_viewer: Callable[..., Any], first: str
+) -> None:
+    viewer = make_napari_viewer(show=True)
+    opened = {}
+    for name in ("Segment", "Fine-tune"):
+        if first == "menu":
+            open_from_menu(viewer, name)
+        opened[name] = open_dock(viewer, name)
+    assert [*viewer.window.dock_widgets] == ["Segment (MedSeg)", "Fine-tune (MedSeg)"]
+    segment, tune = opened.values()
+    qtbot.waitUntil(lambda: not tune.visibleRegion().isEmpty())
+    segment.parent().close()
+    assert open_dock(viewer, "Segment") is segment
+    qtbot.waitUntil(lambda: not segment.visibleRegion().isEmpty())
+    open_from_menu(viewer, "Segment")
+    assert [*viewer.window.dock_widgets.values()] == [segment, tune]
+    assert not segment.parent().isVisible(), "napari's menu hides what it shows"
+
+
+@pytest.mark.parametrize("name", ["Fine-tune", "Models"])
+def test_dock_from_the_menu_is_a_tab_of_the_one_that_is_open(
+    qtbot: Any, make_napari_viewer: Callable[..., Any], name: str
+) -> None:
+    viewer = make_napari_viewer(show=True)
+    for one in ("Segment", name):
+        open_from_menu(viewer, one)
+    segment, other = (w.parent() for w in viewer.window.dock_widgets.values())
+    qtbot.waitUntil(lambda: segment.parent().tabifiedDockWidgets(other) == [segment])
+    qtbot.waitUntil(lambda: not other.widget().visibleRegion().isEmpty())
+    assert segment.widget().visibleRegion().isEmpty(), "the newest is in front"
+
+
 def train_at_once(cards: list[ModelCard]) -> Callable[..., Any]:
     def train(order: Order, preview: object, report: Reporter) -> Any:
         new = order.card.model_copy(update={"name": order.name})

@@ -11,6 +11,8 @@ from qtpy.QtWidgets import QApplication
 from napari_medseg._layers import image_layers, labels_layer_data
 from napari_medseg.core import Image, Labels
 
+from .empty_state import open_dock
+
 _SIZE = (1500, 950)
 
 
@@ -31,7 +33,7 @@ def show_demo(image: Image, labels: Labels, picture: Path, *, interactive: bool)
         for data in (*image_layers(image, name="femur ct"), labels_layer_data(labels)):
             viewer.add_layer(Layer.create(*data))
         viewer.layers[-1].name = "femur ct labels"
-        viewer.window.add_plugin_dock_widget("napari-medseg", "Segment")
+        open_dock(viewer, "Segment")
         viewer.window.resize(*_SIZE)
         if image.is_stack:
             viewer.dims.set_current_step(0, len(image) // 2)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from napari.plugins import menu_item_template
+from npe2 import PluginManager
 from qtpy.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from napari_medseg._layers import image_layers
@@ -26,8 +28,14 @@ def open_dock(viewer: napari.viewer.Viewer, name: str) -> Any:
     window = getattr(viewer, "window", None)
     if window is None:
         return None
-    # As a tab: two of our docks above each other are too low to work in.
-    dock, widget = window.add_plugin_dock_widget(PLUGIN, name, tabify=True)
+    manager = PluginManager.instance()
+    [make] = [w.get_callable() for w in manager.iter_widgets() if w.plugin_name == PLUGIN and w.display_name == name]
+    widget: Any = next((w for w in window.dock_widgets.values() if type(w) is make), None)
+    if widget is None:
+        widget = make(viewer)
+        # By the name that napari's menu gives it, so that the menu does not open another.
+        window.add_dock_widget(widget, name=menu_item_template.format(manager.get_manifest(PLUGIN).display_name, name))
+    dock = widget.parent()
     dock.show()
     dock.raise_()
     return widget

@@ -9,11 +9,13 @@ from qtpy.QtCore import QEvent, QSize, Qt, QTimer
 from qtpy.QtGui import QCloseEvent
 from qtpy.QtWidgets import (
     QAbstractButton,
+    QDockWidget,
     QFrame,
     QGridLayout,
     QHBoxLayout,
     QLabel,
     QLayout,
+    QMainWindow,
     QPushButton,
     QScrollArea,
     QSizePolicy,
@@ -221,9 +223,27 @@ class Dock(QWidget):
 
     def event(self, event: QEvent | None) -> bool:
         # napari takes a closed dock's widget out of the window but does not close it.
-        if event is not None and event.type() == QEvent.Type.ParentChange and self.parent() is None:
-            self._close_once()
+        if event is not None and event.type() == QEvent.Type.ParentChange:
+            if self.parent() is None:
+                self._close_once()
+            else:
+                QTimer.singleShot(0, self._join)  # once it is in the window
         return bool(super().event(event))
+
+    def _join(self) -> None:
+        """Become a tab of an older dock of ours: two above each other are too low to work in."""
+        place = self.parent()
+        window = place.parent() if isinstance(place, QDockWidget) else None
+        if not isinstance(place, QDockWidget) or not isinstance(window, QMainWindow) or place.isFloating():
+            return
+        area = window.dockWidgetArea(place)
+        docks = window.findChildren(QDockWidget)
+        for other in docks[: docks.index(place)]:
+            beside = other.isVisible() and not other.isFloating() and window.dockWidgetArea(other) == area
+            if beside and isinstance(other.widget(), Dock):
+                window.tabifyDockWidget(other, place)
+                QTimer.singleShot(0, place.raise_)  # Qt makes the tabs first
+                return
 
     def closeEvent(self, event: QCloseEvent | None) -> None:  # noqa: N802
         self._close_once()
