@@ -56,6 +56,34 @@ def test_what_is_in_view_and_what_is_true_there_is_copied(
     assert versions.prepare().truth is None, "nobody has looked at that one"
 
 
+@pytest.mark.parametrize(
+    ("first", "name", "second"),
+    [
+        (["#e69f00"], "light blue", "#56b4e9"),
+        (["#50b0f0"], "orange", "#e69f00"),
+        (["#e69f00", "#56b4e9"], "purple", "#aa4499"),
+    ],
+)
+def test_second_model_is_outlined_in_a_colour_seen_on_white_and_unlike_the_first(
+    versions: CompareVersions,
+    viewer: ViewerModel,
+    make_stack: Callable[..., Any],
+    first: list[str],
+    name: str,
+    second: str,
+) -> None:
+    classes = tuple(ClassInfo(value=n, name=f"bone {n}", color=color) for n, color in enumerate(first, 1))
+    cards = tuple(card.model_copy(update={"classes": classes}) for card in (ONE, TWO))
+    versions.show_for(cards[1], cards)
+    make_stack()
+    planes = (np.ones((24, 24), np.uint8), np.ones((24, 24), np.uint8))
+    said = versions.show_result(versions.prepare(), Versus(planes, 0, (None, None)))
+    assert f"and grey-bone v1 ({name})." in said
+    outlines = [layer for layer in viewer.layers if is_preview(layer)]
+    for color, layer in zip((first[0], second), outlines, strict=True):
+        np.testing.assert_allclose(layer.get_color(1)[:3], np.array([*bytes.fromhex(color[1:])]) / 255, atol=0.01)
+
+
 def test_outlines_lie_on_the_slice_and_go_with_the_next_comparison(
     versions: CompareVersions, viewer: ViewerModel, make_stack: Callable[..., Any]
 ) -> None:
@@ -65,7 +93,7 @@ def test_outlines_lie_on_the_slice_and_go_with_the_next_comparison(
     planes = (np.ones((24, 24), np.uint8), np.zeros((24, 24), np.uint8))
     contest = versions.prepare()
     said = versions.show_result(contest, Versus(planes, 576, (0.9, 0.812)))
-    assert "576 pixels (100.0%) differ between grey-bone v2 and grey-bone v1 (white)" in said
+    assert "576 pixels (100.0%) differ between grey-bone v2 and grey-bone v1 (light blue)" in said
     assert "0.900 against 0.812" in said
     outlines = [layer for layer in viewer.layers if is_preview(layer)]
     assert [layer.data.shape for layer in outlines] == [(1, 24, 24)] * 2

@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QComboBox, QVBoxLayout, QWidget
 
 from napari_medseg._layers import METADATA, class_colormap, class_features, image_from_layer, lead_of
 from napari_medseg.core import ClassInfo, Image, InputError, ModelCard, Reporter
+from napari_medseg.core.card import PALETTE
 
 from .look import button, count, tighten
 from .placing import place_part
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
 
     from napari_medseg.inference.versus import Versus
 
-_OTHER = "#ffffff"
-"""Outlines of the second model, beside those of the first in the colours of their classes."""
+_COLORS = {"light blue": PALETTE[1], "orange": PALETTE[0], "purple": PALETTE[11]}
+"""Of the palette, what is seen on black and on white."""
 
 
 @dataclass(frozen=True)
@@ -100,14 +101,15 @@ class CompareVersions(QWidget):
     def show_result(self, contest: Contest, found: Versus) -> str:
         """Draw both results; a sentence that tells how they differ."""
         self.clear()
+        color = _color_beside(contest.cards[0].classes)
         if contest.image_layer in self._viewer.layers:
             active = self._viewer.layers.selection.active
-            for card, plane, other in zip(contest.cards, found.labels, (False, True), strict=True):
-                self._draw(contest, card, plane, other=other)
+            for card, plane, only in zip(contest.cards, found.labels, (None, _COLORS[color]), strict=True):
+                self._draw(contest, card, plane, only)
             self._viewer.layers.selection.active = active  # the user goes on painting there
         one, two = (f"{card.name} v{card.version}" for card in contest.cards)
         share = found.differing / found.labels[0].size
-        said = f"{count(found.differing, 'pixel')} ({share:.1%}) differ between {one} and {two} (white)."
+        said = f"{count(found.differing, 'pixel')} ({share:.1%}) differ between {one} and {two} ({color})."
         if None not in found.dice:
             said += f" Dice on what is right here: {found.dice[0]:.3f} against {found.dice[1]:.3f}."
         return said
@@ -119,10 +121,11 @@ class CompareVersions(QWidget):
             if layer in self._viewer.layers:
                 self._viewer.layers.remove(layer)
 
-    def _draw(self, contest: Contest, card: ModelCard, plane: Any, *, other: bool) -> None:
+    def _draw(self, contest: Contest, card: ModelCard, plane: Any, color: str | None) -> None:
+        """Outline the classes in their own colours, or all in one."""
         classes: tuple[ClassInfo, ...] = card.classes
-        if other:
-            classes = tuple(c.model_copy(update={"color": _OTHER}) for c in classes)
+        if color is not None:
+            classes = tuple(c.model_copy(update={"color": color}) for c in classes)
         stack = contest.image.is_stack
         start = (contest.z, 0, 0) if stack else (0, 0)
         layer = self._viewer.add_labels(
@@ -134,7 +137,7 @@ class CompareVersions(QWidget):
             opacity=1.0,
             **place_part(contest.image_layer, start),
         )
-        layer.contour = 1 if other else 2
+        layer.contour = 2 if color is None else 1
         layer.editable = False
         self._layers.append(layer)
 
@@ -163,6 +166,16 @@ class CompareVersions(QWidget):
             return None, None
         planes, unlabelled = copy_truth(labels, here)
         return planes[0], unlabelled
+
+
+def _color_beside(classes: Sequence[ClassInfo]) -> str:
+    """The name of the colour in which the second model's outlines differ most from those of the first."""
+
+    def distance(name: str, one: ClassInfo) -> int:
+        pair = (bytes.fromhex(color[1:]) for color in (_COLORS[name], one.color))
+        return sum((a - b) ** 2 for a, b in zip(*pair, strict=True))
+
+    return max(_COLORS, key=lambda name: min((distance(name, one) for one in classes), default=0))
 
 
 def find_rivals(card: ModelCard, cards: Sequence[ModelCard]) -> list[ModelCard]:
