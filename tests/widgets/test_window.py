@@ -186,7 +186,7 @@ def test_use_it_segments_again_and_leaves_what_it_learnt_from(
     assert labels.metadata["napari_medseg"]["card"]["name"] == "my-grey-bone"
     assert not labels.data[1, 20].any()
     assert labels.data[2].all()
-    assert tune.pairs.rows[0].summary.text() == "1 corrected slice"
+    assert tune.pairs.rows[0].summary.text() == "1 accepted slice", "what was learnt is right, as the strip draws it"
     assert corrections_of(labels).accepted == {1}
     assert segment.panel.status.text().startswith("4 slices segmented")
     assert tune.model.value().name == "my-grey-bone"

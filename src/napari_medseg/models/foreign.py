@@ -107,10 +107,10 @@ def _read_pickle(path: Path) -> Any:
                 members = archive.infolist()
         except DAMAGE as error:
             raise ModelError(f"{path.name} is truncated or damaged.", "Copy or download the file again.") from error
-        if any(m.compress_type != zipfile.ZIP_STORED for m in members):
-            raise ModelError(f"{path.name} is compressed, which torch never does, and is refused.", _CONVERT)
         if any(m.filename.endswith("constants.pkl") or "/code/" in m.filename for m in members):
             raise ModelError(f"{path.name} is a TorchScript program, which is refused.", _CONVERT)
+        if any(m.compress_type != zipfile.ZIP_STORED for m in members):
+            raise ModelError(f"{path.name} is compressed, which torch never does to weights, and is refused.", _CONVERT)
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
