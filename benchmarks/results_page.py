@@ -97,9 +97,11 @@ def describe(name: str, own: list[Figures]) -> str:
     if minutes != Recipe.read(own[0]["recipe"]).options.get("max_minutes") and not SYSTEMS[name].starts:
         clock += f" --minutes {minutes:g}"  # the recipe has another time by now
     start = SYSTEMS[name].start or Recipe.read(own[0]["recipe"]).start
-    built_in = "" if ":" in start or SYSTEMS[name].starts else f", from the built-in model `{start}`"
+    kind = "" if ":" in start else "the built-in model "
+    told = (kind or SYSTEMS[name].start) and not SYSTEMS[name].starts
+    begun = f", from {kind}`{start}`" if told else ""
     text = [
-        f"**{SYSTEMS[name].title}**: recipe `{own[0]['recipe']}`{built_in}.",
+        f"**{SYSTEMS[name].title}**: recipe `{own[0]['recipe']}`{begun}.",
         f"Images or series that train: {own[0]['trained on']}.",
     ]
     text += [SYSTEMS[name].remark] if SYSTEMS[name].remark else []
