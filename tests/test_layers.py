@@ -40,6 +40,7 @@ def described() -> Image:
         findings=(Finding("MISSING_SLICES", "Slice 3 is missing.", ("3.png",)),),
         missing=frozenset({1}),
         windows=(Window("bone", 0, 40),),
+        modality="CT",
     )
 
 

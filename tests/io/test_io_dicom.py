@@ -66,7 +66,7 @@ def test_slices_lie_in_order_of_position_in_patient_coordinates(series: Make) ->
     image = io.read(series((12, 0, 9, 3, 6)))
     assert heights(image) == [0, 3, 6, 9, 12]
     assert image.axes == "ZYX"
-    assert image.meaning == "HU"
+    assert (image.meaning, image.modality) == ("HU", "CT")
     assert image.geometry.spacing == (3, 0.75, 0.5)
     assert image.geometry.origin == (0, -20, -10)
     assert image.geometry.direction == ()
@@ -187,7 +187,7 @@ def test_monochrome1_is_shown_right(tmp_path: Path) -> None:
         **stored_of(pixels, BitsStored=12, HighBit=11),
     )  # fmt: skip
     image = io.read(save_dicom(tmp_path / "x.dcm", xray))
-    assert image.axes == "YX"
+    assert (image.axes, image.modality) == ("YX", "X-ray")
     assert image.slice(0).tolist() == [[4095, 0], [3995, 3095]]
     assert [(w.low, w.high) for w in image.windows] == [(3895, 4095)]
     assert "INVERTED" in codes(image)
@@ -268,7 +268,7 @@ def test_frames_of_an_enhanced_file_are_slices_in_order_of_position(tmp_path: Pa
     assert image.data.shape == (3, 6, 5)
     assert [int(image.slice(z)[0, 0]) for z in range(3)] == [1 - 1024, 2 - 1024, -1024]
     assert image.geometry.spacing == (3, 0.75, 0.5)
-    assert image.meaning == "HU"
+    assert (image.meaning, image.modality) == ("HU", "CT")
 
 
 @pytest.mark.parametrize("in_folder", [False, True])

@@ -145,8 +145,9 @@ def test_what_suits_the_image_is_offered_first(qtbot: Any, cards: list[ModelCard
     """A stack of sequences is no stained slide, and a picture without a scale nothing for a model that needs one."""
     grey, rgb = cards
     sequences = rgb.model_copy(update={"name": "z-mr", "normalisation": Normalisation(method="median", high=3)})
-    lungs = grey.model_copy(update={"name": "lungs", "pixel_size": None, "longest": 256})
-    cards[:] = [grey.model_copy(update={"pixel_size": 0.8}), lungs, rgb, sequences]
+    lungs = grey.model_copy(update={"name": "lungs", "modality": "X-ray", "longest": 256})
+    scaled = grey.model_copy(update={"name": "a-bone", "pixel_size": 0.8})
+    cards[:] = [scaled, grey, lungs, rgb, sequences]
     picker = ModelPicker()
     qtbot.addWidget(picker)
     values = np.random.default_rng(0).integers(0, 255, (2, 8, 9, 3)).astype(np.uint8)
@@ -155,13 +156,30 @@ def test_what_suits_the_image_is_offered_first(qtbot: Any, cards: list[ModelCard
         (mr, "z-mr"),
         (replace(mr, meaning="RGB"), "rgb-gland"),
         (Image(values[..., 0], "ZYX", Geometry.unknown(3)), "lungs"),
-        (Image(values[..., 0], "ZYX", Geometry(spacing=(1, 1, 1), unit="mm")), "grey-bone"),
+        (Image(values[..., 0], "ZYX", Geometry(spacing=(1, 1, 1), unit="mm")), "a-bone"),
+        (Image(values[..., 0], "ZYX", Geometry.unknown(3), modality="CT"), "grey-bone"),
     ):
         picker.set_image(image)
         assert picker.value().name == name
     picker.set_value("lungs")
     picker.set_image(Image(values[..., 1], "ZYX", Geometry(spacing=(1, 1, 1), unit="mm")))
     assert picker.value().name == "lungs", "what a person chose stays where it can be used"
+
+
+def test_a_model_for_what_another_machine_took_says_so(qtbot: Any, cards: list[ModelCard]) -> None:
+    bone = cards[0]
+    heart = bone.model_copy(update={"name": "z-heart", "modality": "MR"})
+    cards[:] = [bone, heart]
+    picker = ModelPicker()
+    qtbot.addWidget(picker)
+    image = Image(np.zeros((2, 8, 9)), "ZYX", Geometry(spacing=(1, 1, 1), unit="mm"), modality="MR")
+    picker.set_image(image)
+    assert picker.value() == heart
+    assert "this is" not in picker.summary.text()
+    picker.set_value(bone)
+    assert picker.summary.text().endswith("for CT, this is MR")
+    picker.set_image(replace(image, modality=""))
+    assert "this is" not in picker.summary.text()
 
 
 def test_a_network_of_other_channels_can_be_trained_further(qtbot: Any, cards: list[ModelCard]) -> None:

@@ -36,6 +36,7 @@ def describe(item: Image | Labels) -> dict[str, Any]:
         "geometry": item.geometry.model_dump(mode="json"),
         **({"windows": windows} if windows else {}),
         **({"alike": item.alike} if isinstance(item, Image) and item.alike > 1 else {}),
+        **({"modality": item.modality} if isinstance(item, Image) and item.modality else {}),
     }
 
 

@@ -72,6 +72,7 @@ def image_from_layer(layer: Any) -> Image:
         windows=windows_of(layer),
         levels=tuple(levels),
         alike=int(info.get("alike", 1)),
+        modality=str(info.get("modality", "")),
     )
 
 

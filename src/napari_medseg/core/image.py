@@ -72,6 +72,8 @@ class Image:
         small, read as lazily; else empty.
     alike
         Of a grey image that is no slide, how many channels its files hold, all alike: models of so many take it too.
+    modality
+        What took it, in the words of model cards (``"CT"``, ``"MR"``, ``"X-ray"``); empty when no file tells.
     """
 
     data: Any
@@ -85,6 +87,7 @@ class Image:
     windows: tuple[Window, ...] = ()
     levels: tuple[Any, ...] = ()
     alike: int = 1
+    modality: str = ""
 
     def __post_init__(self) -> None:
         if len(self.axes) != self.data.ndim:

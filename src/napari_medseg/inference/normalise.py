@@ -79,9 +79,19 @@ def fits(image: Image, channels: int) -> bool:
 
 def strangeness(image: Image, card: ModelCard) -> int:
     """How much speaks against a model for the image, beside its channels; 0 where nothing does."""
-    suits = {"HU": card.modality in ("", "CT"), "RGB": card.takes == "RGB", "channels": card.takes != "RGB"}
-    scaled = card.pixel_size is None or image.geometry.known
-    return 2 * (not suits.get(image.meaning, True)) + (not scaled)
+    colors = {"RGB": card.takes == "RGB", "channels": card.takes != "RGB"}
+    other = bool(why_strange(image, card)) or not colors.get(image.meaning, True)
+    known = image.geometry.known
+    # What models take as a whole are pictures without a scale, as X-rays often are; scans and slides have one.
+    unlike = known == (card.longest is not None)
+    return 4 * other + 2 * unlike + (card.pixel_size is not None and not known)
+
+
+def why_strange(image: Image, card: ModelCard) -> str:
+    """That a model is for images that something else took, for pickers; empty when it is not, or nothing tells."""
+    if not image.modality or not card.modality or image.modality == card.modality:
+        return ""
+    return f"for {card.modality}, this is {image.modality}"
 
 
 def check_channels(image: Image, card: ModelCard) -> None:

@@ -40,6 +40,8 @@ class Header:
         Whether a file of one slice is still a stack: it has a place in space.
     windows
         Ranges of values that the file asks to be shown.
+    modality
+        What took it, as `Image` has it.
     """
 
     shape: tuple[int, int]
@@ -52,6 +54,7 @@ class Header:
     findings: tuple[Finding, ...] = ()
     volume: bool = False
     windows: tuple[Window, ...] = ()
+    modality: str = ""
 
     @property
     def slice_shape(self) -> tuple[int, ...]:

@@ -72,7 +72,7 @@ def read(
     return Image(
         data=data, axes=axes, geometry=geometry, names=found.names, meaning=meaning, source=found.source,
         findings=findings, missing=frozenset(found.unreadable), windows=found.header.windows, levels=tuple(levels),
-        alike=1 if many or levels else found.header.channels,
+        alike=1 if many or levels else found.header.channels, modality=found.header.modality,
     )  # fmt: skip
 
 

@@ -224,10 +224,17 @@ class ModelPicker(QWidget):
 
         return strangeness(self._image, self._cards[i]) if self._image is not None else 0
 
+    def _strange(self, card: ModelCard) -> str:
+        from napari_medseg.inference.normalise import why_strange
+
+        return why_strange(self._image, card) if self._image is not None and not is_fresh(card) else ""
+
     def _summarise(self) -> None:
         card: Any = self.box.currentData()
         self._last = card
-        text = "" if card is None else self.reason or describe_card(card)
+        text = (
+            "" if card is None else self.reason or " · ".join(filter(None, (describe_card(card), self._strange(card))))
+        )
         self.summary.setText(text)
         self.summary.setVisible(bool(text))
 

@@ -18,7 +18,7 @@ from .codecs import missing_decoder
 from .file import Facts, read_facts
 from .frames import MOST_FRAMES, frame_stacks, split_frames
 from .stack import Stack, split_stacks
-from .values import Scale, about_values, is_colored, meaning_of, scale_of, windows_of
+from .values import Scale, about_values, is_colored, meaning_of, modality_of, scale_of, windows_of
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def slice_header(path: Path, facts: Facts, dtype: np.dtype[Any], geometry: Geome
     shape = (facts.integer("Rows"), facts.integer("Columns"))
     return Header(
         shape, dtype, channels=3 if is_colored(facts) else 1, geometry=geometry or Geometry.unknown(2),
-        meaning=meaning_of(facts), broken={0: facts.broken} if facts.broken else {},
+        meaning=meaning_of(facts), modality=modality_of(facts), broken={0: facts.broken} if facts.broken else {},
     )  # fmt: skip
 
 

@@ -21,6 +21,9 @@ AIR = -1024
 
 _COLORS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT", "YBR_PARTIAL_420", "PALETTE COLOR")
 
+_MODALITIES = {"CR": "X-ray", "DX": "X-ray", "RG": "X-ray", "PT": "PET", "SM": "", "OP": "", "XC": "", "OT": ""}
+"""Words for those of DICOM that are not what people say; none for microscopes, cameras and whatever else."""
+
 
 @dataclass(frozen=True)
 class Scale:
@@ -101,6 +104,11 @@ def meaning_of(facts: Facts) -> str:
     if facts.text("DoseUnits").upper() == "GY":
         return "Gy"
     return "HU" if is_hounsfield(facts) else "grey"
+
+
+def modality_of(facts: Facts) -> str:
+    """What took it, in the words of model cards; empty where they have none."""
+    return _MODALITIES.get(facts.modality, facts.modality)
 
 
 def scale_of(facts: Facts) -> Scale:
