@@ -15,7 +15,7 @@ import argparse
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ from strokes import simulate_strokes
 
 import napari_medseg as medseg
 from napari_medseg.core import Progress, Score
+from napari_medseg.core import score as score_names
 from napari_medseg.models import find_model, load_model
 from napari_medseg.models.weights import read_card, write_card
 from napari_medseg.training import train
@@ -42,9 +43,9 @@ SAME = 0.005
 """Final Dice that differ by less are the same."""
 
 METRICS = {
-    "zero": "dice before fine-tuning", "starter end": "dice fine-tuned on strokes",
-    "random end": "dice of random weights, trained on the same", "level": "dice both had to reach",
-    "starter steps": "its steps to that", "random steps": "steps of random weights to that",
+    "zero": score_names.DICE_BEFORE, "starter end": score_names.DICE_AFTER, "random end": score_names.DICE_RANDOM,
+    "level": score_names.DICE_TARGET, "starter steps": score_names.STEPS_TO_TARGET,
+    "random steps": score_names.RANDOM_STEPS_TO_TARGET, "steps": score_names.TRAINING_STEPS,
 }  # fmt: skip
 """What a card calls the figures."""
 
@@ -271,6 +272,18 @@ def judge(rows: list[dict[str, Any]]) -> bool:
     return bool(quick and ends[0] >= ends[1] - SAME)
 
 
+def merge_scores(scores: Sequence[Score], results: dict[str, list[dict[str, Any]]]) -> tuple[Score, ...]:
+    """Those of a card with the means over the seeds in place of what an earlier run found."""
+    merged = [score for score in scores if score.metric not in score_names.TRIAL]
+    for name, rows in results.items():
+        means = {key: [row[key] for row in rows if row.get(key) is not None] for key in METRICS}
+        figures = {METRICS[key]: round(float(np.mean(values)), 4) for key, values in means.items() if values}
+        if score_names.TRAINING_STEPS in figures:
+            figures[score_names.SEEDS] = len(rows)
+        merged += [Score(metric=metric, value=value, on=f"{name}, real") for metric, value in figures.items()]
+    return tuple(merged)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("name", choices=[*SETS])
@@ -300,7 +313,7 @@ def main() -> None:
                 if not arguments.zero:
                     limits = arguments.steps, seed, arguments.device, scale
                     runs = [learn(one, folder, *limits) for one in (str(model), random)]
-                    row = {**compare(row["zero"], *runs), "curves": runs}
+                    row = {**compare(row["zero"], *runs), "steps": arguments.steps, "curves": runs}
                 results.setdefault(name, []).append({"seed": seed, **row})
                 print(name, json.dumps({k: v for k, v in results[name][-1].items() if k != "curves"}), flush=True)
                 if arguments.json:
@@ -309,13 +322,7 @@ def main() -> None:
         for name, rows in results.items():
             print(name, "keeps the rule" if judge(rows) else "does not keep the rule")
     if arguments.write:
-        scores = [score for score in card.scores if score.metric not in METRICS.values()]
-        for name, rows in results.items():
-            for key, metric in METRICS.items():
-                values = [row[key] for row in rows if row.get(key) is not None]
-                if values:
-                    scores.append(Score(metric=metric, value=round(float(np.mean(values)), 4), on=f"{name}, real"))
-        write_card(model, card.model_copy(update={"scores": tuple(scores)}))
+        write_card(model, card.model_copy(update={"scores": merge_scores(card.scores, results)}))
 
 
 if __name__ == "__main__":

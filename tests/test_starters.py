@@ -13,7 +13,8 @@ import tifffile
 import torch
 
 import napari_medseg as medseg
-from napari_medseg.core import Geometry, Image
+from napari_medseg.core import Geometry, Image, Score
+from napari_medseg.core.score import SEEDS, say_scores
 from napari_medseg.models import find_model
 from napari_medseg.models.weights import load_network, read_card
 from napari_medseg.phantoms.body import draw_ct_slices
@@ -209,7 +210,25 @@ def test_cards_call_the_figures_as_the_benchmark_does(benchmark_script, name):
     measured = read_card(find_model(name)).scores
     for real in benchmark_script.SETS[name]:
         found = [score.metric for score in measured if score.on == f"{real}, real"]
-        assert [metric for metric in benchmark_script.METRICS.values() if metric not in found] == []
+        assert found == [*benchmark_script.METRICS.values(), SEEDS]
+
+
+def test_figures_of_a_benchmark_replace_those_of_an_earlier_one(benchmark_script):
+    before = [Score(metric=metric, value=0.1, on=on) for metric, on in ((SEEDS, "a"), ("dice", "b"))]
+    row = {"steps": 60, **benchmark_script.compare(0.5, [(9, 0.7), (60, 0.8)], [(60, 0.6)])}
+    scores = benchmark_script.merge_scores(before, {"femora": [row, {**row, "zero": 0.7, "starter steps": None}]})
+    assert [score.on for score in scores] == ["b", *["femora, real"] * 8]
+    assert say_scores(scores[1:]) == (
+        "femora, real: Dice 0.60 as it is, 0.80 after 60 steps on painted strokes; "
+        "random weights 0.60 after the same (mean of 2 seeds)",
+    )  # fmt: skip
+    only = benchmark_script.merge_scores([], {"femora": [{"seed": 0, "zero": 0.5}]})
+    assert say_scores(only) == ("femora, real: Dice 0.50 as it is",)
+
+
+def test_docs_quote_what_a_card_says_of_its_scores():
+    said = (PROJECT / "docs" / "models.md").read_text(encoding="utf-8")
+    assert [line for line in read_card(find_model("bone-ct")).scores_in_words if line not in said] == []
 
 
 def test_built_in_lungs_are_found_in_made_up_x_rays_of_any_size():

@@ -26,6 +26,7 @@ from napari_medseg.core import (
     spread,
     spread_ends,
 )
+from napari_medseg.core.score import SEEDS, TRAINING_STEPS, TRIAL
 
 
 def card(**changes: object) -> ModelCard:
@@ -168,6 +169,28 @@ def test_a_card_says_at_which_size_images_go_in(about: dict[str, float], words: 
 
 
 def test_scores_are_told_by_what_they_were_measured_on() -> None:
-    told = [("dice", 0.5, "a"), ("steps to that", 60.0, "a"), ("dice", 0.25, "b"), ("steps of both", 13.33, "a")]
+    told = [("dice", 0.5, "a"), ("dice femur", 0.125, "a"), ("dice", 0.25, "b"), ("AUROC for slices", 0.9333, "b")]
     scores = [{"metric": metric, "value": value, "on": on} for metric, value, on in told]
-    assert card(scores=scores).scores_in_words == ("a: dice 0.500; steps to that 60; steps of both 13", "b: dice 0.250")
+    assert card(scores=scores).scores_in_words == (
+        "a: Dice 0.500; Dice femur 0.125", "b: Dice 0.250; AUROC for slices 0.933",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("left_out", "said"),
+    [
+        ((), "femur CT: Dice 0.93 as it is, 0.98 after 60 steps on painted strokes; "
+             "random weights 0.58 after the same (one seed)"),
+        ((SEEDS, TRAINING_STEPS), "femur CT: Dice 0.93 as it is"),
+    ],
+)  # fmt: skip
+def test_a_trial_against_random_weights_is_told_in_one_sentence(left_out: tuple[str, ...], said: str) -> None:
+    values = dict(zip(TRIAL, (0.9282, 0.9812, 0.5775, 0.5775, 0, 60, 60, 1), strict=True))
+    scores = [{"metric": m, "value": v, "on": "femur CT"} for m, v in values.items() if m not in left_out]
+    assert card(scores=scores).scores_in_words == (said,)
+
+
+def test_a_trial_with_several_seeds_is_a_mean() -> None:
+    values = dict(zip(TRIAL, (0.9, 0.95, 0.8, 0.8, 0, 60, 60, 2), strict=True))
+    (line,) = card(scores=[{"metric": m, "value": v, "on": "a"} for m, v in values.items()]).scores_in_words
+    assert line.endswith("(mean of 2 seeds)")

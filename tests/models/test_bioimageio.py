@@ -91,7 +91,7 @@ def test_a_package_is_valid_and_its_network_gives_its_test_tensors(package: Path
         logits = network.eval()(torch.from_numpy(((image - low) / (high - low + 1e-6)).clip(0, 1)).float())
     assert np.allclose(logits.softmax(1), np.load(tmp_path / "there" / "test-probabilities.npy"), atol=1e-5)
     document = (tmp_path / "there" / "README.md").read_text()
-    assert "dice: 0.9000 on 2 slices" in document
+    assert "2 slices: Dice 0.900" in document
     assert "images go in at 0.5 mm a pixel" in document
     assert told["inputs"][0]["description"] == "images go in at 0.5 mm a pixel"
 

@@ -1,12 +1,13 @@
 """The words of the project: images, labels, geometry, model cards, options, progress and errors."""
 
-from .card import CLASSIFIER, MOST_CHANNELS, PALETTE, ClassInfo, ModelCard, Normalisation, Score, check_name
+from .card import CLASSIFIER, MOST_CHANNELS, PALETTE, ClassInfo, ModelCard, Normalisation, check_name
 from .errors import ComputeError, InputError, MedsegError, ModelError, OutputError
 from .few import spread, spread_ends
 from .geometry import Geometry, lengths_in_words
 from .image import Axes, Finding, Image, Labels, Window, spare_value
 from .options import Choice, Options, first_problem, one_sentence, problems_by_field
 from .progress import Cancelled, Progress, Reporter, silent
+from .score import Score
 
 __all__ = [
     "CLASSIFIER",

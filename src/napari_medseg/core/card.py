@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from .errors import InputError
 from .geometry import lengths_in_words
+from .score import Score, say_scores
 
 # Colours that people with any colour vision tell apart: Okabe & Ito, "Color Universal Design" (2008), black left out;
 # then, as far as so many can be told apart, nine of Paul Tol, "Colour Schemes" (SRON/EPS/TN/09-002, 2021).
@@ -102,19 +103,6 @@ class Normalisation(_Frozen):
         return self
 
 
-class Score(_Frozen):
-    """One held-out measurement: what was measured, on what, and the figure."""
-
-    metric: str
-    value: float
-    on: str
-
-    @property
-    def in_words(self) -> str:
-        """For people: ``dice 0.926``; steps are whole numbers."""
-        return f"{self.metric} {self.value:.{0 if 'steps' in self.metric else 3}f}"
-
-
 class ModelCard(_Frozen):
     """What a model is, what it was made from and how its input must look.
 
@@ -194,11 +182,8 @@ class ModelCard(_Frozen):
 
     @property
     def scores_in_words(self) -> tuple[str, ...]:
-        """A line for all that was measured on the same: ``64 unseen images: dice 0.926``."""
-        found: dict[str, list[str]] = {}
-        for score in self.scores:
-            found.setdefault(score.on, []).append(score.in_words)
-        return tuple(f"{on}: {'; '.join(figures)}" for on, figures in found.items())
+        """A line for all that was measured on the same: ``64 unseen images: Dice 0.926``."""
+        return say_scores(self.scores)
 
     @property
     def fingerprint(self) -> str:

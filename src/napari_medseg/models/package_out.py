@@ -236,7 +236,7 @@ def _environment() -> str:
 
 def _document(card: ModelCard) -> str:
     ours = card.normalisation
-    scores = [f"- {s.metric}: {s.value:.4f} on {s.on}" for s in card.scores] or ["No held-out score is recorded."]
+    scores = [f"- {line}" for line in card.scores_in_words] or ["No held-out score is recorded."]
     parts = [
         f"# {card.title or card.name}",
         card.description,
