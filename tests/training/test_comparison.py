@@ -334,7 +334,8 @@ def test_when_it_is_stopped_what_is_known_stays(trainings: Trainings) -> None:
 
     found = compare(plan_run([("a", "b")]), CompareOptions(starts=(*DICE,)), report=report)
     assert [row.start for row in found.rows if row.round] == ["unet:resnet34", "unet:resnet18"]
-    assert {row.state for row in found.rows[2:]} == {"waiting"}
+    assert {row.state for row in found.rows[2:]} == {"not trained"}
+    assert ",not trained," in found.to_csv()
     assert found.stopped
     assert found.stopped_at == "Stopped: 2 of 5 candidates were trained in round 1 of 3."
     assert "fpn" not in str(found)

@@ -88,11 +88,26 @@ def test_stop_keeps_what_there_is(qtbot: Any, corrected: Any, dock: CompareWidge
     qtbot.waitUntil(lambda: "fpn:resnet18  ·  training…" in shown(dock))
     with qtbot.waitSignal(dock.panel.job.finished, timeout=1000):
         dock.findChild(QPushButton, "cancel").click()
-    assert next(iter(shown(dock))) == "unet:resnet18"
+    assert [*shown(dock)] == [
+        "unet:resnet18", "fpn:resnet18  ·  not trained", "unet:resnet34  ·  not trained",
+        "dpt:none  ·  failed, see below",
+    ]  # fmt: skip
+    assert not dock.panel.bar.isVisibleTo(dock)
     assert dock.panel.status.text().startswith("Stopped: of what was trained until then, unet:resnet18 is best")
     assert dock.winner.keep.isEnabled()
     dock.table.selectRow(2)
     assert not dock.winner.keep.isEnabled(), "of what was not trained there is no model"
+
+
+def test_after_a_crash_nothing_waits_or_is_trained(
+    qtbot: Any, corrected: Any, dock: CompareWidget, trainings: Any
+) -> None:
+    trainings.dice["fpn:resnet18"] = "no number"
+    with qtbot.waitSignal(dock.panel.job.failed):
+        dock.panel.run.click()
+    assert [*shown(dock)][:3] == [
+        "unet:resnet18", "fpn:resnet18  ·  not trained", "unet:resnet34  ·  not trained",
+    ]  # fmt: skip
 
 
 def test_stopped_at_once_there_is_nothing_to_keep(

@@ -99,7 +99,7 @@ def compare(
         else:
             with suppress(Cancelled):  # what they cost changes no ranks
                 contest.measure()
-        result = contest.result().model_copy(update={"stopped": stopped})
+        result = contest.result().ended.model_copy(update={"stopped": stopped})
         if not result.rows[0].model:
             raise (contest.failure if not stopped else None) or Cancelled("stopped before anything was learnt")
         if name and result.rows[0].measured:

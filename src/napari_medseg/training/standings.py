@@ -52,7 +52,8 @@ class Row(BaseModel):
     candidate, start, loss, augmentation, learning_rate, weight_decay, batch
         Which; None for what is the same for all.
     state
-        Whether it waits for its first training, is trained now, is still in, is out, or failed.
+        Whether it waits for its first training, is trained now, is still in, is out, failed, or was not trained when
+        the comparison ended.
     reason
         Why it failed.
     round
@@ -78,7 +79,7 @@ class Row(BaseModel):
     learning_rate: float | None = None
     weight_decay: float | None = None
     batch: int | None = None
-    state: Literal["waiting", "training", "in", "out", "failed"] = "waiting"
+    state: Literal["waiting", "training", "in", "out", "failed", "not trained"] = "waiting"
     reason: str = ""
     round: int = 0
     minutes: float = 0.0
@@ -173,6 +174,16 @@ class Comparison(BaseModel):
         parts = [row.way.words for row in self.rows]
         differing = [i for i in range(len(PARTS)) if len({one[i] for one in parts}) > 1] or [0]
         return tuple(", ".join(one[i] for i in differing) for one in parts)
+
+    @property
+    def ended(self) -> Self:
+        """The same with nothing that goes on or will."""
+        rows = (
+            row.model_copy(update={"state": "in" if row.round else "not trained"})
+            if row.state in ("waiting", "training") else row
+            for row in self.rows
+        )  # fmt: skip
+        return self.model_copy(update={"rows": tuple(rows)})
 
     @property
     def failures(self) -> tuple[str, ...]:

@@ -225,7 +225,7 @@ class CompareWidget(Dock):
     def _show_latest(self) -> None:
         self._soon.stop()
         if self._latest is not None:
-            self._show(self._latest)
+            self._show(self._latest if self.panel.job.running else self._latest.ended)
 
     def _show(self, standings: Comparison) -> None:
         for i, row in enumerate(standings.rows, len(self._colors)):

@@ -28,13 +28,14 @@ _STATES = {
     "training": "training…",
     "out": "out",
     "failed": "failed, see below",
+    "not trained": "not trained",
 }
 _HEIGHT = 22
 _MOST = 14
 
 
 class StandingsTable(QTableWidget):
-    """A row for the name of each candidate, one below for its figures if there are any. Those that are out are grey."""
+    """A row for the name of each candidate, one below for its figures if there are any; grey where it is not in."""
 
     chosen = Signal()
 
@@ -98,7 +99,7 @@ class StandingsTable(QTableWidget):
     def _show_row(self, y: int, row: Row, name: str, color: str) -> None:
         figures = row.figures
         told = _STATES.get(row.state, "")
-        grey = row.state in ("out", "failed")
+        grey = row.state in ("out", "failed", "not trained")
         title = f"{name}  ·  {told}" if told else name
         swatch = QPixmap(10, 10)
         swatch.fill(self._grey if grey else QColor(color))
