@@ -145,6 +145,23 @@ def test_whole_slide_in_view_is_drawn_as_it_was_segmented(
     assert {*np.unique(layer._slice.image.raw)} == {0, 1}
 
 
+def test_thumbnail_of_a_result_shows_what_was_found(
+    qtbot: Any, dock: SegmentWidget, viewer: ViewerModel, engine: Threshold
+) -> None:
+    engine.at = 0
+    slide = add_slide(viewer)
+    click(dock, "run")
+    qtbot.waitUntil(lambda: find_slide_result(viewer, slide) is not None)
+    layer = find_slide_result(viewer, slide)
+    grey = layer.thumbnail.copy()
+    with qtbot.waitSignal(dock.panel.job.finished):
+        engine.free.set()
+    finished = layer.thumbnail.copy()
+    assert (finished != grey).any()
+    layer.refresh()
+    np.testing.assert_array_equal(finished, layer.thumbnail)
+
+
 def test_what_was_begun_is_resumed_and_begun_anew_only_when_said_twice(
     qtbot: Any, dock: SegmentWidget, viewer: ViewerModel, engine: Threshold
 ) -> None:

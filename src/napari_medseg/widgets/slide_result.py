@@ -91,13 +91,13 @@ def levels_to_show(pyramid: LabelPyramid) -> list[Any]:
 
 
 def refresh(layer: Any) -> None:
-    """Draw what is in view anew."""
+    """Draw what is in view anew, and the thumbnail from the coarsest level."""
     # napari draws whole slides from their coarsest level, as it first read it; hidden layers it draws when shown.
     forget = getattr(getattr(layer, "_level_materializer", None), "cache_clear", None)
     if forget is not None:
         forget()
     if layer.visible:
-        layer.refresh(extent=False, thumbnail=False, highlight=False)
+        layer.refresh(extent=False, highlight=False)
 
 
 def covers(image_layer: Any, pyramid: LabelPyramid) -> bool:
