@@ -106,7 +106,10 @@ def test_geometry_refuses_impossible_spacing(spacing: tuple[float, float]) -> No
 def test_pixel_size_is_in_mm_or_unknown() -> None:
     assert Geometry(spacing=(4, 0.5, 0.5), unit="mm").pixel_size == 0.5
     assert Geometry(spacing=(500, 500), unit="um").pixel_size == 0.5
-    assert Geometry.unknown(3).pixel_size is None
+    oblong = Geometry(spacing=(4, 200, 800), unit="um")
+    assert oblong.pixel_sides == (0.2, 0.8)
+    assert oblong.pixel_size == pytest.approx(0.4), "of a square as large"
+    assert Geometry.unknown(3).pixel_size is Geometry.unknown(3).pixel_sides is None
 
 
 def test_image_counts_slices_and_channels() -> None:

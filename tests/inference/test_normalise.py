@@ -17,7 +17,6 @@ from napari_medseg.inference.neighbours import about_neighbours
 from napari_medseg.inference.normalise import (
     SliceReader,
     count_channels,
-    input_shape,
     normalise,
     why_not,
 )
@@ -199,45 +198,6 @@ def test_neighbours_are_stacked_and_clipped_at_the_ends(
     assert planes == [[0, 0, 1], [0, 1, 2], [1, 2, 3], [2, 3, 3], [5, 5, 5]]
     with pytest.raises(InputError, match="ends too early"):
         read(4)
-
-
-def test_other_pixel_size_is_resampled_and_said(make_image: MakeImage, make_model: MakeModel) -> None:
-    """M10."""
-    card = make_model(pixel_size=0.5).card
-    image = make_image(np.zeros((40, 60)), pixel_size=1.0)
-    shape, finding = input_shape(image, card)
-    assert shape == (80, 120)
-    assert finding is not None
-    assert finding.code == "PIXEL_SIZE"
-    assert SliceReader(image, card, (0, 100))(0).shape == (1, 80, 120)
-
-
-def test_nearly_equal_pixel_size_is_left_alone(make_image: MakeImage, make_model: MakeModel) -> None:
-    """M10."""
-    image = make_image(np.zeros((40, 60)), pixel_size=0.51)
-    assert input_shape(image, make_model(pixel_size=0.5).card) == ((40, 60), None)
-
-
-def test_unknown_pixel_size_is_said(make_image: MakeImage, make_model: MakeModel) -> None:
-    """M10."""
-    shape, finding = input_shape(make_image(np.zeros((40, 60))), make_model(pixel_size=0.5).card)
-    assert shape == (40, 60)
-    assert finding is not None
-    assert finding.code == "NO_SPACING"
-
-
-@pytest.mark.parametrize(("shape", "taken"), [((3000, 2400), (256, 205)), ((100, 128), (200, 256))])
-def test_whole_pictures_are_taken_at_one_size_whatever_they_have(
-    make_image: MakeImage, make_model: MakeModel, shape: tuple[int, int], taken: tuple[int, int]
-) -> None:
-    card = make_model(pixel_size=0.5, reduction=2, longest=256).card
-    assert input_shape(make_image(np.zeros(shape), pixel_size=0.1), card) == (taken, None)
-
-
-def test_absurd_pixel_size_is_refused(make_image: MakeImage, make_model: MakeModel) -> None:
-    """M10."""
-    with pytest.raises(InputError, match="50 mm"):
-        input_shape(make_image(np.zeros((40, 60)), pixel_size=50), make_model(pixel_size=0.5).card)
 
 
 def test_why_not_explains_channels(make_model: MakeModel) -> None:

@@ -105,12 +105,17 @@ class Geometry(BaseModel):
         return self.unit != "pixel"
 
     @property
-    def pixel_size(self) -> float | None:
-        """In-plane pixel size in mm (mean of the last two axes), or None when not known."""
+    def pixel_sides(self) -> tuple[float, float] | None:
+        """Height and width of a pixel in mm, or None when not known."""
         if not self.known:
             return None
-        size = (self.spacing[-1] + self.spacing[-2]) / 2
-        return size / 1000 if self.unit == "um" else size
+        height, width = (size / (1000 if self.unit == "um" else 1) for size in self.spacing[-2:])
+        return height, width
+
+    @property
+    def pixel_size(self) -> float | None:
+        """Side in mm of a square as large as a pixel, or None when not known."""
+        return None if self.pixel_sides is None else float(np.sqrt(np.prod(self.pixel_sides)))
 
     @property
     def flat(self) -> Geometry:

@@ -1,4 +1,4 @@
-"""Intensities and pixel size as the card says, the same for every slice of an image."""
+"""Slices as a network takes them: intensities as the card says, the same for every slice of an image."""
 
 from __future__ import annotations
 
@@ -10,13 +10,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from napari_medseg.core import Finding, Image, InputError, ModelCard, ModelError, Normalisation, lengths_in_words
+from napari_medseg.core import Image, InputError, ModelCard, ModelError, Normalisation
 
 from .neighbours import find_gaps
 from .ranges import ValueRange, has_own_ranges, sample_slices, slice_range
-
-PIXEL_SIZE_TOLERANCE = 0.05
-LARGEST_RATIO = 8.0
+from .sizes import input_shape
 
 Pixels = npt.NDArray[np.float32]
 
@@ -101,49 +99,6 @@ def check_channels(image: Image, card: ModelCard) -> None:
         raise ModelError(f"The model {card.reference} {reason}.", "Choose another model or another image.")
 
 
-def input_shape(image: Image, card: ModelCard) -> tuple[tuple[int, int], Finding | None]:
-    """Shape (Y, X) of the image's slices as the card asks for it, and what there is to say about it.
-
-    That is at the card's pixel size and reduction, or with a longer side of as many pixels as it names.
-
-    Raises
-    ------
-    InputError
-        The pixel sizes differ so much that one of them must be wrong.
-    """
-    if card.longest is not None:
-        height, width = image.shape[-2:]
-        ratio = card.longest / max(height, width)
-        return (max(1, round(height * ratio)), max(1, round(width * ratio))), None
-    (height, width), finding = _at_pixel_size(image, card)
-    return (max(1, round(height / card.reduction)), max(1, round(width / card.reduction))), finding
-
-
-def _at_pixel_size(image: Image, card: ModelCard) -> tuple[tuple[int, int], Finding | None]:
-    shape = (image.shape[-2], image.shape[-1])
-    wanted, have = card.pixel_size, image.geometry.pixel_size
-    if wanted is None:
-        return shape, None
-    if have is None:
-        size = lengths_in_words(wanted)
-        text = f"The image's pixel size is not known; it was taken as {size}, that of the model {card.reference}."
-        return shape, Finding("NO_SPACING", text)
-    ratio = have / wanted
-    if abs(ratio - 1) <= PIXEL_SIZE_TOLERANCE:
-        return shape, None
-    if not 1 / LARGEST_RATIO <= ratio <= LARGEST_RATIO:
-        raise InputError(
-            f"The image's pixels are {lengths_in_words(have)}, the model {card.reference} was trained at "
-            f"{lengths_in_words(wanted)}.",
-            "Correct the image's spacing or choose another model.",
-        )
-    text = (
-        f"The slices were resampled from {lengths_in_words(have)} to {lengths_in_words(wanted)}, the pixel size of the "
-        f"model {card.reference}."
-    )
-    return (max(1, round(shape[0] * ratio)), max(1, round(shape[1] * ratio))), Finding("PIXEL_SIZE", text)
-
-
 def resize(pixels: Pixels, shape: tuple[int, int]) -> Pixels:
     """(C, Y, X) on another grid over the same area, averaged where it becomes coarser."""
     if pixels.shape[-2:] == shape:
@@ -171,8 +126,8 @@ class SliceReader:
     ----------
     shape
         (Y, X) of the prepared slices.
-    finding
-        What there is to say about the pixel size, or None.
+    findings
+        What there is to say about the pixel size.
     invalid
         Number of NaN and infinite values by slice.
     """
@@ -180,7 +135,7 @@ class SliceReader:
     def __init__(self, image: Image, card: ModelCard, value_range: ValueRange, *, raw: bool = False) -> None:
         self._own = has_own_ranges(image, card)
         self._image, self._card, self._range, self._raw = image, card, value_range, raw and not self._own
-        self.shape, self.finding = input_shape(image, card)
+        self.shape, self.findings = input_shape(image, card)
         self._gaps = find_gaps(image) if card.neighbours else frozenset()
         self.invalid: dict[int, int] = {}
         self._lock = Lock()

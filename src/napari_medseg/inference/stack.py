@@ -208,7 +208,7 @@ class StackRun:
     @property
     def findings(self) -> tuple[Finding, ...]:
         """What the user should know about this run."""
-        found = [self.reader.finding] if self.reader.finding else []
+        found = [*self.reader.findings]
         if invalid := self.reader.invalid:
             where = f"{counted(sum(invalid.values()), 'pixel')} in {counted(len(invalid), 'slice')}"
             text = f"Not a number (NaN or infinite) and taken as the lowest value: {where}."

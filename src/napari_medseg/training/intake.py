@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from napari_medseg.inference.ranges import NORMALISATIONS
+from napari_medseg.inference.sizes import input_shape
+from napari_medseg.io.findings import alike
 from napari_medseg.models.build import QUICK
 
 from .channels import GREY, find_channels
@@ -48,11 +50,19 @@ def settle_intake(run: TrainingRun, start: Start, painted: Sequence[Painted]) ->
 
 
 def take_in(run: TrainingRun, start: Start, painted: Sequence[Painted], watch: Watch) -> Start:
-    """A new network that takes its images as was settled; what is not as one might expect is said."""
-    for note in about_start(run, start, [one.image for one in painted]):
+    """The start, of which a new network takes its images as was settled; what is not as one might expect is said."""
+    images = list({id(one.image): one.image for one in painted}.values())
+    for note in about_start(run, start, images):
         watch.say(note)
-    if start.parent is not None:
-        return start
+    if start.parent is None:
+        start = _as_settled(run, start, painted, watch)
+    sizes = (finding for image in images for finding in input_shape(image, start.card)[1])
+    for note in alike(finding for finding in sizes if finding.code == "PIXEL_SIZE"):
+        watch.say(note)
+    return start
+
+
+def _as_settled(run: TrainingRun, start: Start, painted: Sequence[Painted], watch: Watch) -> Start:
     said = about_choice(run, painted, start.card.neighbours)
     if said and start.card.architecture != QUICK:
         watch.say(said)

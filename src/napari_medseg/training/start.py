@@ -13,6 +13,7 @@ from torch import nn
 
 from napari_medseg.core import ClassInfo, Image, InputError, ModelCard
 from napari_medseg.inference.normalise import SliceReader, count_channels, fits
+from napari_medseg.inference.sizes import square_side
 from napari_medseg.io.findings import counted
 from napari_medseg.models import Model, is_start, load_model, start_card, start_network
 from napari_medseg.models.adapt import add_slice_head, level_merged, match_classes
@@ -99,10 +100,10 @@ def make_start(
         spec = "unet:resnet18" if quick else run.start
         neighbours = 0 if quick else choose_neighbours(run, painted)
         fresh = start_card(spec, name=run.name, classes=classes, channels=channels, neighbours=neighbours)
-        sizes = [image.geometry.pixel_size for image in images]
-        known = sorted(size for size in sizes if size is not None)
-        if len(known) == len(sizes):
-            fresh = fresh.model_copy(update={"pixel_size": round(known[len(known) // 2], 6)})
+        sides = [image.geometry.pixel_sides for image in images]
+        known = sorted(square_side(one) for one in sides if one is not None)
+        if len(known) == len(sides):
+            fresh = fresh.model_copy(update={"pixel_size": float(f"{known[len(known) // 2]:.6g}")})
         if quick and (run.options.presence or run.options.neighbours in {"1", "2"}):
             what = "learn whether a slice holds anything" if run.options.presence else "look at neighbouring slices"
             raise InputError(f"Quick cannot {what}.", "Start from a network, such as unet:resnet18.")

@@ -70,7 +70,7 @@ class Plan:
     @property
     def findings(self) -> tuple[Finding, ...]:
         """What the user should know about how it was computed."""
-        found = [self.reader.finding] if self.reader.finding else []
+        found = [*self.reader.findings]
         if is_flat(self.value_range):
             text = f"{_name(self.image)} has the same value everywhere; its labels mean nothing."
             found.append(Finding("CONSTANT_IMAGE", text))

@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_medseg.core import Image, InputError, ModelCard, Normalisation
-from napari_medseg.inference.normalise import PIXEL_SIZE_TOLERANCE, input_shape, normalise
+from napari_medseg.inference.normalise import normalise
 from napari_medseg.inference.ranges import ValueRange, range_of
+from napari_medseg.inference.sizes import PIXEL_SIZE_TOLERANCE, input_shape
 from napari_medseg.io.blocks import read_region
 
 from .tissue import Tissue
@@ -106,12 +107,12 @@ class SlideReader:
     ----------
     shape
         (Y, X) of the whole slide at the model's pixel size.
-    finding
-        What there is to say about the pixel size, or None.
+    findings
+        What there is to say about the pixel size.
     """
 
     def __init__(self, image: Image, card: ModelCard, value_range: ValueRange = (0.0, 1.0)) -> None:
-        wanted, self.finding = input_shape(image, card)
+        wanted, self.findings = input_shape(image, card)
         self.shape, self._level = _pick_level(image, wanted)
         self._scale = [_reduction(full, have) for full, have in zip(image.shape, self._level.shape, strict=False)]
         self._size = image.shape
