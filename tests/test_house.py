@@ -12,6 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from napari_medseg.inference import SegmentOptions
+from napari_medseg.training import TrainOptions
+from napari_medseg.training.candidates import CompareOptions
+
 PROJECT = Path(__file__).parents[1]
 SOURCE = PROJECT / "src" / "napari_medseg"
 FILES = sorted(SOURCE.rglob("*.py"))
@@ -95,6 +99,24 @@ def test_public_names_are_there() -> None:
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=env).stdout == (
         "True\n"
     )
+
+
+def test_lists_of_options_are_marks_on_their_fields() -> None:
+    """Else a new option, or one that gets another name, is forgotten in one of them."""
+    kinds = [{*kind.model_fields} for kind in (SegmentOptions, TrainOptions, CompareOptions)]
+    found = set()
+    for path in FILES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Tuple | ast.List | ast.Set) and len(node.elts) > 1:
+                names = tuple(one.value for one in node.elts if isinstance(one, ast.Constant))
+                if len(names) == len(node.elts) and any({*names} <= kind for kind in kinds):
+                    found.add((str(path.relative_to(SOURCE)), names))
+    assert found == {
+        ("inference/segment.py", ("precision", "tile", "batch")),  # those that a run settles by itself
+        ("inference/segment.py", ("precision", "tile")),
+        ("training/candidates.py", ("starts", "losses", "augmentations", "learning_rates", "weight_decays", "batches")),
+        ("training/log.py", ("loss", "learning_rate")),  # figures of the same names
+    }
 
 
 def test_every_finding_is_explained() -> None:

@@ -17,16 +17,30 @@ from napari_medseg.core import (
     Image,
     InputError,
     Labels,
+    Mark,
     MedsegError,
     ModelCard,
     Normalisation,
     Options,
     first_problem,
+    marked,
     one_sentence,
     spread,
     spread_ends,
 )
 from napari_medseg.core.score import SEEDS, TRAINING_STEPS, TRIAL
+
+
+class Marked(Options):
+    seed: Annotated[int, Mark.FREE] = 0
+    loss: Annotated[str, Choice(("a", "b"))] = "a"
+    minutes: Annotated[float, Mark.OWN, Mark.FREE] = 1
+
+
+def test_marks_are_read_from_the_fields() -> None:
+    assert marked(Marked, Mark.FREE) == ("seed", "minutes")
+    assert marked(Marked, Mark.OWN, Mark.SLIDE) == ("minutes",)
+    assert marked(Marked, Mark.SLIDE) == ()
 
 
 def card(**changes: object) -> ModelCard:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from napari_medseg.core import InputError
+from napari_medseg.core import InputError, Mark, marked
 from napari_medseg.training import Recipe, TrainOptions
 from napari_medseg.training.candidates import CompareOptions
 from napari_medseg.training.comparison import check_comparison
@@ -38,7 +38,7 @@ class Outputs:
     ] = False
 
 
-@with_options(TrainOptions, only=("group", "device", "seed", "log_dir"), keyword="shared")
+@with_options(TrainOptions, only=marked(TrainOptions, Mark.SHARED), keyword="shared")
 @with_options(CompareOptions)
 def compare(
     *,

@@ -19,11 +19,13 @@ from napari_medseg.core import (
     Image,
     InputError,
     Labels,
+    Mark,
     ModelCard,
     ModelError,
     OutputError,
     Progress,
     Reporter,
+    marked,
 )
 from napari_medseg.editing.fingerprint import fingerprint
 from napari_medseg.inference import SegmentOptions
@@ -39,8 +41,6 @@ from .watch import Watch
 
 LEDGER = "segment.json"
 _SIDECAR = sidecar_path(Path(), folder=True).name
-# Where and in what portions the work runs, and what is asked besides, does not change the labels it gives.
-_FREE = {"device", "batch", "slices", "suggest"}
 
 
 class SettledElsewhereError(Exception):
@@ -71,7 +71,7 @@ class MaskFolder:
         wanted = {
             "model": self.card.reference,
             "sha256": self.card.fingerprint,
-            "options": options.model_dump(mode="json", exclude=_FREE),
+            "options": options.model_dump(mode="json", exclude={*marked(SegmentOptions, Mark.FREE)}),
             "masks": list(self.names),
             "image": fingerprint(self.image.data, self.image.source, self.image.names),
             "files": self.watch.digest,

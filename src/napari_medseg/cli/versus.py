@@ -11,7 +11,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from napari_medseg import io
-from napari_medseg.core import ClassInfo, InputError, ModelCard
+from napari_medseg.core import ClassInfo, InputError, Mark, ModelCard, marked
 from napari_medseg.inference import SegmentOptions
 from napari_medseg.inference.versus import Differences, compare_models
 from napari_medseg.io.atomic import write_text
@@ -44,7 +44,7 @@ class Extras:
     ] = ""
 
 
-@with_options(SegmentOptions, skip=("tissue", "suggest"))
+@with_options(SegmentOptions, skip=marked(SegmentOptions, Mark.ALONE))
 def compare(
     one: Annotated[str, Parameter(name="A", help="A name in the library, NAME@VERSION, or a model's folder.")],
     two: Annotated[str, Parameter(name="B", help="The model it is compared with.")],

@@ -5,7 +5,7 @@ from .errors import ComputeError, InputError, MedsegError, ModelError, OutputErr
 from .few import spread, spread_ends
 from .geometry import Geometry, lengths_in_words
 from .image import Axes, Finding, Image, Labels, Window, spare_value
-from .options import Choice, Options, first_problem, one_sentence, problems_by_field
+from .options import Choice, Mark, Options, first_problem, marked, one_sentence, problems_by_field
 from .progress import Cancelled, Progress, Reporter, silent
 from .score import Score
 
@@ -23,6 +23,7 @@ __all__ = [
     "Image",
     "InputError",
     "Labels",
+    "Mark",
     "MedsegError",
     "ModelCard",
     "ModelError",
@@ -36,6 +37,7 @@ __all__ = [
     "check_name",
     "first_problem",
     "lengths_in_words",
+    "marked",
     "one_sentence",
     "problems_by_field",
     "silent",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationError
@@ -16,6 +17,26 @@ class Options(BaseModel):
     """Frozen settings; an unknown name is an error, never ignored."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Mark(Enum):
+    """Annotation of a field that some places treat otherwise, such as ``seed: Annotated[int, Mark.SHARED]``.
+
+    `marked` finds the fields, so that no place keeps a list of their names.
+    """
+
+    OWN = "belongs to a computer or to one run: no recipe takes it over, and a run that goes on may have another"
+    FREE = "says when a run ends or how it is computed: a run that goes on may have another"
+    ELSEWHERE = "a dock has no row for it: another part of it sets it, or it is for long runs on other machines"
+    FIXED = "a comparison sets it for all of its trainings"
+    SHARED = "is a flag of a comparison, too, for all of its trainings"
+    SLIDE = "is what a run over a slide is begun with and must go on with"
+    ALONE = "means nothing where two models are compared"
+
+
+def marked(kind: type[Options], *marks: Mark) -> tuple[str, ...]:
+    """Names of the fields that have one of the marks, in the order of the class."""
+    return tuple(name for name, field in kind.model_fields.items() if any(mark in field.metadata for mark in marks))
 
 
 @dataclass(frozen=True)

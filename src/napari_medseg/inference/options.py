@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, field_validator
 from pydantic_core import PydanticCustomError
 
-from napari_medseg.core import Choice, InputError, Options
+from napari_medseg.core import Choice, InputError, Mark, Options
 
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 FLIPS = ("none", "flips")
@@ -50,7 +50,7 @@ Device = Annotated[str, AfterValidator(_check_device)]
 class SegmentOptions(Options):
     """Settings of one segmentation."""
 
-    device: Device = Field(
+    device: Annotated[Device, Mark.FREE] = Field(
         default="auto",
         title="Device",
         description="Where the network runs: auto (the graphics card where there is one), cpu, cuda, cuda:N or mps.",
@@ -61,7 +61,7 @@ class SegmentOptions(Options):
         title="Precision",
         description="Number format in the network; auto takes the fastest that gives the same labels on this computer.",
     )
-    tile: int = Field(
+    tile: Annotated[int, Mark.SLIDE] = Field(
         default=0,
         ge=0,
         le=8192,
@@ -69,36 +69,36 @@ class SegmentOptions(Options):
         description="Larger slices are cut into squares of this side; 0 takes the model's own, and slices up to half "
         "as large again whole.",
     )
-    overlap: float = Field(
+    overlap: Annotated[float, Mark.SLIDE] = Field(
         default=0.25,
         ge=0,
         le=0.75,
         title="Tile overlap (fraction)",
         description="Part of a tile's side that neighbouring tiles share, 0 to 0.75; more is smoother and slower.",
     )
-    blend: Annotated[str, Choice(BLENDS)] = Field(
+    blend: Annotated[str, Choice(BLENDS), Mark.SLIDE] = Field(
         default="gaussian",
         title="Where tiles overlap",
         description="gaussian blends overlapping tiles, the middle of each counting most; discard takes each pixel "
         "from the tile whose middle is nearest.",
     )
-    tissue: bool = Field(
+    tissue: Annotated[bool, Mark.ELSEWHERE, Mark.SLIDE, Mark.ALONE] = Field(
         default=True,
         title="Only tissue",
         description="On slides, glass without tissue becomes background without being looked at.",
     )
-    batch: Annotated[int, Field(ge=1, le=1024)] | Literal["auto"] = Field(
+    batch: Annotated[Annotated[int, Field(ge=1, le=1024)] | Literal["auto"], Mark.FREE] = Field(
         default="auto",
         title="Batch (slices or tiles)",
         description="Slices or tiles that go through the network together; auto follows the device.",
     )
-    tta: Annotated[str, Choice(FLIPS)] = Field(
+    tta: Annotated[str, Choice(FLIPS), Mark.SLIDE] = Field(
         default="none",
         title="Test-time augmentation",
         description="flips averages over mirror images of every slice: of scans left to right, of pictures top to "
         "bottom, too; a little better, two or four times as long.",
     )
-    slices: str = Field(
+    slices: Annotated[str, Mark.FREE, Mark.ELSEWHERE] = Field(
         default="",
         title="Slices (A:B)",
         description="Only the slices from A up to, not including, B, counted from 0; A: and :B are open ended, "
@@ -122,7 +122,7 @@ class SegmentOptions(Options):
         description="Slices in which a model that has learnt to tell sees nothing get an empty mask; nothing changes "
         "with other models, and of slides.",
     )
-    suggest: int = Field(
+    suggest: Annotated[int, Mark.FREE, Mark.ALONE] = Field(
         default=0,
         ge=0,
         le=1000,

@@ -15,12 +15,12 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from napari_medseg.core import Choice, Options
+from napari_medseg.core import Choice, Mark, Options, marked
 from napari_medseg.models import find_model, is_start
 from napari_medseg.models.build import ARCHITECTURES
 
 from .losses import LOSSES
-from .options import Batch, Decay, Rate
+from .options import Batch, Decay, Rate, TrainOptions
 from .presets import AUGMENTATIONS, AUTO
 from .run import TrainingRun
 
@@ -33,14 +33,14 @@ LITTLE = 30.0
 AXES = ("starts", "losses", "augmentations", "learning_rates", "weight_decays", "batches")
 """Fields of `CompareOptions` whose combinations are the candidates."""
 
-VARIED = ("loss", "augmentation", "max_minutes", "max_steps", "rival", "checkpoint_minutes", "panels")
+VARIED = ("loss", "augmentation", *marked(TrainOptions, Mark.FIXED))
 """Options of a training that the comparison sets."""
 
 
 class CompareOptions(Options):
     """What is compared, and in what time."""
 
-    starts: tuple[str, ...] = Field(
+    starts: Annotated[tuple[str, ...], Mark.ELSEWHERE] = Field(
         ("unet:resnet18", "unetplusplus:tu-regnety_004", "fpn:resnet18", "unet:tu-mobilenetv3_small_100"),
         title="Starts",
         description="Library models, or architecture:encoder for random weights",
@@ -62,7 +62,9 @@ class CompareOptions(Options):
     batches: tuple[Batch, ...] = Field(
         (), title="Batches", description="Samples in one step; without any, as in all trainings"
     )
-    max_minutes: float = Field(20.0, title="Minutes", description="Time for all trainings together", gt=0, le=100_000)
+    max_minutes: Annotated[float, Mark.ELSEWHERE] = Field(
+        20.0, title="Minutes", description="Time for all trainings together", gt=0, le=100_000
+    )
     seeds: int = Field(
         2, title="Seeds", description="How often each of the last two is trained, for the spread", ge=1, le=20
     )

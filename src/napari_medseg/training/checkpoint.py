@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from napari_medseg import __version__
-from napari_medseg.core import InputError, OutputError
+from napari_medseg.core import InputError, Mark, OutputError, marked
 from napari_medseg.io.atomic import write_file
 
 from .options import TrainOptions
@@ -30,12 +30,6 @@ CHECKPOINT = "checkpoint.safetensors"
 
 SHARE = 50
 """Writing takes at most one part in so many of the time."""
-
-FREE = {
-    "max_minutes", "max_steps", "patience", "checkpoint_minutes", "device", "devices", "nodes", "precision", "log_dir",
-    "panels",
-}  # fmt: skip
-"""Options that may be others when a run goes on."""
 
 State = dict[str, Any]
 
@@ -93,7 +87,7 @@ def discard(run: TrainingRun) -> None:
 
 def describe(options: TrainOptions) -> dict[str, Any]:
     """What a checkpoint must agree in with the run that goes on from it, as far as is known before anything is read."""
-    fixed = {k: v for k, v in options.model_dump(mode="json").items() if k not in FREE}
+    fixed = options.model_dump(mode="json", exclude={*marked(TrainOptions, Mark.OWN, Mark.FREE)})
     return {"program": __version__, "torch": torch.__version__, "options": fixed}
 
 

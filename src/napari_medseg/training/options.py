@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from napari_medseg.core import Choice, Options
+from napari_medseg.core import Choice, Mark, Options
 from napari_medseg.inference.options import PRECISIONS, Device, list_devices
 from napari_medseg.inference.ranges import NORMALISATIONS
 
@@ -32,21 +32,23 @@ Batch = Annotated[int, Field(ge=0, le=1024)]
 class TrainOptions(Options):
     """Settings of one training run."""
 
-    max_minutes: float | None = Field(
+    max_minutes: Annotated[float | None, Mark.FREE, Mark.ELSEWHERE, Mark.FIXED] = Field(
         None,
         title="Minutes",
         description="Time for the whole run; without minutes and steps, 1 minute on a CPU and 20 s on a GPU",
         gt=0,
         le=10_000,
     )
-    max_steps: int | None = Field(
+    max_steps: Annotated[int | None, Mark.FREE, Mark.FIXED] = Field(
         None,
         title="Steps",
         description="Number of training steps; without minutes, the same seed then gives the same weights",
         ge=1,
         le=10_000_000,
     )
-    seed: int = Field(0, title="Seed", description="Start of the random numbers", ge=0, le=2**31 - 1)
+    seed: Annotated[int, Mark.SHARED] = Field(
+        0, title="Seed", description="Start of the random numbers", ge=0, le=2**31 - 1
+    )
     augmentation: Annotated[str, Choice((AUTO, *AUGMENTATIONS))] = Field(
         AUTO,
         title="Augmentation",
@@ -56,21 +58,16 @@ class TrainOptions(Options):
     loss: Annotated[str, Choice(LOSSES)] = Field(
         "dice-ce", title="Loss", description="What the training minimises; unlabelled pixels never count"
     )
-    device: Device = Field(
-        "auto",
-        title="Device",
-        description="auto, cpu, cuda, cuda:N or mps",
-        examples=list_devices(),
+    device: Annotated[Device, Mark.OWN, Mark.SHARED] = Field(
+        "auto", title="Device", description="auto, cpu, cuda, cuda:N or mps", examples=list_devices()
     )
-    precision: Annotated[str, Choice(PRECISIONS)] = Field(
+    precision: Annotated[str, Choice(PRECISIONS), Mark.FREE] = Field(
         "auto",
         title="Precision",
         description="Number format of the network's arithmetic; auto takes the fastest that is stable",
     )
     batch: Batch = Field(
-        0,
-        title="Batch",
-        description="Samples in one step; 0 chooses by their size and the pixels of a step",
+        0, title="Batch", description="Samples in one step; 0 chooses by their size and the pixels of a step"
     )
     pixels: int = Field(
         0,
@@ -127,13 +124,11 @@ class TrainOptions(Options):
         ge=0,
         le=0.5,
     )
-    unlabelled: int | None = Field(
+    unlabelled: Annotated[int | None, Mark.ELSEWHERE] = Field(
         None, title="Unlabelled value", description="Mask value that never counts, for strokes: 0; empty for none", ge=0
     )
     learning_rate: Rate = Field(
-        0.0,
-        title="Learning rate",
-        description="Largest step of the optimiser; 0 chooses by the start model",
+        0.0, title="Learning rate", description="Largest step of the optimiser; 0 chooses by the start model"
     )
     optimizer: Annotated[str, Choice(OPTIMISERS)] = Field(
         "adamw", title="Optimiser", description="How steps follow from gradients; adamw suits short runs"
@@ -172,28 +167,28 @@ class TrainOptions(Options):
         gt=0,
         le=1,
     )
-    patience: int = Field(
+    patience: Annotated[int, Mark.FREE] = Field(
         0,
         title="Patience",
         description="Stop early after so many validations without a better held-out Dice; 0 never",
         ge=0,
         le=1000,
     )
-    checkpoint_minutes: float = Field(
+    checkpoint_minutes: Annotated[float, Mark.OWN, Mark.ELSEWHERE, Mark.FIXED] = Field(
         1.0,
         title="Checkpoint",
         description="Minutes between two states on disk, from which an interrupted run goes on; 0 writes none",
         ge=0,
         le=10_000,
     )
-    devices: int = Field(
+    devices: Annotated[int, Mark.OWN, Mark.ELSEWHERE] = Field(
         1,
         title="Devices",
         description="GPUs of each computer that train together (processes, on a CPU); needs napari-medseg[multi-gpu]",
         ge=1,
         le=1024,
     )
-    nodes: int = Field(
+    nodes: Annotated[int, Mark.OWN, Mark.ELSEWHERE] = Field(
         1,
         title="Computers",
         description="Computers that train together; each is started by torchrun or Slurm",
@@ -208,7 +203,7 @@ class TrainOptions(Options):
         ge=0,
         le=1,
     )
-    rival: bool = Field(
+    rival: Annotated[bool, Mark.FIXED] = Field(
         True,
         title="Compare with Quick",
         description="Also fit a Quick model on the same slices, in at most a tenth of the time, and say how it does",
@@ -243,18 +238,18 @@ class TrainOptions(Options):
         title="Left and right differ",
         description="Whether images must never be mirrored; auto looks at the classes",
     )
-    group: str = Field(
+    group: Annotated[str, Mark.SHARED] = Field(
         "",
         title="Group",
         description="Regular expression on file names; what it finds (a patient) is held out as a whole; of names in "
         "which it finds nothing, the volume is",
     )
-    log_dir: Path | None = Field(
+    log_dir: Annotated[Path | None, Mark.OWN, Mark.SHARED] = Field(
         None,
         title="TensorBoard",
         description="Folder for TensorBoard, in which the run gets one of its own; needs napari-medseg[tensorboard]",
     )
-    panels: Path | None = Field(
+    panels: Annotated[Path | None, Mark.OWN, Mark.FIXED] = Field(
         None,
         title="Panels",
         description="New folder for pictures of what was held out: image, truth and the new model's prediction",

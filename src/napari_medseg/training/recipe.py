@@ -10,16 +10,13 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from napari_medseg.core import InputError, OutputError, one_sentence
+from napari_medseg.core import InputError, Mark, OutputError, marked, one_sentence
 from napari_medseg.io.atomic import write_text
 
 from .candidates import AXES, CompareOptions
 from .naming import Classes
 from .options import TrainOptions
 from .run import Data, TrainingRun, plan_run
-
-OWN = {"device", "devices", "nodes", "checkpoint_minutes", "log_dir", "panels"}
-"""Options that belong to a computer or to one run, which no recipe takes over."""
 
 
 class Recipe(BaseModel):
@@ -146,7 +143,8 @@ class Recipe(BaseModel):
 
 def differing(options: TrainOptions) -> dict[str, Any]:
     """The options that differ from their defaults and belong into a recipe."""
-    changed: dict[str, Any] = options.model_dump(mode="json", exclude_defaults=True, exclude=OWN)
+    own = {*marked(TrainOptions, Mark.OWN)}
+    changed: dict[str, Any] = options.model_dump(mode="json", exclude_defaults=True, exclude=own)
     return changed
 
 

@@ -10,7 +10,7 @@ from qtpy.QtCore import QTimer
 from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
 
-from napari_medseg.core import PALETTE, InputError, MedsegError, ModelCard, Progress, check_name
+from napari_medseg.core import PALETTE, InputError, Mark, MedsegError, ModelCard, Progress, check_name, marked
 from napari_medseg.training.candidates import VARIED, CompareOptions
 from napari_medseg.training.options import TrainOptions
 from napari_medseg.training.recipe import Recipe
@@ -40,9 +40,6 @@ from .winner import Winner
 if TYPE_CHECKING:
     import napari.viewer
 
-_ELSEWHERE = (*VARIED, "unlabelled", "devices", "nodes")
-"""Options of a training that the comparison sets, or that belong to long runs on other machines."""
-
 
 class CompareWidget(Dock):
     """Trains candidates on what the user corrected, accepted, painted or chose in files, and keeps the best."""
@@ -65,8 +62,8 @@ class CompareWidget(Dock):
         self.learn = LearnFrom(self.viewer, self.starts.find_card)
         self.pairs, self.files, self.masks = self.learn.pairs, FilesForm(), MaskClasses()
         self.time = OptionsForm(CompareOptions, exclude={*CompareOptions.model_fields} - {"max_minutes"}, indent=0)
-        self.options = OptionsForm(CompareOptions, exclude=("starts", "max_minutes"))
-        self.common = OptionsForm(TrainOptions, exclude=_ELSEWHERE)
+        self.options = OptionsForm(CompareOptions, exclude=marked(CompareOptions, Mark.ELSEWHERE))
+        self.common = OptionsForm(TrainOptions, exclude=(*VARIED, *marked(TrainOptions, Mark.ELSEWHERE)))
         self.panel = RunPanel(
             "Compare",
             cancel="Stop",

@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from napari_medseg._layers import card_of, classes_of, image_from_layer
-from napari_medseg.core import MedsegError, ModelCard, Progress
+from napari_medseg.core import Mark, MedsegError, ModelCard, Progress, marked
 from napari_medseg.editing.corrections import corrections_of
 from napari_medseg.training.options import TrainOptions
 
@@ -36,9 +36,6 @@ if TYPE_CHECKING:
 
     from napari_medseg.training.verdict import TrainingResult
 
-_ELSEWHERE = ("max_minutes", "unlabelled", "devices", "nodes", "checkpoint_minutes")
-"""Options that other parts of the dock set, or that belong to long runs on other machines."""
-
 
 class FineTuneWidget(Dock):
     """Trains the chosen model on what the user corrected, accepted or painted in the viewer's labels layers."""
@@ -51,7 +48,7 @@ class FineTuneWidget(Dock):
         self._learning: list[tuple[ChosenPair, list[str]]] = []
         self.result: ModelCard | None = None
         self.empty = EmptyState(self.viewer, "Open an image, segment it, then paint over its mistakes.")
-        self.options = OptionsForm(TrainOptions, exclude=_ELSEWHERE)
+        self.options = OptionsForm(TrainOptions, exclude=marked(TrainOptions, Mark.ELSEWHERE))
         self.start = StartForm(self.go_back, self.options)
         self.model, self.name, self.time = self.start.model, self.start.name, self.start.time
         self.learn = LearnFrom(self.viewer, self.model.value)

@@ -9,9 +9,9 @@ from typing import Any
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QWidget
 
-from napari_medseg.core import MedsegError
+from napari_medseg.core import Mark, MedsegError, marked
 from napari_medseg.training.options import TrainOptions
-from napari_medseg.training.recipe import OWN, Recipe, list_recipes
+from napari_medseg.training.recipe import Recipe, list_recipes
 
 from .look import button, tighten
 from .options_form import OptionsForm
@@ -34,7 +34,7 @@ def options_by(recipe: Recipe, form: OptionsForm[TrainOptions]) -> TrainOptions:
     InputError
         The form has a value that is not allowed.
     """
-    own = {name: value for name, value in form.value() if name in OWN}
+    own = form.value().model_dump(include={*marked(TrainOptions, Mark.OWN)})
     return TrainOptions(**{**recipe.options, **own})
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtWidgets import QWidget
 
 from napari_medseg._layers import image_from_layer
-from napari_medseg.core import Image, Labels, MedsegError, ModelCard, Progress, Reporter
+from napari_medseg.core import Image, Labels, Mark, MedsegError, ModelCard, Progress, Reporter, marked
 from napari_medseg.inference.options import SegmentOptions
 
 from .empty_state import EmptyState, open_dock
@@ -50,7 +50,7 @@ class SegmentWidget(Dock):
         self.empty = EmptyState(self.viewer, "Open a series of slices or a single image to segment it.")
         self.image = LayerPicker(self.viewer, "image")
         self.model = ModelPicker(more=self._show_models)
-        self.options = OptionsForm(SegmentOptions, exclude=("slices", "tissue"))
+        self.options = OptionsForm(SegmentOptions, exclude=marked(SegmentOptions, Mark.ELSEWHERE))
         self.options.set_value(SegmentOptions(suggest=SUGGESTED))
         self.probabilities = Probabilities(self.viewer)
         self.panel = RunPanel("Segment", tip="Fill a labels layer with the model's classes, slice by slice")

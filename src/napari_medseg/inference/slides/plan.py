@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from napari_medseg.core import Finding, Image, InputError, ModelCard, spare_value
+from napari_medseg.core import Finding, Image, InputError, Mark, ModelCard, marked, spare_value
 from napari_medseg.editing.fingerprint import fingerprint
 from napari_medseg.inference.mosaic import Mosaic
 from napari_medseg.inference.options import SegmentOptions
@@ -120,7 +120,7 @@ class Planner:
         about = {
             "image": fingerprint(image.pyramid, image.source, image.names),
             "model": {"reference": card.reference, "sha256": card.fingerprint or _hash(self._model)},
-            "options": {name: getattr(options, name) for name in ("blend", "overlap", "tile", "tta", "tissue")},
+            "options": options.model_dump(include={*marked(SegmentOptions, Mark.SLIDE)}),
         }
         before = ledger.read()
         if before:
