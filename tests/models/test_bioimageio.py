@@ -117,13 +117,25 @@ def test_a_memory_goes_along_only_when_asked(model: Path, tmp_path: Path) -> Non
 def test_licence_is_asked_for_where_the_card_has_none(model: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"has the licence MIT, not CC0-1\.0"):
         export_model(model, tmp_path / "p.zip", "bioimageio", licence="CC0-1.0")
-    with pytest.raises(OutputError, match=r"Only bioimage\.io packages name a licence"):
-        export_model(model, tmp_path / "p.zip", licence="MIT")
+    with pytest.raises(OutputError, match=r"Only bioimage\.io packages name authors"):
+        export_model(model, tmp_path / "p.zip", authors=["A. Name"])
     card = json.loads((model / "card.json").read_text())
     (model / "card.json").write_text(json.dumps({**card, "licence": ""}))
     out = export_model(model, tmp_path / "p.zip", "bioimageio", licence="CC0-1.0")
     assert describe(out)["license"] == "CC0-1.0"
     assert import_model(out).licence == "CC0-1.0", "the card inside says it, too"
+
+
+@pytest.mark.parametrize("name", ["model", "model.zip"])
+def test_every_export_of_an_own_model_takes_its_licence(model: Path, tmp_path: Path, name: str) -> None:
+    card = json.loads((model / "card.json").read_text())
+    with pytest.raises(ModelError, match=r"has the licence MIT, not CC0-1\.0"):
+        export_model(model, tmp_path / name, licence="CC0-1.0")
+    before = json.dumps({**card, "parent": "femur-ct@1", "parent_sha256": "0" * 64})
+    (model / "card.json").write_text(before)
+    assert import_model(export_model(model, tmp_path / name, licence="CC0-1.0")).licence == "CC0-1.0"
+    assert (model / "card.json").read_text() == before
+    assert import_model(export_model(model, tmp_path / f"kept-{name}"), "kept").licence == "MIT"
 
 
 def test_what_was_trained_from_a_permissive_start_takes_another_licence(model: Path, tmp_path: Path) -> None:

@@ -266,9 +266,9 @@ def test_onnx_takes_other_sizes_and_what_computes_something_else_is_not_written(
     real = torch.onnx.export
     monkeypatch.setattr(torch.onnx, "export", lambda *a, **k: programs.append(real(*a, **k)) or programs[0])
 
-    out = export_model("starter", tmp_path / "m.onnx", "onnx")
+    out = export_model("starter", tmp_path / "m.onnx", "onnx", licence="MIT")
     model = onnx.load(out)
-    assert "card" in {p.key for p in model.metadata_props}
+    assert '"licence":"MIT"' in {p.key: p.value for p in model.metadata_props}["card"]
     assert "Images go in" in model.doc_string
     image = torch.rand(1, 1, 96, 64)
     (logits,) = ReferenceEvaluator(model).run(None, {"image": image.numpy()})

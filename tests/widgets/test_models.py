@@ -253,6 +253,7 @@ def test_each_format_is_asked_only_what_it_has_room_for(
     dock.acts.export.click()
     form.set_value("onnx")
     assert form.authors.isHidden()
+    form.licence.clear()
     nothing = {"with_memory": False, "authors": (), "licence": ""}
     export(dock, qtbot, "onnx", tmp_path / "v2.5")
     assert asked.pop() == ("my-femur@2", "v2.5.onnx", "onnx", nothing)
@@ -263,6 +264,31 @@ def test_each_format_is_asked_only_what_it_has_room_for(
     form.set_value("bioimageio")
     assert form.licence.isHidden(), "its card says it"
     assert form.value().licence == ""
+
+
+def test_own_model_from_a_permissive_start_is_given_a_licence_in_every_format(
+    dock: ModelsWidget, qtbot: QtBot, tmp_path: Path, network: object
+) -> None:
+    trained = CARD.model_copy(update={"name": "own", "licence": "BSD-3-Clause", "parent_sha256": "0" * 64})
+    library.add_model(network, trained)
+    library.add_model(network, trained.model_copy(update={"name": "bound", "licence": "CC-BY-NC-4.0"}))
+    dock.refresh()
+    dock.set_value("own@1")
+    dock.acts.export.click()
+    form = dock.export
+    assert not form.licence.isHidden()
+    assert form.licence.placeholderText() == "BSD-3-Clause"
+    assert form.value().licence == "", "unless another is given, it keeps its own"
+    form.licence.setText("MIT")
+    out = export(dock, qtbot, "folder", tmp_path / "own")
+    assert read_card(out).licence == "MIT"
+    dock.set_value("bound@1")
+    dock.acts.export.click()
+    assert form.licence.isHidden(), "what it was trained from leaves no choice"
+    assert form.value().licence == ""
+    dock.set_value("my-femur@2")
+    dock.acts.export.click()
+    assert form.licence.text() == "", "of the other model"
 
 
 def test_what_is_there_is_never_replaced_by_an_export(dock: ModelsWidget, qtbot: QtBot, tmp_path: Path) -> None:

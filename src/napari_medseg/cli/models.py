@@ -149,7 +149,7 @@ def export_to(
     ] = (),
     licence: Annotated[
         str,
-        Parameter(help="Its licence, for bioimage.io, where its card has none or you trained it: an SPDX identifier."),
+        Parameter(help="Its licence, where its card has none or you trained it: an SPDX identifier."),
     ] = "",
 ) -> int:
     """Write a model out of the library, as a folder that other tools open too.

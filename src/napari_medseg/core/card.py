@@ -25,6 +25,9 @@ CLASSIFIER = "classifier"
 MOST_CHANNELS = 16
 """Channels that an image may have."""
 
+_PERMISSIVE = ("BSD-3-Clause", "BSD-2-Clause", "MIT", "Apache-2.0", "ISC", "CC-BY-4.0", "CC0-1.0")
+"""Licences that let what is made from a model have another."""
+
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 
 
@@ -190,6 +193,11 @@ class ModelCard(_Frozen):
         """Hash of all that decides what the model makes of an image; empty where that of its weights is."""
         said = self.model_dump_json(exclude=_WORDS)
         return hashlib.sha256(said.encode()).hexdigest() if self.sha256 else ""
+
+    @property
+    def takes_licence(self) -> bool:
+        """Whether a licence may be given: there is none, or what the model was trained from leaves one a say in it."""
+        return not self.licence or (bool(self.parent_sha256) and self.licence in _PERMISSIVE)
 
     @property
     def in_channels(self) -> int:

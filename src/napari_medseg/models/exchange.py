@@ -71,8 +71,8 @@ def export_model(
     authors
         Who made the model, for bioimage.io.
     licence
-        What others may do with it, for bioimage.io: an identifier of SPDX, or its words. Where its card has another,
-        the model must have been trained from one under a permissive licence.
+        What others may do with it, written into its card: an identifier of SPDX, or its words. Where its card has
+        another, the model must have been trained from one under a permissive licence.
     """
     folder, out = find_model(name), Path(out).expanduser()
     return export_to(folder, out, format or "", with_memory=with_memory, authors=authors, licence=licence)

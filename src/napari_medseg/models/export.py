@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 import uuid
 import warnings
 import zipfile
@@ -19,7 +20,7 @@ from napari_medseg.core import ModelCard, ModelError, OutputError
 from .build import QUICK, size_multiple
 from .package_out import check_card, write_package
 from .smp import first_line
-from .weights import CARD, CONFIG, MEMORY, WEIGHTS, load_network, read_card
+from .weights import CARD, CONFIG, MEMORY, WEIGHTS, load_network, read_card, write_card
 
 _PACKAGES = {
     "onnx": ("to ONNX", "onnx", ("onnx", "onnxscript", "onnxruntime")),
@@ -42,14 +43,7 @@ def export_to(
     """Write the model in ``folder`` to ``out``, see `napari_medseg.models.exchange.export_model`."""
     fitting = _SUFFIXES.get(out.suffix.lower(), FORMATS)
     kind = kind or fitting[0]
-    files = [folder / name for name in (CONFIG, WEIGHTS, CARD, *([MEMORY] if with_memory else []))]
-    writers: dict[str, Callable[[Path], None]] = {
-        "folder": partial(_write_folder, files),
-        "zip": partial(_write_zip, files),
-        "onnx": partial(_write_onnx, folder),
-        "bioimageio": partial(_write_package, folder, [p for p in files if p.name != WEIGHTS], authors, licence),
-    }
-    if kind not in writers:
+    if kind not in FORMATS:
         raise OutputError(f"There is no export format {kind!r}.", f"Formats: {', '.join(FORMATS)}.")
     if kind not in fitting:
         raise OutputError(
@@ -57,28 +51,30 @@ def export_to(
         )
     if kind in _PACKAGES:
         _require(kind)
-    if (authors or licence) and kind != "bioimageio":
-        raise OutputError(
-            f"Only bioimage.io packages name {'authors' if authors else 'a licence'}.",
-            "Leave that out, or export with bioimageio.",
-        )
-    if with_memory and (kind == "onnx" or not files[-1].is_file()):
+    if authors and kind != "bioimageio":
+        raise OutputError("Only bioimage.io packages name authors.", "Leave them out, or export with bioimageio.")
+    if with_memory and (kind == "onnx" or not (folder / MEMORY).is_file()):
         why = "An ONNX file has no room for a memory" if kind == "onnx" else "This model remembers nothing"
         raise OutputError(f"{why}.", "Export it without memory.")
     if out.exists():
         raise OutputError(f"{out} exists already.", "Choose another name or remove it first.")
-    if kind == "onnx" and read_card(folder).architecture == QUICK:
-        raise ModelError(
-            f"{read_card(folder).reference} is a Quick model, which has no network that ONNX could hold.",
-            "Export it as a folder or zip, or train a network.",
-        )
-    if kind == "bioimageio":
-        check_card(read_card(folder), licence)
+    _check_model(read_card(folder), kind, licence)
     card, _ = load_network(folder)  # a damaged model is not passed on
     part = out.with_name(f".{out.name}.{uuid.uuid4().hex[:8]}.part")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        writers[kind](part)
+        with tempfile.TemporaryDirectory(prefix="napari-medseg-") as place:
+            files = [folder / name for name in (CONFIG, WEIGHTS, CARD, *([MEMORY] if with_memory else []))]
+            if licence:
+                card = write_card(Path(place), card.model_copy(update={"licence": licence}))
+                files[2] = Path(place) / CARD
+            writers: dict[str, Callable[[Path], None]] = {
+                "folder": partial(_write_folder, files),
+                "zip": partial(_write_zip, files),
+                "onnx": partial(_write_onnx, folder, card),
+                "bioimageio": partial(_write_package, folder, card, [p for p in files if p.name != WEIGHTS], authors),
+            }
+            writers[kind](part)
         part.rename(out)
     except OSError as error:
         raise OutputError(f"{card.reference} cannot be written to {out}: {error.strerror or error}.") from error
@@ -88,6 +84,19 @@ def export_to(
         elif part.exists():
             part.unlink()
     return out
+
+
+def _check_model(card: ModelCard, kind: str, licence: str) -> None:
+    """Raise a `ModelError` if the format cannot hold such a model, or it has another licence."""
+    if licence and licence != card.licence and not card.takes_licence:
+        raise ModelError(f"{card.reference} has the licence {card.licence}, not {licence}.", "Leave the licence out.")
+    if kind == "onnx" and card.architecture == QUICK:
+        raise ModelError(
+            f"{card.reference} is a Quick model, which has no network that ONNX could hold.",
+            "Export it as a folder or zip, or train a network.",
+        )
+    if kind == "bioimageio":
+        check_card(card)
 
 
 def _write_folder(files: Sequence[Path], part: Path) -> None:
@@ -121,11 +130,11 @@ def _is_there(package: str) -> bool:
         return False
 
 
-def _write_package(folder: Path, attached: Sequence[Path], authors: Sequence[str], licence: str, part: Path) -> None:
-    write_package(folder, part, attached, authors, licence)
+def _write_package(folder: Path, card: ModelCard, attached: Sequence[Path], authors: Sequence[str], part: Path) -> None:
+    write_package(folder, part, card, attached, authors)
 
 
-def _write_onnx(folder: Path, part: Path) -> None:
+def _write_onnx(folder: Path, card: ModelCard, part: Path) -> None:
     """Write the network with free batch size, height and width, and its card as ``metadata_props``.
 
     A slice head is its second output.
@@ -134,7 +143,7 @@ def _write_onnx(folder: Path, part: Path) -> None:
 
     onnx: Any = import_module("onnx")
 
-    card, network = load_network(folder)
+    _, network = load_network(folder)
     side = max(64, 2 * size_multiple(card))
     sample = torch.zeros(2, card.in_channels, side, side)
     free = {0: torch.export.Dim.AUTO, 2: torch.export.Dim.AUTO, 3: torch.export.Dim.AUTO}

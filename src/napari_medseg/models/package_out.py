@@ -33,35 +33,27 @@ _OURS = {
 """Architectures that other programs do not have: what to call such a model, and what it can be exported as."""
 
 
-_PERMISSIVE = ("BSD-3-Clause", "BSD-2-Clause", "MIT", "Apache-2.0", "ISC", "CC-BY-4.0", "CC0-1.0")
-"""Licences that let what is made from a model have another."""
-
-
-def check_card(card: ModelCard, licence: str = "") -> None:
-    """Raise a `ModelError` if a model's network is not one that other programs can build, or it has another licence."""
+def check_card(card: ModelCard) -> None:
+    """Raise a `ModelError` if a model's network is not one that other programs can build."""
     if card.architecture in _OURS:
         kind, instead = _OURS[card.architecture]
         raise ModelError(
             f"{card.reference} is {kind}, which {LIBRARY} cannot build for a bioimage.io package.",
             f"Export it as {instead}.",
         )
-    # Whoever trained a model has a say in it, as far as the licence of what it was trained from leaves them one.
-    free = bool(card.parent_sha256) and card.licence in _PERMISSIVE
-    if licence and card.licence and licence != card.licence and not free:
-        raise ModelError(f"{card.reference} has the licence {card.licence}, not {licence}.", "Leave the licence out.")
 
 
-def write_package(folder: Path, out: Path, attached: Sequence[Path], authors: Sequence[str], licence: str = "") -> None:
+def write_package(folder: Path, out: Path, card: ModelCard, attached: Sequence[Path], authors: Sequence[str]) -> None:
     """Write the model in ``folder`` as a package, checked by bioimage.io's own library.
 
     Parameters
     ----------
+    card
+        What the package says of the model.
     attached
         Files that go along as they are.
     authors
         Their names; without any, the package has none.
-    licence
-        In place of the card's, and written into the card inside; empty leaves both.
 
     Raises
     ------
@@ -69,15 +61,12 @@ def write_package(folder: Path, out: Path, attached: Sequence[Path], authors: Se
         The package would not be valid.
     """
     spec: Any = import_module("bioimageio.spec")
-    card, network = load_network(folder)
+    _, network = load_network(folder)
     with tempfile.TemporaryDirectory(prefix="napari-medseg-") as name:
         place = Path(name)
         for path in attached:
             if path.is_file():
                 shutil.copyfile(path, place / path.name)
-        if licence:
-            card = card.model_copy(update={"licence": licence})
-            (place / CARD).write_text(card.model_dump_json(indent=2), encoding="utf-8")
         _write_weights(folder / WEIGHTS, place / "weights.pt")
         outputs = _write_sample(card, network, place)
         (place / "README.md").write_text(_document(card), encoding="utf-8")

@@ -31,8 +31,10 @@ class ExportOrder:
     ----------
     suffix
         Of the file; empty for a folder.
-    authors, licence
+    authors
         Of a bioimage.io package.
+    licence
+        In place of the card's; empty leaves that.
     """
 
     kind: Kind = "zip"
@@ -65,8 +67,6 @@ class ExportForm(QWidget):
         self.authors.setToolTip("Who made the model; several are divided by semicolons")
         self.licence = QLineEdit()
         self.licence.setObjectName("licence_given")
-        self.licence.setPlaceholderText("CC-BY-4.0")
-        self.licence.setToolTip("What others may do with it: an SPDX identifier, or the licence's own words")
         self.with_memory = QCheckBox()
         self.with_memory.setObjectName("with_memory")
         self.with_memory.setToolTip("They are pictures of your images: give them only to people who may see those")
@@ -86,10 +86,9 @@ class ExportForm(QWidget):
         """What is asked for."""
         _title, kind, suffix, _about = _KINDS[self.kind.currentIndex()]
         names = tuple(name.strip() for name in self.authors.text().split(";") if name.strip())
-        package = kind == "bioimageio"
         return ExportOrder(
             kind, suffix, kind != "onnx" and bool(self._remembered) and self.with_memory.isChecked(),
-            names if package else (), self.licence.text().strip() if package and self._asks_licence() else "",
+            names if kind == "bioimageio" else (), self.licence.text().strip() if self._asks_licence() else "",
         )  # fmt: skip
 
     def set_value(self, kind: Kind) -> None:
@@ -98,18 +97,23 @@ class ExportForm(QWidget):
 
     def open_for(self, card: ModelCard, remembered: int) -> None:
         """Ask about this model, which remembers so many slices; they stay here unless they are asked for each time."""
+        if self._card is not None and self._card.reference != card.reference:
+            self.licence.clear()
         self._card, self._remembered = card, remembered
+        self.licence.setPlaceholderText(card.licence or "CC-BY-4.0")
+        kept = f"; if empty, it keeps {card.licence}, as what it was trained from" if card.licence else ""
+        self.licence.setToolTip(f"What others may do with it: an SPDX identifier, or the licence's own words{kept}")
         self.with_memory.setText(f"With {count(remembered, 'slice')} it learnt from")
         self.with_memory.setChecked(False)
         self._on_kind()
         self.show()
 
     def _asks_licence(self) -> bool:
-        return self._card is not None and not self._card.licence
+        return self._card is not None and self._card.takes_licence
 
     def _on_kind(self, *_: object) -> None:
         _title, kind, _suffix, about = _KINDS[self.kind.currentIndex()]
         self.about.setText(about)
         self._rows.show_row(self.authors, kind == "bioimageio")
-        self._rows.show_row(self.licence, kind == "bioimageio" and self._asks_licence())
+        self._rows.show_row(self.licence, self._asks_licence())
         self.with_memory.setVisible(kind != "onnx" and bool(self._remembered))
