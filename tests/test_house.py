@@ -114,7 +114,6 @@ def test_lists_of_options_are_marks_on_their_fields() -> None:
     assert found == {
         ("inference/segment.py", ("precision", "tile", "batch")),  # those that a run settles by itself
         ("inference/segment.py", ("precision", "tile")),
-        ("training/candidates.py", ("starts", "losses", "augmentations", "learning_rates", "weight_decays", "batches")),
         ("training/log.py", ("loss", "learning_rate")),  # figures of the same names
     }
 

@@ -26,10 +26,10 @@ from napari_medseg.core import (
 )
 from napari_medseg.inference.cost import Cost, measure_cost
 from napari_medseg.models import find_model, list_models, read_card
-from napari_medseg.training import TrainingRun, comparison, plan_run
-from napari_medseg.training.candidates import CompareOptions, lay_out
+from napari_medseg.training import TrainingRun, TrainOptions, comparison, plan_run
+from napari_medseg.training.candidates import AXES, VARIED, CompareOptions, lay_out
 from napari_medseg.training.comparison import adopt_candidate, compare
-from napari_medseg.training.standings import Comparison
+from napari_medseg.training.standings import Comparison, Row
 from napari_medseg.training.verdict import TrainingResult, Verdict
 
 pytestmark = pytest.mark.long
@@ -88,6 +88,28 @@ def test_every_combination_is_one_candidate_with_a_name_of_its_own() -> None:
     assert names[0] == "unet:resnet18, dice-ce, auto, rate 0.001, decay 0.0, batch 2"
     assert names[-1] == "unet:resnet18, dice-ce, auto, rate 1e-05, decay 0.0005, batch 4"
     assert str(CompareOptions().candidates[0]) == "unet:resnet18, dice-ce, auto"
+
+
+def test_an_axis_is_defined_by_its_field_alone() -> None:
+    options = CompareOptions(learning_rates=(1e-3,), batches=(2,))
+    assert {axis.option for axis in AXES.values()} - {"start"} <= {*TrainOptions.model_fields}
+    for candidate in options.candidates:
+        row = Row(candidate=str(candidate), **candidate.named)
+        assert row.way == candidate, "what a report keeps"
+        assert {*row.model_dump()} >= {*candidate.named} == {axis.option for axis in AXES.values()}
+
+
+def test_what_a_comparison_sets_is_marked(tmp_path: Path) -> None:
+    """The dock offers everything else for all trainings."""
+    mine = TrainOptions(
+        max_minutes=7, max_steps=5, rival=True, checkpoint_minutes=3, panels=tmp_path, loss="dice",
+        augmentation="heavy", learning_rate=1e-3, patience=9, seed=4, device="cpu",
+    )  # fmt: skip
+    options = CompareOptions(losses=("focal",), augmentations=("light",))
+    run = plan_run([("a", "b")]).model_copy(update={"options": mine})
+    done = options.candidates[0].over(run, tmp_path, lay_out(4, options)[0], 4).options
+    changed = {name for name, value in dict(mine).items() if getattr(done, name) != value}
+    assert changed == {*VARIED}
 
 
 @pytest.mark.parametrize("axis", [{"learning_rates": (0.2,)}, {"weight_decays": (-1,)}, {"batches": (2000,)}])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import Annotated, Any
@@ -30,36 +30,46 @@ FINALISTS = 2
 LITTLE = 30.0
 """Seconds: a training that is shorter hardly says how good a network is."""
 
-AXES = ("starts", "losses", "augmentations", "learning_rates", "weight_decays", "batches")
-"""Fields of `CompareOptions` whose combinations are the candidates."""
 
-VARIED = ("loss", "augmentation", *marked(TrainOptions, Mark.FIXED))
-"""Options of a training that the comparison sets."""
+@dataclass(frozen=True)
+class Axis:
+    """Annotation of a field of `CompareOptions` whose values are combined with those of all others like it.
+
+    Attributes
+    ----------
+    option
+        What a value sets: a field of `TrainOptions`, or ``start``.
+    word
+        What stands before it in a candidate's name.
+    """
+
+    option: str
+    word: str = ""
 
 
 class CompareOptions(Options):
     """What is compared, and in what time."""
 
-    starts: Annotated[tuple[str, ...], Mark.ELSEWHERE] = Field(
+    starts: Annotated[tuple[str, ...], Axis("start"), Mark.ELSEWHERE] = Field(
         ("unet:resnet18", "unetplusplus:tu-regnety_004", "fpn:resnet18", "unet:tu-mobilenetv3_small_100"),
         title="Starts",
         description="Library models, or architecture:encoder for random weights",
         min_length=1,
         examples=[f"{architecture}:resnet18" for architecture in ARCHITECTURES],
     )
-    losses: tuple[Annotated[str, Choice(LOSSES)], ...] = Field(
+    losses: Annotated[tuple[Annotated[str, Choice(LOSSES)], ...], Axis("loss")] = Field(
         ("dice-ce",), title="Losses", description="What the trainings minimise", min_length=1
     )
-    augmentations: tuple[Annotated[str, Choice((AUTO, *AUGMENTATIONS))], ...] = Field(
+    augmentations: Annotated[tuple[Annotated[str, Choice((AUTO, *AUGMENTATIONS))], ...], Axis("augmentation")] = Field(
         (AUTO,), title="Augmentations", description="How strongly the images are varied", min_length=1
     )
-    learning_rates: tuple[Rate, ...] = Field(
+    learning_rates: Annotated[tuple[Rate, ...], Axis("learning_rate", "rate")] = Field(
         (), title="Learning rates", description="Largest steps of the optimiser; without any, that of all trainings"
     )
-    weight_decays: tuple[Decay, ...] = Field(
+    weight_decays: Annotated[tuple[Decay, ...], Axis("weight_decay", "decay")] = Field(
         (), title="Weight decays", description="Pulls of the weights towards zero (L2); without any, that of all"
     )
-    batches: tuple[Batch, ...] = Field(
+    batches: Annotated[tuple[Batch, ...], Axis("batch", "batch")] = Field(
         (), title="Batches", description="Samples in one step; without any, as in all trainings"
     )
     max_minutes: Annotated[float, Mark.ELSEWHERE] = Field(
@@ -73,19 +83,25 @@ class CompareOptions(Options):
     def candidates(self) -> tuple[Candidate, ...]:
         """Every combination, each once."""
         ways = product(*(getattr(self, axis) or (None,) for axis in AXES))
-        return tuple(Candidate(*one) for one in dict.fromkeys(ways))
+        return tuple(map(Candidate, dict.fromkeys(ways)))
+
+
+AXES = {
+    name: mark for name, field in CompareOptions.model_fields.items() for mark in field.metadata
+    if isinstance(mark, Axis)
+}  # fmt: skip
+"""Fields of `CompareOptions` whose combinations are the candidates."""
+
+_ALWAYS = {axis.option for name, axis in AXES.items() if CompareOptions.model_fields[name].default}
+VARIED = tuple(name for name in TrainOptions.model_fields if name in {*_ALWAYS, *marked(TrainOptions, Mark.FIXED)})
+"""Options of a training that the comparison always sets."""
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """One way to train; None takes the run's own value."""
+    """One way to train: a value for each of the `AXES`; None takes the run's own."""
 
-    start: str
-    loss: str
-    augmentation: str
-    learning_rate: float | None = None
-    weight_decay: float | None = None
-    batch: int | None = None
+    values: tuple[Any, ...]
 
     def __str__(self) -> str:
         return ", ".join(filter(None, self.words))
@@ -93,14 +109,23 @@ class Candidate:
     @property
     def words(self) -> tuple[str, ...]:
         """One for each thing that may differ, empty for the run's own value."""
-        numbers = {"rate": self.learning_rate, "decay": self.weight_decay, "batch": self.batch}
-        named = ("" if value is None else f"{name} {value}" for name, value in numbers.items())
-        return self.start, self.loss, self.augmentation, *named
+        found = zip(AXES.values(), self.values, strict=True)
+        return tuple("" if value is None else f"{axis.word} {value}".strip() for axis, value in found)
+
+    @property
+    def named(self) -> dict[str, Any]:
+        """Its values by what they set."""
+        return {axis.option: value for axis, value in zip(AXES.values(), self.values, strict=True)}
+
+    @property
+    def start(self) -> str:
+        """What it starts from."""
+        return str(self.named["start"])
 
     @property
     def settings(self) -> dict[str, Any]:
         """The options of a training that it sets."""
-        return {name: value for name, value in asdict(self).items() if name != "start" and value is not None}
+        return {name: value for name, value in self.named.items() if name != "start" and value is not None}
 
     def over(self, run: TrainingRun, folder: Path, rung: Rung, seed: int) -> TrainingRun:
         """The run that trains this way, with a folder of its own, and one in the folder for TensorBoard."""

@@ -8,7 +8,6 @@ import tempfile
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict
 from pathlib import Path
 
 from napari_medseg.core import (
@@ -154,7 +153,7 @@ class _Contest:
         self._run, self._library, self._report = run, library, report
         self._terms = Terms(run=run.model_copy(update={"start": ""}), options=options)
         self._total, self._spent, self._trainings = 60 * options.max_minutes, 0.0, 0
-        self._rows = {one: Row(candidate=str(one), **asdict(one)) for one in options.candidates}
+        self._rows = {one: Row(candidate=str(one), **one.named) for one in options.candidates}
         self._at_work: tuple[Candidate, tuple[Curve, ...]] | None = None
         self.failure: MedsegError | None = None
 

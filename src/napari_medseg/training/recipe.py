@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from napari_medseg.core import InputError, Mark, OutputError, marked, one_sentence
 from napari_medseg.io.atomic import write_text
 
-from .candidates import AXES, CompareOptions
+from .candidates import AXES, VARIED, CompareOptions
 from .naming import Classes
 from .options import TrainOptions
 from .run import Data, TrainingRun, plan_run
@@ -130,15 +130,9 @@ class Recipe(BaseModel):
         """
         usual, options = usual or CompareOptions(), TrainOptions.model_validate(self.options)
         others = () if {*self.compare} & {*AXES} else usual.starts
-        own = {
-            "starts": tuple(dict.fromkeys((self.start, *others))),
-            "losses": (options.loss,),
-            "augmentations": (options.augmentation,),
-            "learning_rates": (),
-            "weight_decays": (),
-            "batches": (),
-        }
-        return CompareOptions.model_validate({**dict(usual), **own, **self.compare})
+        own = {name: (getattr(options, axis.option),) if axis.option in VARIED else () for name, axis in AXES.items()}
+        starts = tuple(dict.fromkeys((self.start, *others)))
+        return CompareOptions.model_validate({**dict(usual), **own, "starts": starts, **self.compare})
 
 
 def differing(options: TrainOptions) -> dict[str, Any]:

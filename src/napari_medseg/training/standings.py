@@ -8,12 +8,11 @@ import math
 import os
 import platform
 import statistics
-from dataclasses import fields
 from datetime import datetime
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from napari_medseg import __version__
 from napari_medseg.core import InputError, ModelCard
@@ -21,7 +20,7 @@ from napari_medseg.inference.cost import Cost
 from napari_medseg.io.atomic import write_text
 from napari_medseg.io.pairs.listing import read_split
 
-from .candidates import Candidate, CompareOptions, lay_out
+from .candidates import AXES, Candidate, CompareOptions, lay_out
 from .run import TrainingRun
 
 FILE = "comparison.json"
@@ -29,8 +28,8 @@ FILE = "comparison.json"
 COLUMNS = ("held-out Dice", "round", "minutes", "million weights", "ms an image", "MiB")
 """What `Row.figures` says."""
 
-PARTS = tuple(field.name for field in fields(Candidate))
-"""What tells candidates apart, by the names of their fields."""
+PARTS = tuple(axis.option for axis in AXES.values())
+"""What tells candidates apart, by what it sets."""
 
 
 class Curve(BaseModel):
@@ -47,10 +46,12 @@ class Curve(BaseModel):
 class Row(BaseModel):
     """What became of a candidate.
 
+    Beside the fields below it has one for each of the `PARTS`: None, or absent, for what is the same for all.
+
     Attributes
     ----------
-    candidate, start, loss, augmentation, learning_rate, weight_decay, batch
-        Which; None for what is the same for all.
+    candidate, start
+        Which.
     state
         Whether it waits for its first training, is trained now, is still in, is out, failed, or was not trained when
         the comparison ended.
@@ -72,13 +73,10 @@ class Row(BaseModel):
         Folder of that model while it is there; not written to files.
     """
 
+    model_config = ConfigDict(extra="allow")
+
     candidate: str
     start: str
-    loss: str
-    augmentation: str
-    learning_rate: float | None = None
-    weight_decay: float | None = None
-    batch: int | None = None
     state: Literal["waiting", "training", "in", "out", "failed", "not trained"] = "waiting"
     reason: str = ""
     round: int = 0
@@ -92,7 +90,7 @@ class Row(BaseModel):
     @property
     def way(self) -> Candidate:
         """How it is trained."""
-        return Candidate(**{name: getattr(self, name) for name in PARTS})
+        return Candidate(tuple(getattr(self, name, None) for name in PARTS))
 
     @property
     def measured(self) -> list[float]:
@@ -224,8 +222,7 @@ class Comparison(BaseModel):
             cost = row.cost
             memory = f"{cost.mebibytes:.1f}" if cost and cost.mebibytes else ""
             costs = (cost.parameters, f"{cost.milliseconds:.1f}", memory) if cost else ("", "", "")
-            way = (getattr(row, name) for name in PARTS)
-            writer.writerow([*way, row.state, *dice, *trained, *costs, row.reason])
+            writer.writerow([*row.way.values, row.state, *dice, *trained, *costs, row.reason])
         return text.getvalue()
 
     def save(self, path: Path) -> None:
