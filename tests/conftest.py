@@ -55,14 +55,14 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def trained_here(monkeypatch: pytest.MonkeyPatch) -> None:
     """A comparison trains in this process: others need seconds to begin."""
-    from napari_medseg.training import comparison, work
+    from napari_medseg.training import rounds, work
 
     def train(run: Any, report: Any, *, started: float, library: Path) -> Any:
         with pytest.MonkeyPatch.context() as context:
             context.setenv("NAPARI_MEDSEG_HOME", str(library))
             return work.carry_out(run, report)
 
-    monkeypatch.setattr(comparison, "train_apart", train)
+    monkeypatch.setattr(rounds, "train_apart", train)
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ from PIL import Image as Picture
 import napari_medseg.cli.compare as compare_command
 from napari_medseg.inference.cost import Cost
 from napari_medseg.models import find_model, list_models, read_card
-from napari_medseg.training import TrainingRun, comparison, plan_run
+from napari_medseg.training import TrainingRun, plan_run, rounds
 from napari_medseg.training.candidates import CompareOptions
 from napari_medseg.training.standings import Comparison, Row, Terms
 
@@ -144,7 +144,7 @@ def test_the_winner_of_a_small_comparison_is_kept(
     run: Run, folders: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With real trainings; what networks cost is measured elsewhere."""
-    monkeypatch.setattr(comparison, "measure_cost", lambda *_: Cost(parameters=1, milliseconds=2.0, mebibytes=3.0))
+    monkeypatch.setattr(rounds, "measure_cost", lambda *_: Cost(parameters=1, milliseconds=2.0, mebibytes=3.0))
     before = {card.name for card in list_models()}
     result = run(
         "compare", "--data", *folders, "--classes", "1=square", "--starts", "unet:tu-resnet10t", "fpn:tu-resnet10t",

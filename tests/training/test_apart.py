@@ -20,8 +20,9 @@ from napari_medseg.core import Cancelled, ComputeError, Image, InputError, Progr
 from napari_medseg.core.geometry import Geometry
 from napari_medseg.models import find_model, list_models
 from napari_medseg.training import Pair, TrainingRun, TrainOptions, apart
-from napari_medseg.training.apart import Conversation, describe, revive, train_apart
+from napari_medseg.training.apart import Conversation, train_apart
 from napari_medseg.training.child import train_here
+from napari_medseg.training.messages import describe, revive
 from napari_medseg.training.preview import Asked
 
 from .conftest import Folders, Listener

@@ -26,7 +26,7 @@ from napari_medseg.core import (
 )
 from napari_medseg.inference.cost import Cost, measure_cost
 from napari_medseg.models import find_model, list_models, read_card
-from napari_medseg.training import TrainingRun, TrainOptions, comparison, plan_run
+from napari_medseg.training import TrainingRun, TrainOptions, plan_run, rounds
 from napari_medseg.training.candidates import AXES, VARIED, CompareOptions, lay_out
 from napari_medseg.training.comparison import adopt_candidate, compare
 from napari_medseg.training.standings import Comparison, Row
@@ -74,8 +74,8 @@ class Trainings:
 @pytest.fixture
 def trainings(monkeypatch: pytest.MonkeyPatch) -> Trainings:
     found = Trainings()
-    monkeypatch.setattr(comparison, "train_apart", found)
-    monkeypatch.setattr(comparison, "measure_cost", lambda *_: Cost(1.0, 2.0, 3))
+    monkeypatch.setattr(rounds, "train_apart", found)
+    monkeypatch.setattr(rounds, "measure_cost", lambda *_: Cost(1.0, 2.0, 3))
     return found
 
 
@@ -328,7 +328,7 @@ def test_costs_that_cannot_be_measured_stay_empty(trainings: Trainings, monkeypa
     def fail(*_: object) -> Cost:
         raise ComputeError("No memory.")
 
-    monkeypatch.setattr(comparison, "measure_cost", fail)
+    monkeypatch.setattr(rounds, "measure_cost", fail)
     found = compare(plan_run([("a", "b")]), CompareOptions(starts=("unet:resnet18", "fpn:resnet18"), seeds=1))
     assert [row.cost for row in found.rows] == [None, None]
     assert found.rows[0].start == "fpn:resnet18"
@@ -392,7 +392,7 @@ def test_the_winner_comes_into_the_library_and_nothing_else(
     write_series: Callable[..., Any], own_library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With a real training; what it costs is measured afterwards, once."""
-    monkeypatch.setattr(comparison, "measure_cost", lambda *_: Cost(parameters=1, milliseconds=1.0, mebibytes=1.0))
+    monkeypatch.setattr(rounds, "measure_cost", lambda *_: Cost(parameters=1, milliseconds=1.0, mebibytes=1.0))
     images, masks = write_series(5)
     run = plan_run([(images, masks)])
     options = CompareOptions(starts=(SMALL, "dpt:no-such"), max_minutes=0.06, seeds=1)
@@ -423,7 +423,7 @@ def test_a_sweep_trains_as_it_says(
     write_series: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With real trainings of one network."""
-    monkeypatch.setattr(comparison, "measure_cost", lambda *_: Cost(parameters=1, milliseconds=1.0, mebibytes=1.0))
+    monkeypatch.setattr(rounds, "measure_cost", lambda *_: Cost(parameters=1, milliseconds=1.0, mebibytes=1.0))
     run = plan_run([write_series(5)])
     options = CompareOptions(starts=(SMALL,), learning_rates=(1e-4, 3e-3), batches=(2,), max_minutes=0.06, seeds=1)
     found = compare(run, options, shelf=tmp_path / "shelf")

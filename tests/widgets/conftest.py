@@ -18,7 +18,7 @@ from napari_medseg.core import Cancelled, ClassInfo, Image, InputError, Labels, 
 from napari_medseg.editing.corrections import corrections_of
 from napari_medseg.inference.cost import Cost
 from napari_medseg.inference.options import SegmentOptions
-from napari_medseg.training import TrainingRun, comparison
+from napari_medseg.training import TrainingRun, rounds
 from napari_medseg.training.verdict import TrainingResult, Verdict
 from napari_medseg.widgets import fine_tune, model_picker, segment
 from napari_medseg.widgets.result_layer import result_layer
@@ -187,6 +187,6 @@ class Trainings:
 @pytest.fixture
 def trainings(monkeypatch: pytest.MonkeyPatch) -> Trainings:
     made = Trainings()
-    monkeypatch.setattr(comparison, "train_apart", made)
-    monkeypatch.setattr(comparison, "measure_cost", lambda *_: Cost(120.4, 560.2, 14_300_000))
+    monkeypatch.setattr(rounds, "train_apart", made)
+    monkeypatch.setattr(rounds, "measure_cost", lambda *_: Cost(120.4, 560.2, 14_300_000))
     return made

@@ -16,21 +16,19 @@ import sys
 import tempfile
 import threading
 import time
-import traceback
 from contextlib import suppress
-from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
-from napari_medseg import core
-from napari_medseg.core import Cancelled, ComputeError, Image, MedsegError, ModelCard, Progress, Reporter
+from napari_medseg.core import Cancelled, ComputeError, Image, Progress, Reporter
 from napari_medseg.models.library import HOME
 
+from .messages import Message, describe, revive, unpack_result
 from .preview import Preview
 from .run import TrainingRun
-from .verdict import TrainingResult, Verdict
+from .verdict import TrainingResult
 
 BEAT = 0.2
 """Seconds of silence after which the reporter is asked whether to stop."""
@@ -42,8 +40,6 @@ SLICE_FILE = "slice.npy"
 PREPARING = "Preparing"
 
 _log = logging.getLogger(__name__)
-
-Message = dict[str, Any]
 
 
 def train_apart(
@@ -264,37 +260,3 @@ def _answer(make: Any) -> Message:
     except Exception as error:
         _log.debug("The slice in view cannot be handed over", exc_info=True)
         return {"failed": describe(error)}
-
-
-def describe(error: Exception) -> Message:
-    """An exception as JSON, for `revive`."""
-    if isinstance(error, MedsegError):
-        message, hint = error.message, error.hint
-        kind = next(c.__name__ for c in type(error).__mro__ if c.__module__ == MedsegError.__module__)
-    else:
-        first = str(error).strip().splitlines()[:1]
-        cause = f"{type(error).__name__}: {first[0][:160]}" if first else type(error).__name__
-        kind, message, hint = "ComputeError", f"The training stopped at an unexpected error ({cause}).", ""
-    return {"kind": kind, "message": message, "hint": hint, "details": "".join(traceback.format_exception(error))}
-
-
-def revive(content: Message) -> MedsegError:
-    """The error that `describe` described, the traceback in its notes."""
-    error: MedsegError = getattr(core, content["kind"])(content["message"], content["hint"])
-    error.add_note(f"In the other process:\n{content['details']}")
-    return error
-
-
-def pack_result(result: TrainingResult) -> Message:
-    """A result as JSON, for `unpack_result`; Python's JSON has figures that are none."""
-    return {
-        "card": result.card.model_dump_json(), "verdict": asdict(result.verdict), "message": result.message,
-        "notes": result.notes, "held_out": result.held_out,
-    }  # fmt: skip
-
-
-def unpack_result(content: Message) -> TrainingResult:
-    """The result that `pack_result` packed."""
-    held_out = tuple((int(pair), int(z)) for pair, z in content["held_out"])
-    card = ModelCard.model_validate_json(content["card"])
-    return TrainingResult(card, Verdict(**content["verdict"]), content["message"], tuple(content["notes"]), held_out)

@@ -23,7 +23,8 @@ import numpy.typing as npt
 from napari_medseg.core import Cancelled, Image, InputError, Progress
 from napari_medseg.core.geometry import Geometry
 
-from .apart import SLICE_FILE, Message, describe, pack_result, revive
+from .apart import SLICE_FILE
+from .messages import Message, describe, pack_result, revive
 from .preview import Asked
 from .run import TrainingRun
 
