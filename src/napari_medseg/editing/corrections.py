@@ -12,10 +12,10 @@ from psygnal import Signal
 
 from napari_medseg.core import InputError
 
+from .baselines import Baselines, Mask
 from .history import (
     ALL,
     Box,
-    Items,
     apply_alone,
     boxes_of,
     forget_all,
@@ -23,13 +23,10 @@ from .history import (
     history_length,
     is_shown,
     moved_items,
-    read_edits,
     read_histories,
     slice_of,
     stroke_is_open,
 )
-
-Mask = npt.NDArray[np.bool_]
 
 
 class Corrections:
@@ -54,8 +51,7 @@ class Corrections:
 
     def __init__(self, layer: Any) -> None:
         self._layer = ref(layer)
-        self._baselines: dict[int, npt.NDArray[Any]] = {}
-        self._kept: dict[int, Mask] = {}
+        self._baselines = Baselines()
         self._accepted: set[int] = set()
         self._suggested: tuple[int, ...] = ()
         self._visited: set[int] = set()
@@ -63,7 +59,7 @@ class Corrections:
         self._waiting: dict[int, npt.NDArray[Any]] = {}
         self._shape = tuple(layer.data.shape)
         done, undone = read_histories(layer)
-        self._take_baselines(layer, done, undone)
+        self._baselines.take(layer, done, undone)
         self._history = history_length(layer)
         layer.events.paint.connect(self._on_paint)
         layer.events.set_data.connect(self._on_set_data)
@@ -96,17 +92,16 @@ class Corrections:
 
     def edited(self, z: int = 0, box: Box = ALL) -> Mask:
         """Pixels of slice ``z`` (or of some of its rows and columns) that are the user's, shape (Y, X)."""
-        now = slice_of(self._living(), z, box)
-        edited = now != self._baselines[z][box] if z in self._baselines else np.zeros(now.shape, bool)
-        return edited | self._kept[z][box] if z in self._kept else edited
+        return self._baselines.edited(self._living(), z, box)
 
     def before(self, z: int = 0) -> npt.NDArray[Any]:
         """Pixels of slice ``z`` as the program left them, shape (Y, X); do not write into them."""
-        return self._baselines[z] if z in self._baselines else slice_of(self._living(), z)
+        left = self._baselines.before(z)
+        return slice_of(self._living(), z) if left is None else left
 
     def edited_slices(self) -> tuple[int, ...]:
         """Slices with at least one pixel of the user's, ascending."""
-        return tuple(z for z in sorted(self._baselines.keys() | self._kept.keys()) if self.edited(z).any())
+        return tuple(z for z in self._baselines.touched if self.edited(z).any())
 
     def accept(self, z: int = 0, accepted: bool = True) -> None:
         """Declare slice ``z`` right as it is, or take that back. Nothing is written into an accepted slice."""
@@ -142,16 +137,12 @@ class Corrections:
             Put the program's pixels back too, not only the user's.
         """
         layer = self._living()
-        newer = self.edited(z)
-        pixels = np.where((mine | whole) & ~newer, labels.astype(layer.data.dtype), slice_of(layer, z))
-        layer.data[z if layer.data.ndim == 3 else ...] = pixels
-        self._kept[z] = newer | mine
-        self._baselines[z] = pixels
+        self._baselines.put_back(layer, z, labels, mine, whole)
         forget_slice(layer, z)
         self._history = history_length(layer)
         if is_shown(layer, z):
             layer.refresh(extent=False, thumbnail=False, highlight=False)
-        self.touched.emit({z: (slice(0, pixels.shape[0]), slice(0, pixels.shape[1]))})
+        self.touched.emit({z: (slice(0, labels.shape[0]), slice(0, labels.shape[1]))})
         self.changed.emit()
 
     def write(self, z: int, labels: npt.NDArray[Any]) -> bool:
@@ -237,23 +228,14 @@ class Corrections:
         return layer
 
     def _write(self, layer: Any, z: int, labels: npt.NDArray[Any]) -> None:
-        result = labels.astype(layer.data.dtype)
-        mine = self.edited(z)
-        painted = bool(mine.any())
-        if painted:
-            self._kept[z] = mine
-            self._baselines[z] = result
-            result = np.where(mine, slice_of(layer, z), result)
-        else:
-            self._baselines.pop(z, None)
-        layer.data[z if layer.data.ndim == 3 else ...] = result
+        painted = self._baselines.write(layer, z, labels)
         forget_slice(layer, z)
         if painted:
             self.touched.emit({z: None})
 
     def _on_paint(self, event: Any) -> None:
         layer = self._living()
-        self._take_baselines(layer, [event.value])
+        self._baselines.take(layer, [event.value])
         apply_alone(layer, event.value)
         self._history = history_length(layer)
         self.touched.emit(boxes_of([event.value], layer.data.ndim))
@@ -269,7 +251,6 @@ class Corrections:
         layer = self._living()
         if tuple(layer.data.shape) != self._shape:
             self._baselines.clear()
-            self._kept.clear()
             self._accepted.clear()
             self._waiting.clear()
             self._suggested, self._visited, self._held_out = (), set(), frozenset()
@@ -278,16 +259,6 @@ class Corrections:
         self._history = history_length(layer)
         self.touched.emit(None)
         self.changed.emit()
-
-    def _take_baselines(self, layer: Any, done: Items, undone: Items = ()) -> None:
-        """Keep the pixels of slices touched for the first time, as they were before the items that are done."""
-        edits = [edit for item in done for atom in item for edit in read_edits(atom, layer.data.ndim)]
-        ahead = [edit for item in undone for atom in item for edit in read_edits(atom, layer.data.ndim)]
-        first = {z for z, *_ in edits + ahead} - self._baselines.keys()
-        self._baselines.update({z: slice_of(layer, z).copy() for z in first})
-        for z, where, old in reversed(edits):
-            if z in first:
-                self._baselines[z][where] = old
 
 
 _KNOWN: WeakKeyDictionary[Any, Corrections] = WeakKeyDictionary()
