@@ -16,6 +16,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 _PUBLIC = {
     "read": "napari_medseg.io",
     "read_labels": "napari_medseg.io",
+    "join_channels": "napari_medseg.io",
     "write": "napari_medseg.io",
     "segment": "napari_medseg.inference",
     "train": "napari_medseg.training",
@@ -25,10 +26,10 @@ _PUBLIC = {
 if TYPE_CHECKING:
     from .evaluation import evaluate
     from .inference import segment
-    from .io import read, read_labels, write
+    from .io import join_channels, read, read_labels, write
     from .training import train
 
-__all__ = ["__version__", "evaluate", "read", "read_labels", "segment", "train", "write"]
+__all__ = ["__version__", "evaluate", "join_channels", "read", "read_labels", "segment", "train", "write"]
 
 
 def __getattr__(name: str) -> Any:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import nibabel as nib
 import numpy as np
 import pytest
 from PIL import Image as Picture
@@ -400,3 +401,36 @@ def test_demo_needs_a_model(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("napari_medseg.models.list_models", lambda: ())
     with pytest.raises(InputError.__base__, match="no model to run the demo"):
         demo.pick_model()
+
+
+def test_files_of_cases_are_trained_on_segmented_and_scored_as_images(
+    run: Run, own_library: Path, tmp_path: Path
+) -> None:
+    """nnU-Net's folders: imagesTr/CASE_0000, CASE_0001 and labelsTr/CASE; what was listed for them is scored."""
+    images, labels = tmp_path / "imagesTr", tmp_path / "labelsTr"
+    place = np.diag([1.0, 1, 3, 1])
+    for folder in (images, labels):
+        folder.mkdir()
+    for number, case in enumerate(("one", "two")):
+        truth = np.zeros((40, 36, 4), np.uint8)
+        truth[10 + number : 20, 8:18] = 1
+        nib.save(nib.Nifti1Image(truth, place), labels / f"{case}.nii.gz")
+        for channel, pixels in enumerate((np.indices(truth.shape).sum(0), 100 * truth)):
+            nib.save(nib.Nifti1Image(pixels.astype(np.int16), place), images / f"{case}_000{channel}.nii.gz")
+    data = ("--data", images, labels, "--model", "unet:tu-resnet10t")
+    shown = run("train", *data, "--dry-run")
+    assert "one_0000.nii.gz + one_0001.nii.gz — one.nii.gz (2 channels of that name): 4 of 4 slices" in shown.out
+    trained = run("train", *data, "--name", "cases", "--max-steps", "2")
+    assert trained.code == 0, trained.err
+    result = run("segment", images, "--model", "cases", "--output", tmp_path / "found")
+    assert result.code == 0, result.err
+    assert sorted(p.name for p in (tmp_path / "found").glob("*.tif")) == ["one.tif", "two.tif"]
+    (listed,) = own_library.rglob("split.csv")
+    sides = ("evaluate", "--prediction", tmp_path / "found", "--truth", labels)
+    scored = run(*sides, "--split", listed, "--part", "validation", "--report", tmp_path / "scores.json")
+    assert scored.code == 0, scored.err
+    measured = [row for row in listed.read_text().splitlines() if row.startswith("validation")]
+    rows = json.loads((tmp_path / "scores.json").read_text())["rows"]
+    assert len({row["slice"] for row in rows}) == len(measured)
+    drawn = run(*sides, "--panels", tmp_path / "panels", "--image", images)
+    assert (drawn.code, "Drew 8 panels" in drawn.out) == (0, True), drawn.err

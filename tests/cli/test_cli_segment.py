@@ -436,6 +436,85 @@ def test_sequences_in_one_file_are_segmented_together(
     assert (result.code, '"all"' in result.err) == (2, True)
 
 
+@pytest.fixture
+def sequence_files(tmp_path: Path) -> Path:
+    """Two cases, each sequence in a file of its own: the bright squares, and what is dark where they are bright."""
+    folder = tmp_path / "imagesTs"
+    folder.mkdir()
+    first = np.stack([bright_square(z) for z in range(3)])
+    for name, size in (("anna", SIZE), ("carl", SIZE - 2)):
+        for channel, data in enumerate((255 - first, first)):
+            image = nib.Nifti1Image(data[..., :size].transpose(), np.diag([1.0, 1, 3, 1]))
+            nib.save(image, folder / f"{name}_000{channel}.nii.gz")
+    return folder
+
+
+@pytest.fixture
+def of_two(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model of two channels; it looks at the first."""
+    both = threshold_model(channels=2)
+    monkeypatch.setattr("napari_medseg.cli.segment.load_model", lambda reference: both)
+
+
+@pytest.mark.usefixtures("of_two")
+def test_sequences_in_files_of_their_own_are_segmented_together(run: Run, sequence_files: Path, tmp_path: Path) -> None:
+    wanted = np.stack([bright_square(z) for z in range(3)]) > 128
+    dark, bright = (sequence_files / f"anna_000{channel}.nii.gz" for channel in (0, 1))
+    for files, mask in (((bright, dark), wanted), ((dark, bright), ~wanted)):
+        target = tmp_path / f"{files[0].name}.nii.gz"
+        report = tmp_path / f"{files[0].name}.json"
+        result = run(
+            "segment", files[0], "--channel", files[1], "--model", "any", "--output", target, "--report", report
+        )
+        assert result.code == 0, result.err
+        labels = io.read_labels(target)
+        np.testing.assert_array_equal(labels.data, mask)
+        assert labels.geometry.spacing == (3, 1, 1)
+        assert json.loads(report.read_text())["input"] == f"{files[0]} + {files[1]}"
+
+
+@pytest.mark.usefixtures("of_two")
+def test_files_of_a_case_are_segmented_as_its_channels(run: Run, sequence_files: Path, tmp_path: Path) -> None:
+    result = run("segment", sequence_files, "--model", "any", "--output", tmp_path / "masks")
+    assert result.code == 0, result.err
+    assert sorted(p.name for p in (tmp_path / "masks").glob("*.tif")) == ["anna.tif", "carl.tif"]
+    dark = np.stack([bright_square(z) for z in range(3)]) < 128
+    np.testing.assert_array_equal(io.read_labels(tmp_path / "masks" / "carl.tif").data, dark[..., : SIZE - 2])
+    (sequence_files / "carl_0001.nii.gz").unlink()
+    result = run("segment", sequence_files, "--model", "any", "--output", tmp_path / "other")
+    assert (result.code, "carl_0001.nii.gz is missing in" in result.err) == (2, True)
+
+
+def test_models_of_one_channel_take_files_of_cases_one_by_one(run: Run, sequence_files: Path, tmp_path: Path) -> None:
+    result = run("segment", sequence_files, "--model", "any", "--output", tmp_path / "masks")
+    assert result.code == 0, result.err
+    assert len([*(tmp_path / "masks").glob("*_000?.tif")]) == 4
+
+
+@pytest.mark.usefixtures("of_two")
+def test_channels_that_do_not_fit_are_refused(run: Run, sequence_files: Path, tmp_path: Path) -> None:
+    anna, carl = (sequence_files / f"{name}_0000.nii.gz" for name in ("anna", "carl"))
+    command = ("--model", "any", "--output", tmp_path / "mask.nii.gz")
+    result = run("segment", anna, "--channel", carl, *command)
+    assert (result.code, "another size than anna_0000.nii.gz" in result.err) == (2, True)
+    result = run("segment", sequence_files, "--channel", carl, *command)
+    assert (result.code, "to which --channel adds nothing" in result.err) == (2, True)
+    result = run("segment", anna, "--channel", carl, "--model", "any", "--output", carl, "--overwrite")
+    assert (result.code, "the input itself" in result.err) == (2, True)
+
+
+@pytest.mark.usefixtures("of_two")
+def test_a_channel_that_changed_is_not_mixed_with_what_was_done(run: Run, sequence_files: Path, tmp_path: Path) -> None:
+    anna, other = (sequence_files / f"anna_000{channel}.nii.gz" for channel in (0, 1))
+    command = ("segment", anna, "--channel", other, "--model", "any", "--output", tmp_path / "masks", "--resume")
+    assert run(*command, "--slices", "0:1").code == 0
+    assert run(*command, "--slices", "1:2").code == 0
+    data = np.zeros((SIZE, SIZE, 3), np.uint8)
+    nib.save(nib.Nifti1Image(data, np.diag([1.0, 1, 3, 1])), other)
+    result = run(*command, "--slices", "2:3")
+    assert (result.code, "another image" in result.err or "changed" in result.err) == (2, True), result.err
+
+
 @pytest.mark.parametrize("stacked", [False, True])
 def test_one_corrupt_tile_costs_its_slice_and_is_told(run: Run, tmp_path: Path, stacked: bool) -> None:
     """F2: the run goes on; nothing is written for the slice whose tile cannot be decoded."""

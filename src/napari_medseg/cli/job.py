@@ -16,6 +16,7 @@ from napari_medseg.models import Model
 
 from .lookout import Lookout
 from .record import Record
+from .sources import series_in
 
 DONE, CANCELLED = 0, 130
 
@@ -69,6 +70,15 @@ class Extras:
             show_default=False,
         ),
     ] = ""
+    channel: Annotated[
+        tuple[Path, ...],
+        Parameter(
+            help="Another file or folder, whose image is a further channel of INPUT (sequences of an MR: same size and "
+            "place); may be repeated, in the order that the model knows.",
+            negative=(),
+            show_default=False,
+        ),
+    ] = ()
     spacing: Annotated[
         tuple[float, ...],
         Parameter(
@@ -80,10 +90,13 @@ class Extras:
         ),
     ] = ()
 
-    def read(self, source: Path) -> Image:
-        """Open an image with what is known about it."""
+    def read(self, source: Path, *channels: Path) -> Image:
+        """Open an image, with the files of further channels, with what is known about it."""
         spacing = self.spacing[0] if len(self.spacing) == 1 else self.spacing or None
-        return io.read(source, spacing=spacing, series=self.series or None)
+        first = io.read(source, spacing=spacing, series=self.series or None)
+        more = (*channels, *self.channel)
+        others = [io.read(one, spacing=spacing, series=series_in(one, self.series)) for one in more]
+        return io.join_channels([first, *others])
 
     @property
     def shared(self) -> bool:

@@ -73,7 +73,12 @@ class MaskFolder:
             "sha256": self.card.fingerprint,
             "options": options.model_dump(mode="json", exclude={*marked(SegmentOptions, Mark.FREE)}),
             "masks": list(self.names),
-            "image": fingerprint(self.image.data, self.image.source, self.image.names),
+            "image": "-".join(
+                [
+                    fingerprint(self.image.data, self.image.source, self.image.names),
+                    *(fingerprint(self.image.data, path) for path in self.image.others),
+                ]
+            ),
             "files": self.watch.digest,
         }
         ledger = self.folder / LEDGER

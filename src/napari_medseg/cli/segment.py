@@ -52,18 +52,20 @@ def segment(
     A folder of images of different sizes is a set of single images: one mask each, with the image's name. After Ctrl-C
     the finished slices are kept. Of a slide, or another single image too large to be looked at as a whole, everything
     finished is kept whatever happens, and --resume goes on with it. In a folder of folders each is segmented by itself,
-    into a folder of its name in OUT; of a --report FILE.json there is one for each, FILE-NAME.json.
+    into a folder of its name in OUT; of a --report FILE.json there is one for each, FILE-NAME.json. Files CASE_0000,
+    CASE_0001 … in a folder are the channels of one image, CASE, where the model takes so many.
 
     **Example**
 
     ```
     napari-medseg segment ct-slices/ --model femur-ct --output masks/
+    napari-medseg segment t1.nii.gz --channel flair.nii.gz --model MODEL --output tumour.nii.gz
     napari-medseg segment slide.svs --model MODEL --output slide.ome.zarr
     napari-medseg segment patients/ --model MODEL --output found/
     ```
     """
     work = partial(_segment, find=cache(lambda: load_model(model)), options=options)
-    if extras.series in ("", EVERY) and (patients := patients_in(source)):
+    if extras.series in ("", EVERY) and not extras.channel and (patients := patients_in(source)):
         return segment_patients(work, source, patients, output, extras)
     return work(source, output, extras)
 
@@ -79,7 +81,9 @@ def _segment(source: Path, output: Path, extras: Extras, *, find: Callable[[], M
     else:
         _check_plain(output, extras, several)
     loaded = find()
-    record = Record(str(source), str(output), loaded.card.reference, loaded.card.sha256, options)
+    record = Record(
+        " + ".join(map(str, (source, *extras.channel))), str(output), loaded.card.reference, loaded.card.sha256, options
+    )
     lookout = Lookout(options.suggest)
     job = Job(source, output, loaded, options, extras, record, lookout)
     with shown_progress("windows" if slide else "") as report:
@@ -99,6 +103,8 @@ def _segment(source: Path, output: Path, extras: Extras, *, find: Callable[[], M
 def _check(source: Path, output: Path, extras: Extras, several: bool) -> None:
     """Refuse what cannot end well, before any work."""
     folder = is_folder(output)
+    if several and extras.channel:
+        raise InputError(f"{source} holds several images, to which --channel adds nothing.", "Segment them one by one.")
     if several and not folder:
         raise InputError(f"{source} holds images of different sizes, which {output} cannot hold.", "Give a folder.")
     if extras.shared and extras.overwrite:
@@ -117,10 +123,11 @@ def _check(source: Path, output: Path, extras: Extras, several: bool) -> None:
         raise OutputError(f"{output} was begun before.", "Go on with it with --resume, or start anew with --overwrite.")
     if not extras.shard and (others := at_work(output, folder=folder)):
         raise in_use(output, others[0].holder if others[0] else None)
-    check_target(output, source, overwrite=extras.overwrite or extras.shared)
+    inputs = (source, *extras.channel)
+    check_target(output, *inputs, overwrite=extras.overwrite or extras.shared)
     for target in (extras.report, extras.probabilities):
         if target is not None:
-            check_target(target, source, overwrite=extras.overwrite or extras.shared)
+            check_target(target, *inputs, overwrite=extras.overwrite or extras.shared)
 
 
 def _check_plain(output: Path, extras: Extras, several: bool) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,11 @@ from typing import Any
 from napari_medseg import io
 from napari_medseg.core import Cancelled, Finding, InputError, Progress, Reporter
 from napari_medseg.inference import segment as segment_image
+from napari_medseg.io.cases import find_cases
 from napari_medseg.io.masks.large import WHOLE
 from napari_medseg.io.names import stem_of
+from napari_medseg.io.registry import known_suffix
+from napari_medseg.io.series import image_files
 
 from .claims import claimed
 from .job import CANCELLED, DONE, Job
@@ -28,45 +31,55 @@ def segment_set(job: Job, report: Reporter) -> int:
     Raises
     ------
     InputError
-        Two images have one name, or none can be read.
+        Two images have one name, one lacks the file of a channel, or none can be read.
     OutputError
         Another run writes to the folder, or the result cannot be written.
     """
-    files = io.inspect(job.source).files
-    counts = Counter(stem_of(file).lower() for file in files)
-    if twice := [stem_of(file) for file in files if counts[stem_of(file).lower()] > 1]:
+    found = _images_in(job)
+    counts = Counter(stem_of(name).lower() for name in found)
+    if twice := [stem_of(name) for name in found if counts[stem_of(name).lower()] > 1]:
         raise InputError(f"Several images in {job.source} are called {twice[0]}.", "Their masks need different names.")
-    check_names(job.output, [f"{stem_of(file)}.png" for file in files])
-    job.lookout.leave_out(job.extras.labelled, [file.name for file in files])
-    with claimed(job.output, range(len(files)), folder=True):
-        code = _each(job, files, report)
+    check_names(job.output, [f"{stem_of(name)}.png" for name in found])
+    job.lookout.leave_out(job.extras.labelled, found)
+    with claimed(job.output, range(len(found)), folder=True):
+        code = _each(job, found, report)
     job.record.look_at = job.lookout.look_at([])
     if not job.record.slices:
         raise InputError(
-            f"None of the {len(files)} images in {job.source} can be read.", job.record.findings[0].message
+            f"None of the {len(found)} images in {job.source} can be read.", job.record.findings[0].message
         )
     return code
 
 
-def _each(job: Job, files: Sequence[Path], report: Reporter) -> int:
-    for number, file in enumerate(files):
+def _images_in(job: Job) -> dict[str, tuple[Path, ...]]:
+    """The files of each image by the name of its mask: one, or those of its channels where the model takes so many."""
+    found = io.inspect(job.source)
+    count, rest = divmod(job.model.card.channels, found.channels)
+    cases = find_cases(image_files(job.source), count=count) if count > 1 and not rest else {}
+    joined = {path for files in cases.values() for path in files}
+    alone = {path.name: (path,) for path in found.files if path not in joined}
+    return {f"{case}{known_suffix(files[0].name)}": files for case, files in cases.items()} | alone
+
+
+def _each(job: Job, found: Mapping[str, tuple[Path, ...]], report: Reporter) -> int:
+    for number, (name, files) in enumerate(found.items()):
         try:
-            image = job.extras.read(file)
-            target = job.output / f"{stem_of(file)}{'.tif' if image.is_stack else '.png'}"
+            image = job.extras.read(*files)
+            target = job.output / f"{stem_of(name)}{'.tif' if image.is_stack else '.png'}"
             if image.levels and math.prod(image.shape) > WHOLE**2:
-                raise InputError(f"{file.name} is a slide, too large for a PNG mask.", "Segment it on its own.")
+                raise InputError(f"{name} is a slide, too large for a PNG mask.", "Segment it on its own.")
             watch = Watch.of(image)
             # A large one fills on disk, beside its mask until that is written.
             place: dict[str, Any] = {"output": running_place(target), "overwrite": True} if image.levels else {}
-            labels = segment_image(image, job.model, job.options, report=_numbered(report, number, len(files)), **place)
+            labels = segment_image(image, job.model, job.options, report=_numbered(report, number, len(found)), **place)
             watch.check()
         except InputError as error:
-            job.record.lose(file.name, Finding("UNREADABLE", str(error), (file.name,)))
+            job.record.lose(name, Finding("UNREADABLE", str(error), (name,)))
         except (Cancelled, KeyboardInterrupt):
             if not number:
                 raise Cancelled("nothing was finished") from None
-            for left in files[number:]:
-                job.record.lose(left.name)
+            for left in [*found][number:]:
+                job.record.lose(left)
             return CANCELLED
         else:
             told = io.write(target, labels, overwrite=job.extras.overwrite)
@@ -74,7 +87,7 @@ def _each(job: Job, files: Sequence[Path], report: Reporter) -> int:
                 remove_run(running_place(target))
             job.record.add(labels, (*labels.findings, *told))
             job.record.measure(image, labels)
-            job.lookout.finish_image(file.name)
+            job.lookout.finish_image(name)
     return DONE
 
 

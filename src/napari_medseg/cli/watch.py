@@ -33,6 +33,9 @@ class Watch:
         if image.source is None or not image.source.exists():
             return cls({})
         files, slices = _files(image.source, image.names)
+        if image.others:  # a slice has several files then
+            slices = ()
+            files += [path for other in image.others for path in _files(other, ())[0]]
         return cls({path: stamp for path in files if (stamp := _stamp(path))}, slices)
 
     @property

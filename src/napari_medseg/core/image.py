@@ -74,6 +74,8 @@ class Image:
         Of a grey image that is no slide, how many channels its files hold, all alike: models of so many take it too.
     modality
         What took it, in the words of model cards (``"CT"``, ``"MR"``, ``"X-ray"``); empty when no file tells.
+    others
+        The files or folders that further channels came from, where they are not all in ``source``.
     """
 
     data: Any
@@ -88,6 +90,7 @@ class Image:
     levels: tuple[Any, ...] = ()
     alike: int = 1
     modality: str = ""
+    others: tuple[Path, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.axes) != self.data.ndim:

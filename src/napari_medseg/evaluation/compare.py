@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from napari_medseg.core import ClassInfo, Finding, InputError, Labels
 from napari_medseg.io import read_labels
+from napari_medseg.io.cases import case_of
 from napari_medseg.io.masks.large import open_large
 from napari_medseg.io.masks.onto import stored_like
 from napari_medseg.io.names import masked_stem, stem_of
@@ -142,6 +143,12 @@ def laid_like(prediction: Labels, truth: Labels) -> Labels:
 def slice_key(name: str) -> str:
     """What a mask's name shares with its image's: the stem without ``mask``, ``seg`` or ``label`` at either end."""
     return masked_stem(name) or stem_of(name)
+
+
+def image_keys(name: str) -> set[str]:
+    """What the masks of an image file may be called, as `slice_key` tells it; also without the ``_0000`` of a first
+    channel."""
+    return {slice_key(name), case_of(name)}
 
 
 def match_slices(prediction: Labels, truth: Labels) -> tuple[list[Match], list[str]]:

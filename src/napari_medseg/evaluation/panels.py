@@ -13,7 +13,7 @@ from napari_medseg.core import ClassInfo, Image, InputError, Labels, OutputError
 from napari_medseg.io.atomic import write_file
 from napari_medseg.io.names import stem_of
 
-from .compare import laid_like, match_slices, slice_key
+from .compare import image_keys, laid_like, match_slices, slice_key
 from .metrics import surface
 from .slides import find_absent
 
@@ -175,7 +175,7 @@ def slice_of(images: Sequence[Image], name: str, index: int, truth: Labels) -> t
     unnamed = [image for image in images if len(image) == len(truth) and not (image.names and truth.names)]
     if len(images) > 1:
         key = slice_key(truth.source.name) if truth.source is not None else ""
-        unnamed = [one for one in unnamed if one.source is not None and slice_key(one.source.name) == key]
+        unnamed = [one for one in unnamed if one.source is not None and key in image_keys(one.source.name)]
     if len(unnamed) == 1:
         return unnamed[0], index
     raise InputError(f"No slice of the image is named as {name}.", "Give the image of these masks.")

@@ -11,7 +11,7 @@ import numpy as np
 from napari_medseg.core import Geometry, InputError, Labels
 from napari_medseg.io.pairs.listing import Listed
 
-from .compare import Match, laid_like, match_slices, slice_key
+from .compare import Match, image_keys, laid_like, match_slices, slice_key
 
 Pair = tuple[Labels, Labels]
 
@@ -27,8 +27,9 @@ def only_listed(pairs: Iterable[Pair], rows: Sequence[Listed]) -> list[Pair]:
     InputError
         None of them is listed.
     """
-    named = {slice_key(row.image.name) for row in rows if row.slice is None}
-    placed = {(slice_key(row.image.name), row.slice) for row in rows if row.slice is not None}
+    keys = [(row, key) for row in rows for key in image_keys(row.image.name)]
+    named = {key for row, key in keys if row.slice is None}
+    placed = {(key, row.slice) for row, key in keys if row.slice is not None}
 
     inside = {(row.image.parent.name, slice_key(row.image.name)) for row in rows if row.slice is None}
     pairs = list(pairs)

@@ -5,9 +5,11 @@ called like it (``dicom``, ``dicom_seg``, ``tiff``, ``zarr``, ``volumes``), and 
 format in ``masks``, ``pairs`` and ``outlines``.
 """
 
+from .channels import join_channels
 from .format import Format, Header
 from .masks.reading import read_labels
-from .pairs.matching import FilePair, Pairs, match_pairs
+from .pairs.matching import match_pairs
+from .pairs.pair import FilePair, Pairs
 from .pairs.reading import read_pair
 from .reading import read, read_set
 from .registry import formats
@@ -28,6 +30,7 @@ __all__ = [
     "Sidecar",
     "find_series",
     "inspect",
+    "join_channels",
     "match_pairs",
     "read",
     "read_labels",

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from napari_medseg.core import MOST_CHANNELS, InputError
 
+from .channels import find_difference
 from .format import ALL, Header
 from .levels import open_levels
 from .names import Group
@@ -58,18 +59,19 @@ def read_part_header(path: Path, part: int) -> Header:
         count = f"{len(labels)} series" + (f" of {first.channels} channels each" if first.channels > 1 else "")
         raise InputError(f"{path.name} holds {count}: an image has at most {MOST_CHANNELS} channels.", choose)
     headers = [first, *(read_header(path, index) for index in range(1, len(labels)))]
+    size = (first.slices, *first.shape)
     for label, other in zip(labels, headers, strict=True):
-        for what, same in (
-            ("size", (other.slices, other.slice_shape) == (first.slices, first.slice_shape)),
-            ("type", other.dtype == first.dtype),
-            ("place", other.geometry == first.geometry),
-        ):
-            if not same:
-                raise InputError(
-                    f"The series of {path.name} are not channels of one image: '{label}' has another {what} than"
-                    f" '{labels[0]}'.",
-                    choose,
-                )
+        what: str = find_difference(size, first.geometry, (other.slices, *other.shape), other.geometry)
+        if other.channels != first.channels:
+            what = "number of channels"
+        elif not what and other.dtype != first.dtype:
+            what = "type"
+        if what:
+            raise InputError(
+                f"The series of {path.name} are not channels of one image: '{label}' has another {what} than"
+                f" '{labels[0]}'.",
+                choose,
+            )
     if open_levels(path, first, 0):
         raise InputError(f"{path.name} holds several slides, which are not joined.", choose)
     return replace(

@@ -140,7 +140,7 @@ def is_damage(error: InputError, found: FilePair) -> bool:
     if isinstance(error, DamagedError):
         return True
     try:
-        for path in (found.image, *found.masks):
+        for path in (found.image, *found.channels, *found.masks):
             find_series(path)
     except InputError:
         return True

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from napari_medseg.core import InputError
+from napari_medseg.io.cases import find_cases
 from napari_medseg.io.findings import counted
 from napari_medseg.io.names import in_order, masked_stem, stem_of
 from napari_medseg.io.outlines.placing import outline_files
@@ -16,48 +16,8 @@ from napari_medseg.io.registry import is_folder_format
 from napari_medseg.io.series import find_series, image_files
 
 from .names import Matched, describe_match, match_names
+from .pair import FilePair, Pairs
 from .tables import TableRow, is_table, read_table
-
-
-@dataclass(frozen=True)
-class FilePair:
-    """An image and its mask: two files, or a folder of slices and the folder of its masks.
-
-    Attributes
-    ----------
-    parts
-        Name and place of each class's own mask, where every class has one (``left``, ``right``); ``mask`` is then the
-        folder that they lie in.
-    group
-        What it is held out together with, such as a patient, where a table says so.
-    how
-        Why they were put together, in words.
-    series
-        Which series of an image that holds several; empty where it holds one.
-    slices
-        File name and mask of each slice that has one, where a table says so; ``mask`` is then the folder of the first.
-    """
-
-    image: Path
-    mask: Path
-    parts: tuple[tuple[str, Path], ...] = ()
-    group: str = ""
-    how: str = ""
-    series: str = ""
-    slices: tuple[tuple[str, Path], ...] = ()
-
-    @property
-    def masks(self) -> tuple[Path, ...]:
-        """Where its masks lie."""
-        return tuple(path for _, path in self.parts or self.slices) or (self.mask,)
-
-
-class Pairs(list[FilePair]):
-    """Pairs found, a list; ``unmatched`` says of each file left over why it is."""
-
-    def __init__(self, pairs: Sequence[FilePair] = (), unmatched: dict[Path, str] | None = None) -> None:
-        super().__init__(pairs)
-        self.unmatched: dict[Path, str] = dict(unmatched or {})
 
 
 def match_pairs(images: str | Path, masks: str | Path, *, series: str = "") -> Pairs:
@@ -136,6 +96,8 @@ def match_folder(images: Path, masks: Path, names: Sequence[str]) -> Matched:
 
 
 def _match_files(images: Path, masks: Path, series: str = "") -> Pairs:
+    if joined := _match_channels(image_files(images), mask_files(images, masks), series if series == EVERY else ""):
+        return joined
     found = find_series(images)
     matched = match_folder(images, masks, [p.name for p in found.files])
     missing = [p for p in found.files if p.name not in matched.masks]
@@ -160,6 +122,23 @@ def _match_files(images: Path, masks: Path, series: str = "") -> Pairs:
     unmatched = {p: f"No mask is called {stem_of(p)}, {stem_of(p)}_mask or mask_{stem_of(p)}." for p in missing}
     unmatched |= dict.fromkeys(matched.stray, "No image belongs to this mask.")
     return Pairs(pairs, unmatched | matched.wrong)
+
+
+def _match_channels(files: Sequence[Path], masks: Sequence[Path], series: str) -> Pairs:
+    """Images each channel of which is a file, ``CASE_0000`` …, and whose masks are called ``CASE``; else nothing."""
+    own = {
+        name.lower(): path for path in reversed(masks) for name in (masked_stem(path) or stem_of(path), stem_of(path))
+    }
+    cases = find_cases(files, own)
+    pairs = Pairs()
+    for case, (first, *others) in cases.items():
+        how = f"{counted(len(others) + 1, 'channel')} of that name"
+        pairs.append(FilePair(first, own[case.lower()], how=how, series=series, channels=tuple(others)))
+    if pairs:
+        left = {*files, *masks}.difference(*((pair.image, *pair.channels, pair.mask) for pair in pairs))
+        pairs.unmatched = {path: "No mask is called as this image." for path in files if path in left}
+        pairs.unmatched |= {path: "No image belongs to this mask." for path in masks if path in left}
+    return pairs
 
 
 def _match_classes(images: Path, masks: Path, folders: Sequence[Path]) -> Pairs:
@@ -207,7 +186,8 @@ def _match_rows(table: Path, root: Path) -> Pairs:
     for folder, rows in folders.items():
         left = {row.image: row for row in rows}
         for label, files in _series_in(folder):
-            if (own := [left[path] for path in files if path in left]) and _one_volume(own, label):
+            own = [left[path] for path in files if path in left and not left[path].channels]
+            if own and _one_volume(own, label):
                 result.append(_join_rows(own, label, table))
                 left = {path: row for path, row in left.items() if row not in own}
         result += [_join_rows([row], "", table, alone=True) for row in left.values()]
@@ -239,7 +219,8 @@ def _one_volume(rows: Sequence[TableRow], label: str) -> bool:
 def _join_rows(rows: Sequence[TableRow], label: str, table: Path, *, alone: bool = False) -> FilePair:
     first = rows[0]
     if alone:
-        return FilePair(first.image, first.mask, group=first.group, how=f"row {first.number} of {table.name}")
+        how = f"row {first.number} of {table.name}"
+        return FilePair(first.image, first.mask, group=first.group, how=how, channels=first.channels)
     how = f"{counted(len(rows), 'row')} of {table.name}, slices of one series"
     slices = tuple((row.image.name, row.mask) for row in rows)
     return FilePair(first.image.parent, first.mask.parent, group=first.group, how=how, series=label, slices=slices)

@@ -14,7 +14,8 @@ from napari_medseg.io.findings import alike
 from napari_medseg.io.masks.colors import find_legend
 from napari_medseg.io.masks.legend import Legend
 
-from .matching import FilePair, list_masks, match_pairs
+from .matching import list_masks, match_pairs
+from .pair import FilePair
 from .reading import read_pair
 
 SHOWN = 12
@@ -54,7 +55,8 @@ class Row:
         masks = [name for name in dict.fromkeys(p.name for p in self.pair.masks) if name != self.pair.image.name]
         if len(masks) > NAMED:
             masks = [f"{masks[0]} … {masks[-1]} ({len(masks)} files)"]
-        what = " — ".join([self.pair.image.name, *([" + ".join(masks)] if masks else [])])
+        image = " + ".join(path.name for path in (self.pair.image, *self.pair.channels))
+        what = " — ".join([image, *([" + ".join(masks)] if masks else [])])
         if self.problem:
             return f"{what}: {self.problem}"
         many = f"{self.slices} of {self.total} slices, " if self.total > 1 else ""

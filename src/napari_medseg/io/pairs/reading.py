@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_medseg.core import MOST_CHANNELS, ClassInfo, Finding, Image, InputError, Labels
+from napari_medseg.io.channels import join_channels
 from napari_medseg.io.findings import counted
 from napari_medseg.io.masks.colors import find_legend
 from napari_medseg.io.masks.layers import as_layers, join_classes, join_layers
@@ -24,8 +25,9 @@ from napari_medseg.io.registry import read_header
 from napari_medseg.io.series import find_series
 from napari_medseg.io.sidecar import read_sidecar
 
-from .matching import FilePair, mask_files, match_folder
+from .matching import mask_files, match_folder
 from .names import Matched
+from .pair import FilePair
 
 Read = tuple[Image, Labels, tuple[int, ...]]
 
@@ -55,10 +57,11 @@ def read_pair(image_path: str | Path | FilePair, mask_path: str | Path = "", *, 
     Raises
     ------
     InputError
-        If a mask belongs to no slice, size or number of slices differ, or no model has so many channels.
+        If a mask belongs to no slice, size or number of slices differ, the files of channels do not fit together, or no
+        model has so many.
     """
     pair = image_path if isinstance(image_path, FilePair) else FilePair(Path(image_path), Path(mask_path))
-    image = read(pair.image, series=pair.series or None)
+    image = join_channels([read(path, series=pair.series or None) for path in (pair.image, *pair.channels)])
     if image.channels > MOST_CHANNELS:
         raise InputError(
             f"{pair.image.name} has {image.channels} channels: a model takes at most {MOST_CHANNELS}.",

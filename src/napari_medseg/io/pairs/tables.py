@@ -1,4 +1,4 @@
-"""Tables (CSV, TSV) whose rows name an image and its mask, as many data sets come with them."""
+"""Tables (CSV, TSV) whose rows name an image, in one file or one for each channel, and its mask."""
 
 from __future__ import annotations
 
@@ -16,18 +16,22 @@ _LONGEST = 2**28
 _IMAGE = ("image", "img", "scan", "photo", "slice", "volume")
 _MASK = ("mask", "label", "seg", "annotation", "truth", "gt")
 _GROUP = ("patient", "subject", "case", "group", "study")
-_HINT = "Its columns are called image and mask and hold the paths of files."
+_HINT = "Its columns are called image (of channels in files of their own image 1, image 2 …) and mask and hold paths."
 
 
 @dataclass(frozen=True)
 class TableRow:
-    """A row: where image and mask lie, and the patient they are of; ``problem`` says what is wrong with it."""
+    """A row: where image and mask lie, and the patient they are of; ``problem`` says what is wrong with it.
+
+    ``channels`` are the files of further channels, in the order of the columns.
+    """
 
     number: int
     image: Path
     mask: Path
     group: str = ""
     problem: str = ""
+    channels: tuple[Path, ...] = ()
 
 
 def is_table(path: Path) -> bool:
@@ -39,8 +43,9 @@ def read_table(path: Path, root: Path) -> list[TableRow]:
 
     Paths are looked for below ``root``, also without the first folders that they name, for tables are written on other
     computers; a path that leads out of ``root`` is no file of the data set and is not followed. The columns are known
-    by their names (``image_path`` and ``mask_path``, ``img`` and ``label``) and by holding paths; a column such as
-    ``patient_id`` groups the rows.
+    by their names (``image_path`` and ``mask_path``, ``img`` and ``label``) and by holding paths; several of images
+    (``image 1``, ``image 2``, or ``t1``, ``flair``) are channels of one. A column such as ``patient_id`` groups the
+    rows.
 
     Raises
     ------
@@ -48,18 +53,20 @@ def read_table(path: Path, root: Path) -> list[TableRow]:
         If it is no table of images and masks.
     """
     names, rows = _parse(path)
-    image, mask = _find_columns(path, names, rows)
+    images, mask = _find_columns(path, names, rows)
     group = next((i for word in _GROUP for i, name in enumerate(names) if name.lower().startswith(word)), None)
     top = root.resolve()
     found = []
     for number, row in enumerate(rows, 2):
-        cells = [row[i].strip() if i < len(row) else "" for i in (image, mask)]
-        paths = [_locate(cell, top) for cell in cells]
-        lost = next((cell for cell, p in zip(cells, paths, strict=True) if p is None), None)
-        problem = "" if lost is None else f"Row {number} of {path.name} names '{lost}', which is not in {root.name}."
-        places = [p or root / "?" for p in paths]
+        cells = {i: row[i].strip() if i < len(row) else "" for i in (mask, *images)}
+        paths = {i: _locate(cell, top) for i, cell in cells.items()}
+        lost = next((i for i, p in paths.items() if p is None), None)
+        problem = "" if lost is None else f"Row {number} of {path.name} " + (
+            f"names '{cells[lost]}', which is not in {root.name}." if cells[lost] else f"names no {names[lost]}."
+        )  # fmt: skip
+        drawn, first, *others = [p or root / "?" for p in paths.values()]
         own = row[group].strip() if group is not None and group < len(row) else ""
-        found.append(TableRow(number, places[0], places[1], own, problem))
+        found.append(TableRow(number, first, drawn, own, problem, tuple(others)))
     return found
 
 
@@ -83,8 +90,8 @@ def _delimiter(text: str) -> str:
     return max(",;\t", key=first.count)
 
 
-def _find_columns(path: Path, names: Sequence[str], rows: Sequence[Sequence[str]]) -> tuple[int, int]:
-    """Indices of the columns of images and masks: those that hold paths, by their names."""
+def _find_columns(path: Path, names: Sequence[str], rows: Sequence[Sequence[str]]) -> tuple[list[int], int]:
+    """Indices of the columns of images and of masks: those that hold paths, by their names."""
     some = rows[:50]
     holding = [
         i for i in range(len(names)) if sum(i < len(r) and is_known(Path(r[i].strip())) for r in some) >= len(some) / 2
@@ -93,10 +100,10 @@ def _find_columns(path: Path, names: Sequence[str], rows: Sequence[Sequence[str]
     images = [i for i in holding if i not in masks]
     named = [i for i in images if any(word in names[i].lower() for word in _IMAGE)]
     images = named or images
-    if len(images) != 1 or len(masks) != 1:
+    if not images or len(masks) != 1:
         shown = ", ".join(names[:12])
         raise InputError(f"{path.name} does not tell which columns hold images and masks: {shown}.", _HINT)
-    return images[0], masks[0]
+    return images, masks[0]
 
 
 def _locate(cell: str, top: Path) -> Path | None:

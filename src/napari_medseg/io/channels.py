@@ -1,0 +1,133 @@
+"""Images that lie in several files, or came from several layers, as the channels of one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_medseg.core import MOST_CHANNELS, Axes, Geometry, Image, InputError
+
+_OFF = 0.1
+"""Part of a pixel by which the places of two images may differ: programs round what they write."""
+
+
+def join_channels(images: Sequence[Image], *, called: Sequence[str] = ()) -> Image:
+    """Take images of one size and place, such as the sequences of an MR, as the channels of one image.
+
+    Parameters
+    ----------
+    images
+        In the order of the channels: each grey, (Y, X) or (Z, Y, X), or with channels of its own.
+    called
+        What to call each where it is refused; without it the names of their files.
+
+    Returns
+    -------
+    Image
+        Lazy: nothing is read before it is asked for. Of ``meaning`` ``"channels"``, in a type that holds the values of
+        all of them; names, source and geometry are those of the first (the geometry that of the first which tells one),
+        the sources of the rest are in ``others``. A slice that one of them lacks is missing. One image alone stays as
+        it is.
+
+    Raises
+    ------
+    InputError
+        If they differ in size or place, are slides, or have more channels together than a model takes.
+    """
+    if not images:
+        raise InputError("There are no images to join.", "Give one for each channel.")
+    first = images[0]
+    if len(images) == 1:
+        return first
+    count = sum(image.channels for image in images)
+    if count > MOST_CHANNELS:
+        raise InputError(
+            f"{len(images)} images have {count} channels together: an image has at most {MOST_CHANNELS}.",
+            "Join those that matter.",
+        )
+    called = called or _called(images)
+    known = next((image.geometry for image in images if image.geometry.known), first.geometry)
+    for name, image in zip(called, images, strict=True):
+        if image.levels:
+            raise InputError(
+                f"{name} is a slide or a large picture, which is not joined.", "Save all channels in one file."
+            )
+        if what := find_difference(first.shape, known, image.shape, image.geometry):
+            raise InputError(
+                f"{name} has another {what} than {called[0]}, so they are not channels of one image.",
+                f"Bring it to the pixels of {called[0]} (resample it) first.",
+            )
+    sources = (path for image in images for path in (image.source, *image.others))
+    axes: Axes = "ZYXC" if first.is_stack else "YXC"
+    return replace(
+        first, data=_beside(images), axes=axes, geometry=known, meaning="channels", windows=(), alike=1,
+        names=next((image.names for image in images if image.names), ()),
+        missing=frozenset().union(*(image.missing for image in images)),
+        findings=tuple(dict.fromkeys(finding for image in images for finding in image.findings)),
+        others=tuple(path for path in sources if path)[bool(first.source) :],
+    )  # fmt: skip
+
+
+def find_difference(
+    shape: tuple[int, ...], geometry: Geometry, other_shape: tuple[int, ...], other: Geometry
+) -> Literal["", "size", "place"]:
+    """In what images that should be channels of one differ: the spatial shape, or where all pixels lie.
+
+    An image that does not tell its pixel size lies where the other one does.
+    """
+    if shape != other_shape:
+        return "size"
+    if not (geometry.known and other.known):
+        return ""
+    if geometry.ndim != other.ndim:
+        return "place"
+    ours, theirs = (_corners(one, shape[-one.ndim :]) for one in (geometry, other))
+    nearest = min(geometry.spacing) / (1000 if geometry.unit == "um" else 1)
+    return "" if np.abs(ours - theirs).max() <= _OFF * nearest else "place"
+
+
+def _corners(geometry: Geometry, shape: tuple[int, ...]) -> npt.NDArray[np.float64]:
+    """Where the corners of every slice lie, in mm."""
+    matrix, n = geometry.affine(), geometry.ndim
+    starts = [geometry.slice_origin(z) for z in range(shape[0])] if n == 3 else [matrix[:2, 2]]
+    rows, columns = shape[-2:]
+    reach = [matrix[:n, n - 2] * y + matrix[:n, n - 1] * x for y in (0, rows - 1) for x in (0, columns - 1)]
+    places = np.array(starts)[:, np.newaxis] + np.array(reach)
+    return places / 1000 if geometry.unit == "um" else places
+
+
+def _beside(images: Sequence[Image]) -> Any:
+    """Their pixels with the channels last, one chunk of all channels where the first has one."""
+    import dask.array as da
+
+    parts = [part if image.axes.endswith("C") else part[..., np.newaxis] for image in images for part in [_lazy(image)]]
+    dtype = np.result_type(*(part.dtype for part in parts))
+    joined = da.concatenate([part.astype(dtype) for part in parts], axis=-1)  # type: ignore[no-untyped-call]
+    return joined.rechunk({joined.ndim - 1: -1})
+
+
+def _lazy(image: Image) -> Any:
+    import dask.array as da
+
+    if isinstance(image.data, da.Array):
+        return image.data
+    chunks = (1, *image.data.shape[1:]) if image.is_stack else image.data.shape
+    meta = np.empty((0,) * image.data.ndim, image.data.dtype)
+    return da.from_array(  # type: ignore[no-untyped-call]
+        image.data, chunks=chunks, name=False, asarray=False, meta=meta
+    )
+
+
+def _called(images: Sequence[Image]) -> list[str]:
+    """A name for each in a sentence; files of one name are told by their folders, too."""
+    files = [image.source and image.source.name for image in images]
+    return [
+        f"Image {number}" if not (path := image.source)
+        else f"{path.parent.name}/{path.name}" if files.count(path.name) > 1
+        else path.name
+        for number, image in enumerate(images, 1)
+    ]  # fmt: skip
