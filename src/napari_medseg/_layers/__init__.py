@@ -3,6 +3,7 @@
 from .about import METADATA, LayerDataTuple, about_layer, findings_of, is_preview
 from .channels import lead_of, leads
 from .images import image_from_layer, image_layers
+from .joining import join_layers
 from .labels import (
     card_of,
     class_colormap,
@@ -31,6 +32,7 @@ __all__ = [
     "image_from_layer",
     "image_layers",
     "is_preview",
+    "join_layers",
     "labels_from_layer",
     "labels_layer_data",
     "labels_layer_kwargs",

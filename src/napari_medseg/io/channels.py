@@ -77,11 +77,11 @@ def find_difference(
 ) -> Literal["", "size", "place"]:
     """In what images that should be channels of one differ: the spatial shape, or where all pixels lie.
 
-    An image that does not tell its pixel size lies where the other one does.
+    An image that does not tell its pixel size lies where one that does has its pixels.
     """
     if shape != other_shape:
         return "size"
-    if not (geometry.known and other.known):
+    if geometry.known != other.known:
         return ""
     if geometry.ndim != other.ndim:
         return "place"
