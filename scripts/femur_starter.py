@@ -23,6 +23,7 @@ from napari_medseg.inference import segment
 from napari_medseg.models import find_model, load_model
 from napari_medseg.models.weights import read_card, save_network
 from napari_medseg.phantoms import FEMURS, femur_sample, femur_slices
+from napari_medseg.phantoms.femur import PIXELS
 from napari_medseg.training import TrainingRun, train
 from napari_medseg.training.memory import Memory, write_memory
 from napari_medseg.training.options import TrainOptions
@@ -126,6 +127,7 @@ def make_femur_ct(output: Path, minutes: float, seed: int) -> None:
         "parent": "unet:tu-resnet10t",
         "parent_sha256": "",
         "pixel_size": None,
+        "pixel_range": PIXELS,
     })  # fmt: skip
     card = save_network(output, card, trained.network, half=True)
     remember(output)

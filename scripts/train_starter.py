@@ -63,6 +63,7 @@ STARTERS = {
     "nuclei-he": Starter(
         ModelCard(
             name="nuclei-he", title="Nuclei in HE", classes=(ClassInfo.numbered(1, "nucleus"),), tile=512, **FINE,
+            pixel_range=(0.00023, 0.00055),
             description=f"{LIMITS} Expects 0.23-0.55 µm a pixel (40x to 20x), bright field, haematoxylin and eosin; "
             "outlines nuclei, not single cells: touching ones may join. The generator was changed after looking at "
             "what earlier models made of MoNuSeg and MoNuSAC, which trained nothing.", **COLOUR,
@@ -72,7 +73,8 @@ STARTERS = {
     "tissue-he": Starter(
         ModelCard(
             name="tissue-he", title="Glands in HE", classes=(ClassInfo.numbered(1, "gland"),), reduction=2, tile=512,
-            **FINE, description=f"{LIMITS} Expects 0.45-1.5 um a pixel (20x to 5x), bright field, haematoxylin and "
+            pixel_range=(0.00045, 0.0015), **FINE,
+            description=f"{LIMITS} Expects 0.45-1.5 um a pixel (20x to 5x), bright field, haematoxylin and "
             "eosin; outlines glands with their lumen, healthy or not.", **COLOUR,
         ),
         "glands", side=128,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import inspect
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,8 +19,10 @@ from napari_medseg.core.score import SEEDS, say_scores
 from napari_medseg.models import find_model
 from napari_medseg.models.weights import load_network, read_card
 from napari_medseg.phantoms.body import draw_ct_slices
-from napari_medseg.phantoms.brain import SEED, brain_sample
+from napari_medseg.phantoms.brain import SEED, VIEW, brain_sample
 from napari_medseg.phantoms.draw import Draw
+from napari_medseg.phantoms.femur import PIXELS
+from napari_medseg.phantoms.histology import draw_histology
 from napari_medseg.phantoms.pictures import chest_sample, tissue_sample
 from napari_medseg.training.memory import read_archive
 from napari_medseg.training.truth import identify
@@ -175,12 +178,28 @@ def test_tumours_learn_from_drawn_heads_alone(script, tmp_path, own_library, mon
     made.make_tumour_mr(tmp_path / "model", 0.05, 0)
     card, _ = load_network(tmp_path / "model")
     assert (card.channels, card.reduction, card.normalisation.method) == (3, 2, "median")
+    assert card.pixel_range == (VIEW / 64 / 2,) * 2
     assert card.presence is not None
     remembered = read_archive(tmp_path / "model").recall(card.classes, card.channels)
     assert 4 <= len(remembered.training) <= 8
     assert 1 <= len(remembered.held_out) <= 2
     assert {one.holds for one in remembered.training} == {0, 1}
     assert all(one.pixels.shape == (3, 64, 64) for one in remembered.training)
+
+
+def test_cards_say_which_pixels_were_drawn(script):
+    tumour = importlib.import_module("tumour_starter")
+    drawn = {
+        "nuclei-he": tuple(um / 1000 for um in inspect.signature(draw_histology).parameters["pixel"].default),
+        "femur-ct": PIXELS,
+        "tumour-mr": (VIEW / tumour.SIZE / tumour.REDUCTION,) * 2,
+        "bone-ct": None,
+        "lungs-xray": None,
+    }
+    for name, pixels in drawn.items():
+        assert read_card(find_model(name)).pixel_range == (pixels and pytest.approx(pixels))
+        if name in script.STARTERS:
+            assert script.STARTERS[name].card.pixel_range == (pixels and pytest.approx(pixels))
 
 
 def test_rate_rises_soon_and_falls_to_nothing(script):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 from dataclasses import replace
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import pytest
@@ -70,6 +70,9 @@ def test_card_counts_channels() -> None:
         {"classes": [ClassInfo.numbered(1), ClassInfo.numbered(1)]},
         {"unknown": 1},
         {"pixel_size": 0},
+        {"pixel_range": (0, 1)},
+        {"pixel_range": (2, 1)},
+        {"pixel_range": (1, float("inf"))},
     ],
 )
 def test_card_refuses_nonsense(changes: dict[str, object]) -> None:
@@ -179,10 +182,25 @@ def test_errors_travel_between_processes() -> None:
         ({"pixel_size": 0.8}, "at 0.8 mm a pixel"),
         ({"pixel_size": 0.8, "reduction": 2}, "at 0.8 mm a pixel, then 2 times smaller"),
         ({"longest": 256}, "with a longer side of 256 pixels"),
+        ({"pixel_range": (0.6, 1.6)}, "as they are; learnt from 0.6 to 1.6 mm a pixel"),
+        (
+            {"pixel_range": (0.0005, 0.0005), "reduction": 2},
+            "as they are, then 2 times smaller; learnt from 0.5 µm a pixel",
+        ),
+        ({"pixel_range": (0.6, 1.6), "pixel_size": 0.8}, "at 0.8 mm a pixel"),
+        ({"pixel_range": (0.6, 1.6), "longest": 256}, "with a longer side of 256 pixels"),
     ],
 )
-def test_a_card_says_at_which_size_images_go_in(about: dict[str, float], words: str) -> None:
+def test_a_card_says_at_which_size_images_go_in(about: dict[str, Any], words: str) -> None:
     assert ModelCard(name="a", classes=(ClassInfo.numbered(1),), **about).size_in_words == words
+
+
+def test_a_card_says_what_lies_beside() -> None:
+    def words(**about: Any) -> str:
+        return ModelCard(name="a", classes=(ClassInfo.numbered(1),), **about).beside_in_words
+
+    assert (words(), words(neighbours=2)) == ("", "2 slices on either side")
+    assert words(neighbours=1, slice_distance=2.5) == "1 slice on either side, learnt 2.5 mm apart"
 
 
 def test_scores_are_told_by_what_they_were_measured_on() -> None:

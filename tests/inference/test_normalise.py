@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_medseg.core import Geometry, Image, InputError, ModelError, Normalisation
+from napari_medseg.core import Finding, Geometry, Image, InputError, ModelError, Normalisation
 from napari_medseg.inference import segment
 from napari_medseg.inference.neighbours import about_neighbours
 from napari_medseg.inference.normalise import (
@@ -185,6 +185,23 @@ def test_slices_beyond_a_wide_gap_are_no_neighbours_and_that_is_said(
     assert "lacks slices: look at the masks there" in finding.message
     single = make_image(data[0])
     assert "this is a single one" in segment(single, make_model(neighbours=1)).findings[-1].message
+
+
+@pytest.mark.parametrize(("distance", "strange"), [(1.3, True), (1.4, False), (3.0, False), (3.1, True)])
+def test_slices_much_closer_or_farther_than_learnt_are_said(
+    make_image: MakeImage, make_model: MakeModel, distance: float, strange: bool
+) -> None:
+    data, model = np.zeros((3, 8, 8), np.uint8), make_model(neighbours=1, slice_distance=2)
+    image = replace(make_image(data), geometry=Geometry(spacing=(distance, 1, 1), unit="mm"))
+    found = [f for f in about_neighbours(image, model.card) if f.code == "OTHER_DISTANCE"]
+    assert len(found) == strange
+    if strange:
+        assert f"lay 2 mm apart where it learnt; here it is {distance} mm" in found[0].message
+        assert found[0] in segment(image, model).findings
+        guessed = replace(image, findings=(Finding("NO_SPACING", "The pixel size is taken."),))
+        assert about_neighbours(guessed, model.card) == (), "nobody knows"
+        assert about_neighbours(image, make_model(neighbours=1).card) == ()
+        assert about_neighbours(image, make_model(slice_distance=2).card) == ()
 
 
 def test_neighbours_are_stacked_and_clipped_at_the_ends(

@@ -13,6 +13,7 @@ from napari_medseg.inference import segment
 from napari_medseg.inference.normalise import SliceReader
 from napari_medseg.inference.sizes import input_shape
 from napari_medseg.inference.slides.reader import SlideReader
+from napari_medseg.models import find_model, read_card
 
 MakeModel = Callable[..., Any]
 MakeImage = Callable[..., Image]
@@ -97,6 +98,37 @@ def test_whole_pictures_keep_the_proportions_of_the_body(make_model: MakeModel) 
     shape, findings = input_shape(oblong((100, 100), 0.2, 0.4), make_model(longest=256).card)
     assert shape == (128, 256)
     assert [f.code for f in findings] == ["PIXEL_SIZE"]
+
+
+@pytest.mark.parametrize(("side", "strange"), [(0.39, True), (0.41, False), (1.0, False), (2.3, False), (2.5, True)])
+def test_pixels_far_from_all_that_was_learnt_from_are_said(
+    make_image: MakeImage, make_model: MakeModel, side: float, strange: bool
+) -> None:
+    """M10: a model that takes pixels as they come."""
+    image, model = make_image(np.zeros((40, 60), np.uint8), pixel_size=side), make_model(pixel_range=(0.6, 1.6))
+    shape, findings = input_shape(image, model.card)
+    assert shape == (40, 60)
+    assert [f.code for f in findings] == ["OTHER_SCALE"] * strange
+    if strange:
+        assert f"pixels are {side} mm, the model test@1 has learnt from 0.6 to 1.6 mm: correct" in findings[0].message
+        assert findings[0] in segment(image, model).findings
+    sized = make_model(pixel_range=(0.6, 1.6), pixel_size=1.0).card
+    assert "OTHER_SCALE" not in codes(image, sized), "it is resampled to what was learnt from"
+    assert "OTHER_SCALE" not in codes(make_image(np.zeros((40, 60))), model.card)
+    assert "OTHER_SCALE" not in codes(image, make_model(pixel_range=(0.6, 1.6), longest=64).card)
+
+
+def test_what_is_made_square_is_judged_by_what_it_becomes(make_model: MakeModel) -> None:
+    card = make_model(pixel_range=(0.6, 1.6)).card
+    assert codes(oblong((40, 40), 0.8, 5), card) == ["PIXEL_SIZE"]
+    assert codes(oblong((40, 40), 4, 8), card) == ["PIXEL_SIZE", "OTHER_SCALE"]
+
+
+@pytest.mark.parametrize(("name", "right", "wrong"), [("nuclei-he", 0.00025, 0.005), ("femur-ct", 0.9, 0.01)])
+def test_built_in_models_know_their_scale(make_image: MakeImage, name: str, right: float, wrong: float) -> None:
+    card = read_card(find_model(name))
+    assert codes(make_image(np.zeros((40, 60)), pixel_size=right), card) == []
+    assert codes(make_image(np.zeros((40, 60)), pixel_size=wrong), card) == ["OTHER_SCALE"]
 
 
 @pytest.mark.parametrize("tile", [512, 64])

@@ -67,7 +67,7 @@ def test_what_only_the_next_slice_tells_is_learnt_with_neighbours(
     own_library: Path, riddle: Pair, listener: Listener
 ) -> None:
     seeing, dice = learn(riddle, "auto", listener)
-    assert seeing.neighbours == 1, "slices lie 2 mm apart"
+    assert (seeing.neighbours, seeing.slice_distance) == (1, 2), "slices lie 2 mm apart"
     assert "also looks at the slice on either side" in listener.said
     assert dice > 0.85
     blind, alone = learn(riddle, "0", listener)

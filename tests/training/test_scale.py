@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tifffile
+import torch
 
 from napari_medseg import io
+from napari_medseg.core import ClassInfo, Finding, Geometry, Image, ModelCard
 from napari_medseg.inference.sizes import input_shape
-from napari_medseg.training import train
+from napari_medseg.training import Pair, TrainingRun, train
+from napari_medseg.training.intake import note_scale
+from napari_medseg.training.run import plan_run, recalling
+from napari_medseg.training.start import Start
+from napari_medseg.training.truth import Painted
 
 from .conftest import Listener, draw
 
@@ -47,3 +54,48 @@ def test_pixels_that_are_not_square_are_learnt_square(own_library: Path, tmp_pat
     assert mixed.pixel_size is None
     assert "resampled from 0.5×1 mm to 0.5 mm: the model m@1 takes square pixels." in listener.said
     assert np.prod(input_shape(io.read(pairs[0][0]), mixed)[0]) == 64 * 128
+
+
+def test_a_model_says_from_which_pixels_it_has_learnt(own_library: Path, tmp_path: Path, listener: Listener) -> None:
+    """M10: in all its trainings; what only measures does not count."""
+    first = train(write(tmp_path / "a", (0.5, 0.5), None, (0.6, 0.6)), model=NEW, name="s", **SMALL)
+    assert (first.pixel_size, first.pixel_range) == (None, (0.5, 0.6))
+    unknown = train(write(tmp_path / "b", None), model="s@1", **SMALL)
+    assert unknown.pixel_range == (0.5, 0.6)
+    more, measures = write(tmp_path / "c", (1.6, 0.8)), write(tmp_path / "d", (9, 9))
+    second = train(more, model="s@1", validation_data=measures, report=listener, **SMALL)
+    assert second.pixel_range == (0.5, 0.8)
+    assert second.fingerprint == second.model_copy(update={"pixel_range": None}).fingerprint, "no mask depends on it"
+    assert "pixels are 9 mm, the model s@1 has learnt from 0.5 to 0.6 mm" in listener.said
+    anew = train(recalling(plan_run(write(tmp_path / "e", (2, 2))), "s@1"), **SMALL)
+    assert anew.pixel_range == (0.5, 2)
+    pictures = train(write(tmp_path / "f", (0.5, 0.5)), model=NEW, name="p", longest=32, **SMALL)
+    assert pictures.pixel_range is None
+
+
+def series(image: Image) -> Painted:
+    return Painted(image, 0, np.zeros((8, 8), np.uint8), (), "a", "")
+
+
+def learnt(neighbours: int, distance: float | None, *images: Image) -> float | None:
+    """What a model says of the distance of slices that goes on from one with this, on these images."""
+    card = ModelCard(name="a", classes=(ClassInfo.numbered(1),), neighbours=neighbours, slice_distance=distance)
+    start = Start(card, torch.nn.Identity(), card if distance else None, ())
+    run = TrainingRun(pairs=(Pair(image=Path("a"), labels=Path("b")),))
+    return note_scale(run, start, [series(image) for image in images]).card.slice_distance
+
+
+def test_a_model_says_how_far_apart_its_slices_lay() -> None:
+    pixels = np.zeros((3, 8, 8), np.uint8)
+    near, close, far = (Image(pixels, "ZYX", Geometry(spacing=(z, 1, 1), unit="mm")) for z in (2.0, 2.5, 5.0))
+    single = Image(pixels[0], "YX", Geometry(spacing=(1, 1), unit="mm"))
+    guessed = replace(near, findings=(Finding("NO_SPACING", "The pixel size is taken."),))
+    places = ((0.0, 0.0, 0.0), (2.0, 0.0, 0.0), (9.0, 0.0, 0.0))
+    uneven = replace(near, geometry=Geometry(spacing=(2, 1, 1), unit="mm", positions=places))
+    assert learnt(1, None, near) == learnt(1, None, near, single) == 2
+    assert learnt(1, None, near, replace(near), close) == 2
+    assert learnt(1, 2.2, near, close) == 2.2
+    assert learnt(0, None, near) is None, "it looks at none of them"
+    for others in ((far,), (guessed,), (uneven,)):
+        assert learnt(1, None, near, *others) is None
+    assert learnt(1, 5.0, near) is None, "it has learnt from both"

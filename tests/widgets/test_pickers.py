@@ -17,7 +17,7 @@ from napari_medseg.core import Choice, Geometry, Image, InputError, ModelCard, N
 from napari_medseg.inference.options import SegmentOptions, list_devices
 from napari_medseg.training.options import TrainOptions
 from napari_medseg.widgets.layer_picker import LayerPicker
-from napari_medseg.widgets.model_picker import ModelPicker, announce_models
+from napari_medseg.widgets.model_picker import ModelPicker, announce_models, describe_card
 from napari_medseg.widgets.options_form import OptionsForm
 from napari_medseg.widgets.scope_form import ScopeForm
 
@@ -139,6 +139,12 @@ def test_models_that_do_not_fit_say_why(qtbot: Any, cards: list[ModelCard]) -> N
     picker.refresh()
     assert picker.value() is None
     assert picker.reason == "needs grey, this is RGB"
+
+
+def test_a_line_says_which_pixels_a_model_knows(cards: list[ModelCard]) -> None:
+    grey = cards[0].model_copy(update={"pixel_size": None, "pixel_range": (0.6, 1.6)})
+    assert describe_card(grey).endswith("learnt from 0.6 to 1.6 mm")
+    assert describe_card(grey.model_copy(update={"pixel_size": 0.8})).endswith("trained at 0.8 mm")
 
 
 def test_what_suits_the_image_is_offered_first(qtbot: Any, cards: list[ModelCard]) -> None:

@@ -79,7 +79,7 @@ def show(
         "description": card.description,
         "network": f"{card.architecture} with {card.encoder}",
         "input": card.takes,
-        "beside it": f"{counted(card.neighbours, 'slice')} on either side" if card.neighbours else "",
+        "beside it": card.beside_in_words,
         "classes": "; ".join(f"{c.value} {c.name}" for c in card.classes),
         "images go in": card.size_in_words,
         "0 to 1 are": card.normalisation.in_words,

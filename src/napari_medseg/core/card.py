@@ -28,11 +28,15 @@ MOST_CHANNELS = 16
 _PERMISSIVE = ("BSD-3-Clause", "BSD-2-Clause", "MIT", "Apache-2.0", "ISC", "CC-BY-4.0", "CC0-1.0")
 """Licences that let what is made from a model have another."""
 
+Length = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+"""In mm."""
+
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 
 
 _WORDS = {
-    "name", "version", "title", "description", "modality", "licence", "trained_on", "scores", "parent", "parent_sha256"
+    "name", "version", "title", "description", "modality", "licence", "trained_on", "scores", "parent", "parent_sha256",
+    "pixel_range", "slice_distance",
 }  # fmt: skip
 """Fields of a card that change no mask."""
 
@@ -112,8 +116,8 @@ class ModelCard(_Frozen):
     ``channels`` is the number of channels of one slice (1 grey, 3 RGB); with ``neighbours`` = k the k slices on either
     side are stacked as further channels, so the network's input has ``channels * (2 k + 1)``. The network's output has
     one channel for the background and one per class, in the order of ``classes``.
-    ``pixel_size`` is in mm; None means that the model takes pixels as they come. With ``presence`` the network has a
-    second output, the logit of the slice holding any of the classes.
+    ``pixel_size`` is in mm; None means that the model takes pixels as they come, made square where they clearly are
+    not. With ``presence`` the network has a second output, the logit of the slice holding any of the classes.
     """
 
     name: str
@@ -125,11 +129,18 @@ class ModelCard(_Frozen):
     network: dict[str, Any] = Field(default_factory=dict, description="Further arguments of smp.create_model")
     channels: int = Field(default=1, ge=1, le=MOST_CHANNELS)
     neighbours: int = Field(default=0, ge=0, le=4)
+    slice_distance: Length | None = Field(
+        default=None,
+        description="Between the slices it has learnt beside each other, in mm, where known and much the same",
+    )
     classes: tuple[ClassInfo, ...] = Field(min_length=1)
     normalisation: Normalisation = Normalisation()
     sides: bool = Field(default=False, description="Classes are left and right: images must never be mirrored")
     upright: bool = Field(default=False, description="Trained on images with an up, as scans have: never upside down")
     pixel_size: float | None = Field(default=None, gt=0)
+    pixel_range: tuple[Length, Length] | None = Field(
+        default=None, description="Smallest and largest pixel in mm of the images it has learnt from, where known"
+    )
     reduction: float = Field(default=1, ge=1, le=8, description="Images are taken this many times smaller, after that")
     longest: int | None = Field(
         default=None,
@@ -163,6 +174,8 @@ class ModelCard(_Frozen):
         if len(self.normalisation.mean) not in (0, 1, self.channels):
             many = f"{self.channels} channel{'s' if self.channels > 1 else ''}"
             raise ValueError(f"mean and std have {len(self.normalisation.mean)} values for {many}")
+        if self.pixel_range and self.pixel_range[0] > self.pixel_range[1]:
+            raise ValueError(f"the smallest pixel comes first, not {self.pixel_range}")
         return self
 
     @property
@@ -181,7 +194,24 @@ class ModelCard(_Frozen):
         if self.longest:
             return f"with a longer side of {self.longest} pixels"
         size = f"at {lengths_in_words(self.pixel_size)} a pixel" if self.pixel_size else "as they are"
-        return size if self.reduction <= 1 else f"{size}, then {self.reduction:.3g} times smaller"
+        size = size if self.reduction <= 1 else f"{size}, then {self.reduction:.3g} times smaller"
+        return f"{size}; learnt from {self.range_in_words} a pixel" if self.range_in_words else size
+
+    @property
+    def beside_in_words(self) -> str:
+        """What else it looks at: ``1 slice on either side, learnt 2 mm apart``; empty where that is nothing."""
+        if not self.neighbours:
+            return ""
+        slices = "1 slice" if self.neighbours == 1 else f"{self.neighbours} slices"
+        apart = f", learnt {lengths_in_words(self.slice_distance)} apart" if self.slice_distance else ""
+        return f"{slices} on either side{apart}"
+
+    @property
+    def range_in_words(self) -> str:
+        """Of a model that takes pixels as they come: those it has learnt from, ``0.6 to 1.6 mm``; else empty."""
+        if self.pixel_range is None or self.pixel_size or self.longest:
+            return ""
+        return lengths_in_words(*self.pixel_range, between=" to ")
 
     @property
     def scores_in_words(self) -> tuple[str, ...]:

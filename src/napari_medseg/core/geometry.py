@@ -14,11 +14,11 @@ SMALL = 0.02
 """mm; shorter lengths are told in µm."""
 
 
-def lengths_in_words(*lengths: float) -> str:
+def lengths_in_words(*lengths: float, between: str = "×") -> str:
     """Lengths in mm as people say them, equal ones once: ``0.8×0.9 mm``, ``0.45 µm``."""
     small = max(lengths) < SMALL
     numbers = dict.fromkeys(f"{1000 * length if small else length:.3g}" for length in lengths)
-    return f"{'×'.join(numbers)} {'µm' if small else 'mm'}"
+    return f"{between.join(numbers)} {'µm' if small else 'mm'}"
 
 
 class Geometry(BaseModel):

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from napari_medseg.core import Finding, Image, ModelCard
+from napari_medseg.core import Finding, Image, ModelCard, lengths_in_words
+
+from .sizes import FAR
 
 CLOSE = 3.0
 """Distance of slices in mm up to which one looks enough like the next."""
@@ -33,6 +35,12 @@ def slice_distance(image: Image) -> float | None:
     return image.geometry.spacing[0] / (1000 if image.geometry.unit == "um" else 1)
 
 
+def told_distance(image: Image) -> float | None:
+    """The same where the image tells it: of files that do not, the pixel size is taken for it."""
+    guessed = any(finding.code == "NO_SPACING" for finding in image.findings)
+    return None if guessed else slice_distance(image)
+
+
 def why_uneven(image: Image) -> str:
     """Why slices do not all have their neighbours beside them, as half a sentence; empty where they do."""
     name = image.source.name if image.source else "the series"
@@ -55,15 +63,26 @@ def usual_neighbours(images: Sequence[Image]) -> int:
 
 
 def about_neighbours(image: Image, card: ModelCard) -> tuple[Finding, ...]:
-    """What to say of an image in which a network misses some of the slices that it looks at beside each."""
+    """What to say of an image in which a network misses some of the slices that it looks at beside each.
+
+    Or in which they lie much closer or farther apart than where it learnt.
+    """
     if not card.neighbours:
         return ()
     looks = f"The model {card.reference} also looks at the slices beside each"
     if len(image) == 1:
         return (Finding("NO_NEIGHBOURS", f"{looks}; this is a single one, which it got in their place, too."),)
+    found = []
     if gaps := find_gaps(image):
         where = "a wide gap" if len(gaps) == 1 else f"{len(gaps)} wide gaps"
-        return (Finding("NO_NEIGHBOURS", f"{looks}; at {where} it got the slice itself in their place."),)
-    if why := why_uneven(image):
-        return (Finding("NO_NEIGHBOURS", f"{looks}, but {why}: look at the masks there."),)
-    return ()
+        found.append(Finding("NO_NEIGHBOURS", f"{looks}; at {where} it got the slice itself in their place."))
+    elif why := why_uneven(image):
+        found.append(Finding("NO_NEIGHBOURS", f"{looks}, but {why}: look at the masks there."))
+    here, learnt = told_distance(image), card.slice_distance
+    if here and learnt and max(here, learnt) > FAR * min(here, learnt):
+        text = (
+            f"{looks}, which lay {lengths_in_words(learnt)} apart where it learnt; here it is "
+            f"{lengths_in_words(here)}: look at the masks, and correct the spacing if it is wrong."
+        )
+        found.append(Finding("OTHER_DISTANCE", text))
+    return tuple(found)

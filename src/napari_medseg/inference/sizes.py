@@ -10,14 +10,20 @@ LARGEST_RATIO = 8.0
 SQUARE = 1.25
 """Times its shorter side up to which a pixel passes for square with a model that names no pixel size."""
 
+FAR = 1.5
+"""Times a length that a model has learnt from, from which on another is strange to it."""
+
 Shape = tuple[int, int]
 
 
-def square_side(sides: tuple[float, float]) -> float:
-    """Side of the square pixels that become of those with these sides.
+def square_side(image: Image) -> float | None:
+    """Side in mm of the square pixels that an image has, or that become of those it has; None where it is not known.
 
-    That is the shorter one, so that nothing is lost; or more, so that none is divided into more than `LARGEST_RATIO`.
+    That is the shorter side, so that nothing is lost; or more, so that none is divided into more than `LARGEST_RATIO`.
     """
+    sides = image.geometry.pixel_sides
+    if sides is None or max(sides) <= SQUARE * min(sides):
+        return image.geometry.pixel_size
     return max(min(sides), max(sides) / LARGEST_RATIO)
 
 
@@ -64,15 +70,31 @@ def _at_pixel_size(image: Image, card: ModelCard, wanted: float) -> tuple[Shape,
 
 
 def _made_square(image: Image, card: ModelCard) -> tuple[Shape, tuple[Finding, ...]]:
-    sides = image.geometry.pixel_sides
-    if sides is None or max(sides) <= SQUARE * min(sides):
+    sides, side = image.geometry.pixel_sides, square_side(image)
+    if sides is None or side is None:
         return _resampled(image, (1, 1)), ()
-    side = square_side(sides)
+    strange = _about_scale(side, card)
+    if side == image.geometry.pixel_size:
+        return _resampled(image, (1, 1)), strange
     text = (
         f"The slices were resampled from {lengths_in_words(*sides)} to {lengths_in_words(side)}: the model "
         f"{card.reference} takes square pixels."
     )
-    return _resampled(image, (sides[0] / side, sides[1] / side)), (Finding("PIXEL_SIZE", text),)
+    return _resampled(image, (sides[0] / side, sides[1] / side)), (Finding("PIXEL_SIZE", text), *strange)
+
+
+def _about_scale(side: float, card: ModelCard) -> tuple[Finding, ...]:
+    """What to say of pixels that are much smaller or larger than all that a model has learnt from."""
+    if not card.range_in_words or card.pixel_range is None:
+        return ()
+    low, high = card.pixel_range
+    if low / FAR <= side <= high * FAR:
+        return ()
+    text = (
+        f"The pixels are {lengths_in_words(side)}, the model {card.reference} has learnt from {card.range_in_words}: "
+        "correct the spacing if it is wrong, resample the image to such pixels, or choose another model."
+    )
+    return (Finding("OTHER_SCALE", text),)
 
 
 def _resampled(image: Image, ratios: tuple[float, float]) -> Shape:

@@ -21,6 +21,9 @@ from .shapes import Points, capsule
 from .soft import body_distance, draw_muscles, leg_at, paint_organs, paint_soft
 from .thighbone import femur_distance, paint_femur
 
+PIXELS = (0.6, 1.6)
+"""Between which mm a pixel's size is drawn, for slices of 512."""
+
 Volume = tuple[NDArray[np.uint8] | NDArray[np.int16], NDArray[np.uint8], tuple[float, float, float]]
 
 
@@ -203,7 +206,7 @@ def _pixel(a: Anatomy, size: int, rng: np.random.Generator) -> float:
     bones = max(abs(f.centre(z)[0]) for f in a.femora for z in a.ends)
     need = 2 * (bones + 55 * a.scale + a.fat * rng.uniform(0, 0.7))
     fit = need * rng.uniform(1.0, 1.6)
-    return float(np.clip(fit / 512, 0.6, 1.6) * 512 / size)
+    return float(np.clip(fit / 512, *PIXELS) * 512 / size)
 
 
 class _Canvas:

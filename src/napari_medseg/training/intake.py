@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from napari_medseg.inference.neighbours import told_distance
 from napari_medseg.inference.ranges import NORMALISATIONS
-from napari_medseg.inference.sizes import input_shape
+from napari_medseg.inference.sizes import FAR, input_shape, square_side
 from napari_medseg.io.findings import alike
+from napari_medseg.models import find_model, read_card
 from napari_medseg.models.build import QUICK
 
 from .channels import GREY, find_channels
@@ -56,10 +58,30 @@ def take_in(run: TrainingRun, start: Start, painted: Sequence[Painted], watch: W
         watch.say(note)
     if start.parent is None:
         start = _as_settled(run, start, painted, watch)
-    sizes = (finding for image in images for finding in input_shape(image, start.card)[1])
-    for note in alike(finding for finding in sizes if finding.code == "PIXEL_SIZE"):
+    for note in alike(finding for image in images for finding in input_shape(image, start.card)[1]):
         watch.say(note)
     return start
+
+
+def note_scale(run: TrainingRun, start: Start, painted: Sequence[Painted]) -> Start:
+    """The start, whose card says from which pixels and slices it learns, and those before it have: how large, how far
+    apart."""
+    card, before = start.card, [start.parent] if start.parent else []
+    if run.recall:
+        before.append(read_card(find_model(run.recall)))
+    known = [side for side in (square_side(one.image) for one in painted) if side is not None]
+    known += [end for model in before for end in model.pixel_range or ()]
+    changes: dict[str, object] = {"slice_distance": None}
+    if known and card.longest is None:
+        changes["pixel_range"] = tuple(float(f"{end:.6g}") for end in (min(known), max(known)))
+    if card.neighbours:
+        images = list({id(one.image): one.image for one in painted}.values())
+        apart = [None if image.geometry.positions else told_distance(image) for image in images if len(image) > 1]
+        apart += [model.slice_distance for model in before if model.neighbours]
+        told = sorted(distance for distance in apart if distance is not None)
+        if told and len(told) == len(apart) and told[-1] <= FAR * told[0]:
+            changes["slice_distance"] = float(f"{told[len(told) // 2]:.6g}")
+    return replace(start, card=card.model_copy(update=changes))
 
 
 def _as_settled(run: TrainingRun, start: Start, painted: Sequence[Painted], watch: Watch) -> Start:

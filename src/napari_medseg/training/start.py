@@ -100,9 +100,8 @@ def make_start(
         spec = "unet:resnet18" if quick else run.start
         neighbours = 0 if quick else choose_neighbours(run, painted)
         fresh = start_card(spec, name=run.name, classes=classes, channels=channels, neighbours=neighbours)
-        sides = [image.geometry.pixel_sides for image in images]
-        known = sorted(square_side(one) for one in sides if one is not None)
-        if len(known) == len(sides):
+        known = sorted(side for side in map(square_side, images) if side is not None)
+        if len(known) == len(images):
             fresh = fresh.model_copy(update={"pixel_size": float(f"{known[len(known) // 2]:.6g}")})
         if quick and (run.options.presence or run.options.neighbours in {"1", "2"}):
             what = "learn whether a slice holds anything" if run.options.presence else "look at neighbouring slices"

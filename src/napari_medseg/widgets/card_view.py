@@ -9,7 +9,7 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_medseg.core import ModelCard
 
-from .look import Rows, count, note, tighten
+from .look import Rows, note, tighten
 
 _TITLES = ("About", "Classes", "Input", "Network", "Empty slices", "Trained on", "Scores", "Made from", "Licence")
 
@@ -40,7 +40,7 @@ def _swatch(color: str, name: str, value: int) -> str:
 def _words(card: ModelCard) -> dict[str, str]:
     from napari_medseg.models.library import ancestry
 
-    beside = f"with {count(card.neighbours, 'slice')} on either side" if card.neighbours else ""
+    beside = f"with {card.beside_in_words}" if card.neighbours else ""
     taken = (card.modality, card.takes, card.size_in_words, card.normalisation.in_words, beside)
     return {
         "About": card.description or card.title,

@@ -61,6 +61,8 @@ def describe_card(card: ModelCard) -> str:
     parts = [card.modality, count(len(card.classes), "class") + (f" ({names})" if len(names) <= 40 else "")]
     if card.pixel_size is not None:
         parts.append(f"trained at {lengths_in_words(card.pixel_size)}")
+    elif card.range_in_words:
+        parts.append(f"learnt from {card.range_in_words}")
     return " · ".join(part for part in parts if part)
 
 
