@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from napari_medseg import io
 from napari_medseg.core import ClassInfo, Geometry, Image, Labels, ModelCard, Progress
 from napari_medseg.inference import SegmentOptions, versus
-from napari_medseg.models import export_model, list_models, load_model, read_card
+from napari_medseg.models import build_network, export_model, list_models, load_model, read_card
 from napari_medseg.models.library import add_model
 from napari_medseg.models.weights import write_card
 
@@ -150,6 +151,14 @@ def test_what_is_there_is_kept_and_the_hint_names_no_option_that_is_not_there(ru
     assert result.code == 2
     assert "remove it first" in result.err
     assert "--overwrite" not in result.err
+
+
+def test_import_asks_for_one_of_several_networks(run: Run, tmp_path: Path) -> None:
+    network = build_network(ModelCard(name="a", encoder="tu-resnet10t", classes=(ClassInfo.numbered(1),)))
+    torch.save({"model": network.state_dict(), "model_ema": network.state_dict()}, tmp_path / "two.pt")
+    asked = "models", "import", tmp_path / "two.pt", "--network", "unet:tu-resnet10t"
+    assert "holds 2 networks: model, model_ema" in run(*asked).err
+    assert "Imported from model_ema of two.pt" in run(*asked, "--part", "model_ema").out
 
 
 def test_import_prints_what_was_guessed_and_takes_no_second_network(run: Run, tmp_path: Path) -> None:

@@ -80,6 +80,51 @@ def test_prefixes_of_wrappers_come_off(tiny: Tiny, tmp_path: Path, prefix: str) 
         assert torch.equal(loaded.state_dict()[key], value)
 
 
+@pytest.mark.parametrize(
+    ("nested", "parts"),
+    [
+        (lambda a, b: {"generator": a, "ema": b, "optimizer": {"state": {0: {"step": 3}}}}, ("generator", "ema")),
+        (lambda a, b: {"model": a, "model_ema": b, "epoch": 3}, ("model", "model_ema")),
+        (lambda a, b: {"state_dict": prefixed("student.", a) | prefixed("teacher.net.", b)},
+         ("state_dict.student", "state_dict.teacher.net")),
+        (lambda a, b: a | {"ema": prefixed("module.", b)}, ("top", "ema.module")),
+    ],
+)  # fmt: skip
+def test_of_several_networks_in_a_file_one_must_be_named(
+    tiny: Tiny, tmp_path: Path, nested: Callable[[Any, Any], Any], parts: tuple[str, str]
+) -> None:
+    """M5"""
+    state = tiny[1].state_dict()
+    torch.save(nested({k: v * 0 for k, v in state.items()}, state), tmp_path / "m.pt")
+    said = rf"m\.pt holds 2 networks: {parts[0]}, {parts[1]}\. Name the part to import, such as {parts[1]}"
+    with pytest.raises(ModelError, match=said):
+        import_model(tmp_path / "m.pt", network=NETWORK)
+    with pytest.raises(ModelError, match=f"holds no network called mean. It holds {parts[0]}, {parts[1]}"):
+        import_model(tmp_path / "m.pt", network=NETWORK, part="mean")
+    assert "m" not in {card.name for card in list_models()}, "nothing is guessed"
+    card = import_model(tmp_path / "m.pt", network=NETWORK, part=parts[1])
+    assert card.description.startswith(f"Imported from {parts[1]} of m.pt:")
+    loaded = load_model("m").network.state_dict()
+    assert all(torch.equal(loaded[key], value) for key, value in state.items())
+
+
+def prefixed(prefix: str, state: dict[str, Any]) -> dict[str, Any]:
+    return {prefix + key: value for key, value in state.items()}
+
+
+def test_weights_that_are_no_network_are_no_part(tiny: Tiny, tmp_path: Path) -> None:
+    """Heads without an encoder, and dictionaries that run in a circle."""
+    around: dict[str, Any] = {"head": {"segmentation_head.0.weight": torch.ones(1)}, "net": tiny[1].state_dict()}
+    around["again"] = around
+    torch.save(around, tmp_path / "m.pt")
+    assert import_model(tmp_path / "m.pt", network=NETWORK).name == "m"
+
+
+def test_a_folder_has_no_parts(tiny_folder: Path) -> None:
+    with pytest.raises(ModelError, match="holds one network alone"):
+        import_model(tiny_folder, part="ema")
+
+
 def test_bare_safetensors_are_imported(make_card: Any, tmp_path: Path) -> None:
     network = build_network(make_card(architecture="fpn", network={}, channels=3, names=("a", "b")))
     safetensors.torch.save_file(network.state_dict(), tmp_path / "w.safetensors")

@@ -311,9 +311,16 @@ def test_bare_weights_ask_for_their_network(dock: ModelsWidget, network: Any, qt
     torch.save(network.state_dict(), tmp_path / "weights.pt")
     dock.add.source.setText(str(tmp_path / "weights.pt"))
     assert not dock.add.network.isHidden()
+    assert not dock.add.part.isHidden()
     assert not dock.panel.run.isEnabled()
     card = add(dock, qtbot, tmp_path / "weights.pt", network="unet:tu-mobilenetv3_small_050")
     assert (card.reference, len(card.classes), card.channels) == ("weights@1", 1, 1)
+    torch.save({"model": network.state_dict(), "model_ema": network.state_dict()}, tmp_path / "two.pt")
+    dock.add.source.setText(str(tmp_path / "two.pt"))
+    dock.add.part.setText("model_ema")
+    made = add(dock, qtbot, tmp_path / "two.pt", network="unet:tu-mobilenetv3_small_050")
+    assert made.description.startswith("Imported from model_ema of two.pt")
+    assert not dock.add.part.text()
 
 
 def test_folder_of_segmentation_models_pytorch_is_imported(

@@ -110,6 +110,7 @@ def import_from(
     *,
     name: Annotated[str, Parameter(help="Its name in the library; its own when not given.")] = "",
     network: Annotated[str, Parameter(help="architecture:encoder, for bare weights only.")] = "",
+    part: Annotated[str, Parameter(help="Which network of a file that holds several, as its message names them.")] = "",
 ) -> int:
     """Copy a model into the library. Nothing in its files is ever run.
 
@@ -119,7 +120,7 @@ def import_from(
     napari-medseg models import downloads/my-femur/
     ```
     """
-    card = library.import_model(path, name, network=network)
+    card = library.import_model(path, name, network=network, part=part)
     print(f"Imported {card.reference}")
     if "guess" in card.description:
         print(card.description)

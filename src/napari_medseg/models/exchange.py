@@ -14,7 +14,7 @@ from .library import find_model
 from .weights import CARD, model_name
 
 
-def import_model(path: str | Path, name: str = "", *, network: str = "") -> ModelCard:
+def import_model(path: str | Path, name: str = "", *, network: str = "", part: str = "") -> ModelCard:
     """Add a model from elsewhere to the library.
 
     Parameters
@@ -27,6 +27,9 @@ def import_model(path: str | Path, name: str = "", *, network: str = "") -> Mode
         Its name in the library; that of the card or the file if empty.
     network
         ``architecture:encoder``, needed for bare weights only.
+    part
+        Of a file with several networks, such as the weights and their average, the one that is meant: ``model_ema``.
+        What there is, is said where none is named.
 
     Raises
     ------
@@ -37,11 +40,11 @@ def import_model(path: str | Path, name: str = "", *, network: str = "") -> Mode
         folder = find_model(str(path))
         if not name and not (folder / CARD).is_file():  # the folder is called by its revision, a hash
             name = model_name(str(path).partition("@")[0].rpartition("/")[2])
-        return import_folder(folder, name, network)
+        return import_folder(folder, name, network, part)
     path = Path(path).expanduser()
     if path.is_dir():
-        return import_folder(path, name, network)
-    return import_file(path, name, network)
+        return import_folder(path, name, network, part)
+    return import_file(path, name, network, part)
 
 
 def export_model(

@@ -16,6 +16,7 @@ from napari_medseg.core import CLASSIFIER, ClassInfo, ModelCard, ModelError, fir
 from .heads import UNSET
 from .library import add_model, adopt_model, copy_memory
 from .package_in import find_description, make_model, read_own
+from .parts import MASKS, SLICES, pick_network
 from .rename import renamed
 from .starts import is_start, start_card
 from .unpack import ARCHIVES, DAMAGE, told_as, unpacked
@@ -28,39 +29,40 @@ PICKLES = (".pt", ".pth", ".ckpt", ".bin")
 BARE = (".safetensors", *PICKLES)
 """Names that files with weights alone may have."""
 
-_MASKS, _SLICES = "segmentation_head.", "classification_head."
-
 _CONVERT = (
     "Where it was made, save the weights alone: safetensors.torch.save_file(model.state_dict(), 'model.safetensors'), "
     "or with segmentation_models_pytorch: model.save_pretrained('folder')."
 )
 
 
-def import_file(path: Path, name: str, network: str) -> ModelCard:
+def import_file(path: Path, name: str, network: str, part: str) -> ModelCard:
     """Import an archive or bare weights, see `napari_medseg.models.exchange.import_model`."""
     if not path.is_file():
         raise ModelError(f"There is no file or folder {path}.")
     lower = path.name.lower()
     if lower.endswith(ARCHIVES):
         with unpacked(path) as folder, told_as(folder, path.name):
-            return import_folder(folder, name, network)
+            return import_folder(folder, name, network, part)
     if lower.endswith(".onnx"):
         raise ModelError(f"{path.name} is an ONNX file, which cannot be trained further.", _CONVERT)
     if not lower.endswith(BARE):
         known = ", ".join((*ARCHIVES, *BARE))
         raise ModelError(f"{path.name} is not a model as far as its name tells.", f"A folder, or one of: {known}.")
-    state = read_weights(path)
-    card = card_of(state, name or model_name(path.name.partition(".")[0]), network, path.name)
-    return add_model(fill_network(card, state, path.name), card)
+    state = read_weights(path, part)
+    source = f"{part} of {path.name}" if part else path.name
+    card = card_of(state, name or model_name(path.name.partition(".")[0]), network, source)
+    return add_model(fill_network(card, state, source), card)
 
 
-def import_folder(folder: Path, name: str = "", network: str = "") -> ModelCard:
+def import_folder(folder: Path, name: str = "", network: str = "", part: str = "") -> ModelCard:
     """Check a model's folder and add it to the library, see `import_model`."""
     if network and (find_description(folder) or read_own(folder)):
         raise ModelError("This model says itself what network it has.", f"Leave {network} out.")
     if find_description(folder) and not ((folder / WEIGHTS).is_file() and read_own(folder)):
         with tempfile.TemporaryDirectory(prefix="napari-medseg-") as place, told_as(Path(place), str(folder)):
-            return import_folder(make_model(folder, Path(place), read_weights), name)
+            return import_folder(make_model(folder, Path(place), partial(read_weights, part=part)), name)
+    if part:
+        raise ModelError("A model's folder holds one network alone.", f"Leave {part} out.")
     described = read_card(folder).sha256
     card, trained = load_network(folder)
     card = renamed(card, name)
@@ -70,23 +72,26 @@ def import_folder(folder: Path, name: str = "", network: str = "") -> ModelCard:
     return add_model(trained, card, partial(copy_memory, folder))
 
 
-def read_weights(path: Path) -> dict[str, Tensor]:
+def read_weights(path: Path, part: str = "") -> dict[str, Tensor]:
     """Read the tensors of a ``.safetensors`` file or of a pickled state dict; code in a pickle is never run.
+
+    Of several networks in it, ``part`` names one.
 
     Raises
     ------
     ModelError
-        If the file is damaged, is TorchScript, holds a whole module, or torch is too old to read pickles safely.
+        If the file is damaged, is TorchScript, holds a whole module or several networks of which none is named, or
+        torch is too old to read pickles safely.
     """
     if path.name.lower().endswith(".safetensors"):
         import safetensors
         import safetensors.torch
 
         try:
-            return _bare(safetensors.torch.load_file(path), path.name)
+            return _bare(safetensors.torch.load_file(path), path.name, part)
         except (safetensors.SafetensorError, ValueError, OSError) as error:
             raise ModelError(f"{path.name} is truncated or damaged.", "Copy or download the file again.") from error
-    return _bare(_read_pickle(path), path.name)
+    return _bare(_read_pickle(path), path.name, part)
 
 
 def _read_pickle(path: Path) -> Any:
@@ -122,29 +127,16 @@ def _read_pickle(path: Path) -> Any:
         raise ModelError(f"{path.name} is truncated or damaged.", "Copy or download the file again.") from error
 
 
-def _bare(content: Any, name: str) -> dict[str, Tensor]:
-    """Find the state dict in what a training program saved, and take off the prefixes that wrappers add."""
-    import torch
-
-    for key in ("state_dict", "model_state_dict", "network_weights", "model", "net", "network"):
-        if isinstance(content, dict) and isinstance(content.get(key), dict):
-            content = content[key]
-            break
+def _bare(content: Any, name: str, part: str) -> dict[str, Tensor]:
+    """Find the state dict of a network in what a training program saved."""
     if not isinstance(content, dict):
         raise ModelError(f"{name} holds no weights.", _CONVERT)
-    state = {str(key): value for key, value in content.items() if isinstance(value, torch.Tensor)}
-    # A network that outlines nothing has the second kind alone.
-    found = [(key, head) for head in (_MASKS, _SLICES) for key in state if f".{head}" in f".{key}"]
-    if not found:
+    state = pick_network(content, name, part)
+    if not state:
         raise ModelError(
             f"{name} holds no weights of a network of segmentation_models_pytorch: it has no segmentation_head.",
             "Only networks that segmentation_models_pytorch can build can be imported.",
         )
-    key, head = found[0]
-    prefix = key[: key.index(head)]
-    # Beside the network there may be a loss's weights or an average of the network; only one network is meant.
-    parts = tuple(f"{prefix}{part}" for part in ("encoder.", "decoder.", _MASKS, _SLICES))
-    state = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(parts)}
     for key, value in state.items():
         # A network is built as large as shapes say, which a small file must not claim.
         if value.untyped_storage().nbytes() < value.numel() * value.element_size() or 0 in value.shape:
@@ -165,7 +157,7 @@ def card_of(state: dict[str, Tensor], name: str, network: str, source: str) -> M
     one = ClassInfo.numbered(1)
     outlines = network.partition(":")[0].lower() != CLASSIFIER
     start = start_card(network, name="start", classes=(one,))
-    head = [v for k, v in state.items() if k.startswith(_MASKS) and v.ndim == 4]
+    head = [v for k, v in state.items() if k.startswith(MASKS) and v.ndim == 4]
     first = [v for k, v in state.items() if k.startswith("encoder.") and v.ndim == 4]
     if not first or bool(head) != outlines:
         kind = f"{CLASSIFIER}:ENCODER" if outlines and not head else "the network that they were trained with"
@@ -203,7 +195,7 @@ def _decoder_widths(architecture: str, state: dict[str, Tensor]) -> dict[str, An
 
 def _read_slice_head(state: dict[str, Tensor], outlines: bool) -> tuple[float | None, list[str]]:
     """The threshold of a card whose network has a slice head, and what to say of it."""
-    heads = [value for key, value in state.items() if key.startswith(_SLICES) and value.ndim == 2]
+    heads = [value for key, value in state.items() if key.startswith(SLICES) and value.ndim == 2]
     if not heads:
         return None, []
     if (answers := int(heads[-1].shape[0])) != 1:

@@ -50,40 +50,42 @@ class ImportForm(QWidget):
         usual = QCompleter(_USUAL, self.network)
         usual.setFilterMode(Qt.MatchFlag.MatchContains)
         self.network.setCompleter(usual)
+        self.part = QLineEdit()
+        self.part.setObjectName("part")
+        self.part.setPlaceholderText("the only one")
+        self.part.setToolTip("Which network of a file that holds several, such as the weights and their average")
         self.folder = button("Folder…", "Choose a model's folder", "choose_folder")
         self.file = button("File…", "Choose a zip file or weights", "choose_file")
         heading = QLabel("Add a model")
         heading.setProperty("heading", True)
         heading.setContentsMargins(0, 8, 0, 0)
-        self._rows = Rows({"Name": self.name, "Network": self.network})
+        self._rows = Rows({"Name": self.name, "Network": self.network, "Part": self.part})
         column = QVBoxLayout(self)
         tighten(column)
         for part in (heading, self.source, beside(self.folder, self.file), self._rows):
             column.addWidget(part)
-        for line in (self.source, self.name, self.network):
+        for line in (self.source, self.name, self.network, self.part):
             line.textChanged.connect(self._on_typed)
         self.folder.clicked.connect(self._choose_folder)
         self.file.clicked.connect(self._choose_file)
         self._on_typed()
 
-    def value(self) -> tuple[str, str, str]:
-        """Source, name and network, each empty where it is not given or not needed."""
-        return (
-            self.source.text().strip(), self.name.text().strip(),
-            self.network.text().strip() if self._is_bare() else "",
-        )  # fmt: skip
+    def value(self) -> tuple[str, str, str, str]:
+        """Source, name, network and part, each empty where it is not given or not needed."""
+        network, part = (line.text().strip() if self._is_bare() else "" for line in (self.network, self.part))
+        return self.source.text().strip(), self.name.text().strip(), network, part
 
     @property
     def problem(self) -> str:
         """What is still to be done before a model can be added, or ``""``."""
-        source, _, network = self.value()
+        source, _, network, _ = self.value()
         if not source:
             return "Choose a folder or file to add a model."
         return "Say what network these weights belong to." if self._is_bare() and not network else ""
 
     def clear(self) -> None:
         """Forget what was chosen."""
-        for line in (self.source, self.name, self.network):
+        for line in (self.source, self.name, self.network, self.part):
             line.clear()
 
     def _is_bare(self) -> bool:
@@ -92,7 +94,8 @@ class ImportForm(QWidget):
 
     def _on_typed(self, *_: object) -> None:
         self._rows.setVisible(bool(self.source.text().strip()))
-        self._rows.show_row(self.network, self._is_bare())
+        for line in (self.network, self.part):
+            self._rows.show_row(line, self._is_bare())
         self.changed.emit()
 
     def _choose_folder(self) -> None:

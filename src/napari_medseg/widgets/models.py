@@ -158,8 +158,8 @@ class ModelsWidget(Dock):
             self.panel.set_ready("Ready to check and add it.")
 
     def _on_import(self) -> None:
-        source, name, network = self.add.value()
-        work = partial(_import, source, name, network)
+        source, name, network, part = self.add.value()
+        work = partial(_import, source, name, network, part)
         self.panel.start(work, f"Import {Path(source).name}", "Checking the model…")
 
     def _on_export(self) -> None:
@@ -215,11 +215,11 @@ def _is_shipped(card: ModelCard) -> bool:
         return False
 
 
-def _import(source: str, name: str, network: str, report: Reporter) -> ModelCard:
+def _import(source: str, name: str, network: str, part: str, report: Reporter) -> ModelCard:
     from napari_medseg.models import import_model
 
     report(Progress("Checking the model"))
-    return import_model(source, name, network=network)
+    return import_model(source, name, network=network, part=part)
 
 
 def _count_memory(card: ModelCard) -> int:
