@@ -6,6 +6,8 @@ import errno
 import json
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -194,8 +196,12 @@ def test_read_only_folder_is_one_sentence_and_stays_as_it_was(
     def refuse_new(path: Path, mode: str = "r", *args: object, **kwargs: object) -> object:
         return opened(path, mode, *args, **kwargs) if "r" in mode and "+" not in mode else refuse(path)
 
-    opened = Path.open
+    def refuse_low(path: str, flags: int, *args: int, **kwargs: int) -> int:
+        return refuse(path) if flags & (os.O_WRONLY | os.O_RDWR) else opened_low(path, flags, *args, **kwargs)
+
+    opened, opened_low = Path.open, os.open
     monkeypatch.setattr(Path, "open", refuse_new)
+    monkeypatch.setattr(os, "open", refuse_low)
     for name in ("mkdir", "touch", "replace", "rename", "unlink"):
         monkeypatch.setattr(Path, name, refuse)
     monkeypatch.setattr(tifffile, "imwrite", lambda path, *a, **k: refuse(path))
@@ -216,6 +222,19 @@ def test_looking_whether_a_place_can_be_written_leaves_nothing(tmp_path: Path, t
     if target != "x.tif":
         with pytest.raises(OutputError, match=r"Not a directory.*is a file"):
             check_writable(tmp_path / target)
+
+
+@pytest.mark.skipif(not hasattr(os, "O_TMPFILE"), reason="files without a name are Linux's")
+def test_a_kill_while_looking_whether_a_place_can_be_written_leaves_nothing(tmp_path: Path) -> None:
+    """W1: whatever would be removed afterwards is still there."""
+    program = """
+import os, pathlib, sys
+from napari_medseg.io.atomic import check_writable
+sys.addaudithook(lambda event, args: os._exit(9) if event == "os.remove" else None)
+check_writable(pathlib.Path(sys.argv[1]))
+"""
+    subprocess.run([sys.executable, "-c", program, str(tmp_path / "x.tif")], check=False)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_small_text_is_written_whole_or_not_at_all(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from secrets import token_hex
+from tempfile import TemporaryFile
 
 from napari_medseg.core import OutputError
 
@@ -105,7 +106,9 @@ def _remove(path: Path) -> None:
 
 
 def check_writable(target: Path) -> None:
-    """Try whether something can be made where ``target`` shall be; nothing is left behind.
+    """Try whether something can be made where ``target`` shall be; nothing is left behind, even when killed.
+
+    Where the system has files without a name, or removes them itself; elsewhere the name is there for a moment.
 
     Raises
     ------
@@ -116,12 +119,8 @@ def check_writable(target: Path) -> None:
     with explained(target):
         while not place.exists() and place != place.parent:
             place = place.parent
-        trial = place / f".{token_hex(8)}.part"
-        try:
-            trial.touch(exist_ok=False)
-        finally:
-            if place.is_dir():
-                trial.unlink(missing_ok=True)
+        with TemporaryFile(dir=place, prefix=".", suffix=".part"):
+            pass
 
 
 @contextmanager
