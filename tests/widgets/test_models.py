@@ -22,6 +22,7 @@ from napari_medseg.models.weights import read_card
 from napari_medseg.training.memory import Memory, write_memory
 from napari_medseg.training.truth import LabelledSlice
 from napari_medseg.widgets.export_form import ExportOrder, Kind
+from napari_medseg.widgets.look import note
 from napari_medseg.widgets.models import ModelsWidget
 from napari_medseg.widgets.thumbnail import SIDE, model_icon, paint_model
 
@@ -75,6 +76,20 @@ def test_card_is_told_in_words(dock: ModelsWidget) -> None:
     assert words["Input"].startswith("CT · grey · at 0.8 mm a pixel")
     assert words["Scores"] == "2 slices: Dice 0.930"
     assert words["Made from"] == "femur-ct v1"
+
+
+def test_where_scores_take_several_lines_each_begins_with_a_mark(dock: ModelsWidget) -> None:
+    scores = (Score(metric="dice", value=0.9, on="CT"), Score(metric="dice", value=0.8, on="MR"))
+    dock.card.show_card(CARD.model_copy(update={"scores": scores}))
+    assert dock.card._words["Scores"].text() == "• CT: Dice 0.900\n• MR: Dice 0.800"
+
+
+def test_words_stand_level_with_their_title_however_much_room_there_is(qtbot: QtBot) -> None:
+    label = note("About")
+    qtbot.addWidget(label)
+    label.resize(100, 200)
+    upper = _pixels(label.grab().toImage())
+    assert (upper != upper[-1, -1]).any()
 
 
 def test_card_tells_the_whole_chain_of_parents(dock: ModelsWidget, network: object) -> None:

@@ -73,6 +73,9 @@ def test_each_class_has_a_layer_in_its_colour_where_the_image_lies(
     assert (bone.blending, tuple(bone.contrast_limits), bone.data.dtype) == ("additive", (0, 1), np.float16)
     assert np.array_equal(bone.data, (image.data > 100) / 2)
     assert (fat.data == 0.25).all()
+    shown = bone.thumbnail.copy()
+    bone.refresh()
+    assert np.array_equal(shown, bone.thumbnail)
     labels = viewer.layers["femur ct labels"]
     assert viewer.layers.index(labels) > viewer.layers.index(fat), "they can be painted in"
     assert image_of(viewer, labels) is image

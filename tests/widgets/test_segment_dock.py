@@ -90,6 +90,17 @@ def test_labels_appear_with_the_image_s_place_and_the_card_s_classes(
     assert dock.after.isVisibleTo(dock)
 
 
+def test_thumbnail_of_the_labels_shows_what_was_found(
+    qtbot: Any, dock: SegmentWidget, make_stack: Callable[..., Any], brake: Any
+) -> None:
+    make_stack()
+    labels = run(qtbot, dock)
+    shown = labels.thumbnail.copy()
+    assert shown[..., :3].any()
+    labels.refresh()
+    np.testing.assert_array_equal(shown, labels.thumbnail)
+
+
 def test_single_image_fills_its_one_slice(qtbot: Any, dock: SegmentWidget, viewer: ViewerModel, brake: Any) -> None:
     """V8: one pixel wide."""
     image = viewer.add_image(np.full((9, 1), 200, np.uint8))

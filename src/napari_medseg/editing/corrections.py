@@ -141,7 +141,7 @@ class Corrections:
         forget_slice(layer, z)
         self._history = history_length(layer)
         if is_shown(layer, z):
-            layer.refresh(extent=False, thumbnail=False, highlight=False)
+            layer.refresh(extent=False, highlight=False)
         self.touched.emit({z: (slice(0, labels.shape[0]), slice(0, labels.shape[1]))})
         self.changed.emit()
 
@@ -196,7 +196,7 @@ class Corrections:
                     self._write(layer, z, labels)
             self._history = history_length(layer)
             if any(is_shown(layer, z) for z in waiting):
-                layer.refresh(extent=False, thumbnail=False, highlight=False)
+                layer.refresh(extent=False, highlight=False)
         return not self._waiting
 
     def look(self) -> None:

@@ -40,6 +40,7 @@ def _swatch(color: str, name: str, value: int) -> str:
 def _words(card: ModelCard) -> dict[str, str]:
     from napari_medseg.models.library import ancestry
 
+    scores = card.scores_in_words
     beside = f"with {card.beside_in_words}" if card.neighbours else ""
     taken = (card.modality, card.takes, card.size_in_words, card.normalisation.in_words, beside)
     return {
@@ -49,7 +50,7 @@ def _words(card: ModelCard) -> dict[str, str]:
         "Network": f"{card.architecture} · {card.encoder}",
         "Empty slices": f"told below a probability of {card.presence:.2g}" if card.presence is not None else "",
         "Trained on": card.trained_on,
-        "Scores": "\n".join(card.scores_in_words),
+        "Scores": "\n".join(f"• {line}" if len(scores) > 1 else line for line in scores),
         "Made from": ancestry(card),
         "Licence": card.licence,
     }

@@ -34,8 +34,10 @@ class Fold(QWidget):
     def is_open(self) -> bool:
         return not self.content.isHidden()
 
-    def set_title(self, title: str) -> None:
+    def set_title(self, title: str, tip: str = "") -> None:
+        """Change the heading and, where one is given, its tip."""
         self._title = title
+        self._heading.setToolTip(tip or self._heading.toolTip())
         self.set_open(self.is_open)
 
     def set_open(self, opened: bool) -> None:

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 LONGEST = 26
 """Letters of the class names in the heading of the folded class table."""
 
+_CLASSES = "Names and colours of the labels, and further ones"
+
 
 class LearnFrom(QWidget):
     """The labels layers and what of each is true, how much correcting the last ones needed, and where to paint.
@@ -51,7 +53,7 @@ class LearnFrom(QWidget):
         self.accept = AcceptButton(viewer)
         self.effort = note(name="effort")
         self.classes = ClassTable(viewer)
-        self.fold = Fold("Classes", self.classes, "Names and colours of the labels, and further ones")
+        self.fold = Fold("Classes", self.classes, _CLASSES)
         self.strokes = button(
             "New strokes layer",
             "An empty layer in which only what you paint counts, with a class for the background",
@@ -121,7 +123,8 @@ class LearnFrom(QWidget):
     def _show_classes(self, *_: object) -> None:
         names = ", ".join(c.name for c in self.classes.value())
         self.fold.set_title(
-            f"Classes: {names if len(names) <= LONGEST else names[: LONGEST - 1] + '…'}" if names else "Classes"
+            f"Classes: {names if len(names) <= LONGEST else names[: LONGEST - 1] + '…'}" if names else "Classes",
+            f"{_CLASSES}: {names}" if names else _CLASSES,
         )
 
     def _on_strokes(self) -> None:

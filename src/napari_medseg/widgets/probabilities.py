@@ -112,4 +112,4 @@ class _Shown:
     def refresh(self, viewer: napari.viewer.Viewer) -> None:
         for layer in self.layers:
             if layer.visible and layer in viewer.layers:
-                layer.refresh(extent=False, thumbnail=False, highlight=False)
+                layer.refresh(extent=False, highlight=False)
