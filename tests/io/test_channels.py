@@ -50,20 +50,26 @@ def test_files_of_one_place_are_channels_in_their_order(sequences: list[Path]) -
 
 
 def test_nothing_is_read_before_it_is_asked_for() -> None:
-    asked: list[int] = []
+    """Nor is another channel than that which is asked for."""
+    asked: list[tuple[str, int]] = []
 
     class Slices:
         shape, dtype, ndim = (4, 6, 5), np.dtype(np.uint8), 3
 
+        def __init__(self, name: str) -> None:
+            self.name = name
+
         def __getitem__(self, index: Any) -> Any:
-            asked.append(index[0].start)
+            asked.append((self.name, index[0].start))
             return np.ones((4, 6, 5), np.uint8)[index]
 
-    image = Image(Slices(), "ZYX", Geometry.unknown(3))
-    joined = join_channels([image, image, image])
+    joined = join_channels([Image(Slices(name), "ZYX", Geometry.unknown(3)) for name in ("t1", "flair")])
     assert (isinstance(joined.data, da.Array), asked) == (True, [])
-    assert joined.slice(2).shape == (6, 5, 3)
-    assert {*asked} == {2}
+    assert joined.slice(2).shape == (6, 5, 2)
+    assert {*asked} == {("t1", 2), ("flair", 2)}
+    asked.clear()
+    assert joined.data[1, ..., 1].compute().all()
+    assert asked == [("flair", 1)]
 
 
 def test_what_one_channel_lacks_all_of_them_lack() -> None:

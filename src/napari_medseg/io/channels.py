@@ -101,13 +101,12 @@ def _corners(geometry: Geometry, shape: tuple[int, ...]) -> npt.NDArray[np.float
 
 
 def _beside(images: Sequence[Image]) -> Any:
-    """Their pixels with the channels last, one chunk of all channels where the first has one."""
+    """Their pixels with the channels last; those of one can be read without the others'."""
     import dask.array as da
 
     parts = [part if image.axes.endswith("C") else part[..., np.newaxis] for image in images for part in [_lazy(image)]]
     dtype = np.result_type(*(part.dtype for part in parts))
-    joined = da.concatenate([part.astype(dtype) for part in parts], axis=-1)  # type: ignore[no-untyped-call]
-    return joined.rechunk({joined.ndim - 1: -1})
+    return da.concatenate([part.astype(dtype) for part in parts], axis=-1)  # type: ignore[no-untyped-call]
 
 
 def _lazy(image: Image) -> Any:
