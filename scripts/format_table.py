@@ -26,7 +26,8 @@ looking at a slice decodes that slice.
 _MIDDLE = """
 
 Images have 1 to 16 channels. NIfTI, NRRD, MetaImage and NumPy files have them where they say that a voxel holds several
-values; other volumes of one file are series to choose from, or channels with `--series all` ([Opening](files.md)).
+values; other volumes of one file are series to choose from, or channels with `--series all`, and channels that lie in
+files of their own are joined ([Opening](files.md)).
 
 Outlines. They are filled into masks of the image's size (a pixel belongs to an outline when its centre lies inside),
 and traced from masks so that filling them again gives the same pixels.

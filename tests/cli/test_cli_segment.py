@@ -477,6 +477,7 @@ def test_sequences_in_files_of_their_own_are_segmented_together(run: Run, sequen
 def test_files_of_a_case_are_segmented_as_its_channels(run: Run, sequence_files: Path, tmp_path: Path) -> None:
     result = run("segment", sequence_files, "--model", "any", "--output", tmp_path / "masks")
     assert result.code == 0, result.err
+    assert "2 images, each of 2 files as its channels: anna_0000.nii.gz + anna_0001.nii.gz …" in result.err
     assert sorted(p.name for p in (tmp_path / "masks").glob("*.tif")) == ["anna.tif", "carl.tif"]
     dark = np.stack([bright_square(z) for z in range(3)]) < 128
     np.testing.assert_array_equal(io.read_labels(tmp_path / "masks" / "carl.tif").data, dark[..., : SIZE - 2])
@@ -489,6 +490,19 @@ def test_models_of_one_channel_take_files_of_cases_one_by_one(run: Run, sequence
     result = run("segment", sequence_files, "--model", "any", "--output", tmp_path / "masks")
     assert result.code == 0, result.err
     assert len([*(tmp_path / "masks").glob("*_000?.tif")]) == 4
+
+
+@pytest.mark.usefixtures("of_two")
+def test_two_series_of_one_input_are_channels(run: Run, two_sequences: Path, tmp_path: Path) -> None:
+    command = ("segment", two_sequences / "anna.nii.gz", "--model", "any", "--output", tmp_path / "mask.nii.gz")
+    result = run(*command, "--series", "2", "--channel", "1")
+    assert result.code == 0, result.err
+    dark = np.stack([bright_square(z) for z in range(3)]) < 128
+    np.testing.assert_array_equal(io.read_labels(tmp_path / "mask.nii.gz").data, dark)
+    result = run(*command, "--overwrite", "--series", "2", "--channel", "3")
+    assert (result.code, "no image '3'" in result.err) == (2, True)
+    result = run("segment", tmp_path / "mask.nii.gz", *command[2:-1], tmp_path / "m.nii.gz", "--channel", "flair.nii")
+    assert (result.code, "flair.nii does not exist" in result.err) == (2, True)
 
 
 @pytest.mark.usefixtures("of_two")

@@ -183,6 +183,9 @@ def test_channels_must_fit(make_image: MakeImage, make_model: MakeModel) -> None
         segment(make_image(rgb, "ZYXC"), make_model())
     with pytest.raises(ModelError, match="needs RGB, this is grey"):
         segment(make_image(rgb[..., 0]), make_model(channels=3))
+    with pytest.raises(ModelError, match="this is grey") as raised:
+        segment(make_image(rgb[..., 0]), make_model(channels=2))
+    assert "join the images of all channels" in raised.value.hint
     grey = np.repeat(rgb[..., :1], 3, -1)
     np.testing.assert_array_equal(segment(make_image(grey, "ZYXC"), make_model()).data, grey[..., 0] > 50)
     segment(make_image(rgb, "ZYXC"), make_model(channels=3))

@@ -11,6 +11,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 from made_up import plane, save_png
+from made_up_dicom import dicom_slice, save_dicom
 
 from napari_medseg.core import Finding, Geometry, Image, InputError
 from napari_medseg.io import join_channels, match_pairs, read, read_pair
@@ -93,6 +94,17 @@ def test_a_file_in_colour_is_three_channels(tmp_path: Path) -> None:
     colour = read(save_png(tmp_path / "photo.png", np.random.default_rng(0).integers(0, 255, (12, 17, 3), np.uint8)))
     joined = join_channels([colour, read(save_png(tmp_path / "infrared.png", plane(1)))])
     assert (joined.axes, joined.channels, joined.meaning) == ("YXC", 4, "channels")
+
+
+def test_two_dicom_series_of_one_place_are_channels(tmp_path: Path) -> None:
+    for number, name in enumerate(("t1", "flair")):
+        for z in (10.0, 4.0, 7.0):
+            save_dicom(tmp_path / name / f"{name}{z}.dcm", dicom_slice(z, SeriesInstanceUID=f"1.2.3.4.{number}"))
+    first, second = (read(tmp_path / name) for name in ("t1", "flair"))
+    joined = join_channels([first, second])
+    assert (joined.channels, joined.names, joined.geometry) == (2, first.names, first.geometry)
+    for z in range(3):
+        np.testing.assert_array_equal(joined.slice(z)[..., 1], second.slice(z))
 
 
 @pytest.mark.parametrize(

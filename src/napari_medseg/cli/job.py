@@ -9,7 +9,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from napari_medseg import io
-from napari_medseg.core import Image
+from napari_medseg.core import Image, InputError
 from napari_medseg.inference import SegmentOptions
 from napari_medseg.io.registry import is_folder_format
 from napari_medseg.models import Model
@@ -73,8 +73,8 @@ class Extras:
     channel: Annotated[
         tuple[Path, ...],
         Parameter(
-            help="Another file or folder, whose image is a further channel of INPUT (sequences of an MR: same size and "
-            "place); may be repeated, in the order that the model knows.",
+            help="A file or folder whose image is a further channel (sequences of an MR: same size and place), or the "
+            "name of another series of INPUT; may be repeated, in the order that the model knows.",
             negative=(),
             show_default=False,
         ),
@@ -94,9 +94,19 @@ class Extras:
         """Open an image, with the files of further channels, with what is known about it."""
         spacing = self.spacing[0] if len(self.spacing) == 1 else self.spacing or None
         first = io.read(source, spacing=spacing, series=self.series or None)
-        more = (*channels, *self.channel)
-        others = [io.read(one, spacing=spacing, series=series_in(one, self.series)) for one in more]
+        others = [
+            io.read(place, spacing=spacing, series=series)
+            for place, series in (self._find(source, one) for one in (*channels, *self.channel))
+        ]
         return io.join_channels([first, *others])
+
+    def _find(self, source: Path, channel: Path) -> tuple[Path, str | None]:
+        """Where a further channel lies, and as which series."""
+        if channel.exists():
+            return channel, series_in(channel, self.series)
+        if series := series_in(source, str(channel)):
+            return source, series
+        raise InputError(f"{channel} does not exist.", "Give --channel a file, a folder or a series of the input.")
 
     @property
     def shared(self) -> bool:

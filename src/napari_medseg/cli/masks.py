@@ -73,12 +73,8 @@ class MaskFolder:
             "sha256": self.card.fingerprint,
             "options": options.model_dump(mode="json", exclude={*marked(SegmentOptions, Mark.FREE)}),
             "masks": list(self.names),
-            "image": "-".join(
-                [
-                    fingerprint(self.image.data, self.image.source, self.image.names),
-                    *(fingerprint(self.image.data, path) for path in self.image.others),
-                ]
-            ),
+            "image": fingerprint(self.image.data, self.image.source, self.image.names)
+            + (f" {fingerprint(self.image.data)}" if self.image.others else ""),  # by its pixels, of all channels
             "files": self.watch.digest,
         }
         ledger = self.folder / LEDGER

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
@@ -13,6 +14,7 @@ from napari_medseg import io
 from napari_medseg.core import Cancelled, Finding, InputError, Progress, Reporter
 from napari_medseg.inference import segment as segment_image
 from napari_medseg.io.cases import find_cases
+from napari_medseg.io.findings import counted
 from napari_medseg.io.masks.large import WHOLE
 from napari_medseg.io.names import stem_of
 from napari_medseg.io.registry import known_suffix
@@ -56,6 +58,10 @@ def _images_in(job: Job) -> dict[str, tuple[Path, ...]]:
     found = io.inspect(job.source)
     count, rest = divmod(job.model.card.channels, found.channels)
     cases = find_cases(image_files(job.source), count=count) if count > 1 and not rest else {}
+    if cases:
+        first = " + ".join(path.name for path in next(iter(cases.values())))
+        many = f"{counted(len(cases), 'image')}, each of {count} files as its channels"
+        print(f"{many}: {first}{' …' * (len(cases) > 1)}", file=sys.stderr)
     joined = {path for files in cases.values() for path in files}
     alone = {path.name: (path,) for path in found.files if path not in joined}
     return {f"{case}{known_suffix(files[0].name)}": files for case, files in cases.items()} | alone

@@ -96,7 +96,9 @@ def check_channels(image: Image, card: ModelCard) -> None:
     """Raise ModelError when the model does not take this image's channels."""
     if not fits(image, card.channels):
         reason = why_not(image.channels, card, image.alike)
-        raise ModelError(f"The model {card.reference} {reason}.", "Choose another model or another image.")
+        lacks = image.channels < card.channels and card.takes != "RGB"
+        what = "join the images of all channels (--channel, Layers > Data)" if lacks else "another image"
+        raise ModelError(f"The model {card.reference} {reason}.", f"Choose another model or {what}.")
 
 
 def resize(pixels: Pixels, shape: tuple[int, int]) -> Pixels:
