@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -17,19 +16,19 @@ from .findings_note import FindingsNote
 from .fold import Fold
 from .job import Failure, Work, describe_failure
 from .layer_picker import LayerPicker
-from .look import Dock, Rows, beside, button, count, stacked, words_for_seconds
+from .look import Dock, Rows, beside, button, stacked
 from .model_picker import ModelPicker
 from .options_form import OptionsForm
 from .positive_slices import PositiveSlices
 from .probabilities import Probabilities
 from .result_layer import find_answered, find_result, result_layer
-from .result_writer import ResultWriter
 from .run_panel import RunPanel
 from .save_panel import SavePanel
 from .scope_row import ScopeRow
 from .shares import MeasuredWork
+from .slice_run import SliceRun
 from .slide_part import SlidePart
-from .suggestions import SUGGESTED, Suggestions
+from .suggestions import SUGGESTED
 from .window_bar import WindowBar
 
 if TYPE_CHECKING:
@@ -43,10 +42,7 @@ class SegmentWidget(Dock):
         super().__init__(napari_viewer)
         self._image: Image | None = None
         self._problem = ""
-        self._writer: ResultWriter | None = None
-        self._measured: MeasuredWork | None = None
-        self._suggestions = Suggestions()
-        self._started = 0.0
+        self._run: SliceRun | None = None
         self.empty = EmptyState(self.viewer, "Open a series of slices or a single image to segment it.")
         self.image = LayerPicker(self.viewer, "image")
         self.model = ModelPicker(more=self._show_models)
@@ -90,8 +86,8 @@ class SegmentWidget(Dock):
         return self.panel.job.running
 
     def close_down(self) -> None:
-        if self.panel.job.running and self._writer is not None:
-            self._writer.finish()
+        if self.panel.job.running and self._run is not None:
+            self._run.close()
         for job in (self.panel.job, self.save_panel.job, self.empty.job):
             job.abandon()
         self.positive.set_layer(None)
@@ -187,7 +183,6 @@ class SegmentWidget(Dock):
             self.probabilities.finish()
             self.panel.refuse(describe_failure(error))
             return
-        self._started = time.monotonic()
         self.save_panel.hide()
         self.findings.set_value(image.findings)
         self._show_after()
@@ -199,51 +194,36 @@ class SegmentWidget(Dock):
         if image.levels:
             return self.slide.begin(card, self.options.value())
         options = self.options.value(slices=self.scope_row.chosen_slices())
-        self._writer = ResultWriter(self.viewer, result_layer(self.viewer, layer, card, options))
-        self._suggestions = Suggestions(options.suggest)
-        self._measured = MeasuredWork(image, partial(_segment, image, card, options, **more))
-        return self._measured
+        target = result_layer(self.viewer, layer, card, options)
+        work = MeasuredWork(image, partial(_segment, image, card, options, **more))
+        self._run = SliceRun(self.viewer, target, work, options.suggest, self.probabilities)
+        return work
 
     def _on_progress(self, progress: Progress) -> None:
         if self.slide.running:
             self.slide.put(progress)
-        elif self._writer is not None:
-            self._writer.put(progress)
-            self._suggestions.put(progress)
-            self.probabilities.put(progress)
-            if self._writer.lost:
+        elif self._run is not None:
+            self._run.put(progress)
+            if self._run.lost:
                 self.panel.job.stop()
 
     def _on_finished(self, labels: Labels) -> None:
         image = self._image.findings if self._image is not None else ()
         self.findings.set_value((*image, *labels.findings))
-        if self._tell_slide(labels):
-            return
-        done, name, next_ = self._settle()
-        seconds = words_for_seconds(time.monotonic() - self._started)
-        noun = "image" if self._writer is not None and self._writer.layer.data.ndim == 2 else "slice"
-        shares = f"{self._measured.told} ".lstrip() if self._measured is not None else ""
-        if not self._tell_lost():
-            more = "Paint over mistakes and fine-tune, or save the masks." if labels.outlined else ""
-            told = f"{count(done, noun)} segmented in {seconds}, in the layer “{name}”. {shares}{next_}{more}"
-            self.panel.tell(told.strip())
+        if not self._tell_slide(labels) and self._run is not None:
+            self._tell_end(self._run, self._run.finish(labels))
 
     def _on_cancelled(self) -> None:
-        if self._tell_slide(None):
-            return
-        done, name, next_ = self._settle()
-        if not self._tell_lost():
-            total = f" of {self.panel.bar.maximum()}" if self.panel.bar.maximum() > 0 else ""
-            kept = f", kept in “{name}”" if done else "; nothing was written"
-            self.panel.tell(f"Stopped: {done}{total} slices done{kept}. {next_}".strip())
+        if not self._tell_slide(None) and self._run is not None:
+            self._tell_end(self._run, self._run.stop(self.panel.bar.maximum()))
 
     def _on_failed(self, failure: Failure) -> None:
         if self.slide.running:
             self.slide.end(None)
             self.panel.refuse(failure)
             return
-        done, name, _ = self._settle()
-        kept = f" {count(done, 'slice')} done before that are kept in “{name}”." if done else ""
+        kept = self._run.fail() if self._run is not None else ""
+        self._show_after()
         self.panel.tell(failure.sentence + kept, bad=True)
 
     def _tell_slide(self, labels: Labels | None) -> bool:
@@ -255,22 +235,9 @@ class SegmentWidget(Dock):
         self.panel.tell(told)
         return True
 
-    def _settle(self) -> tuple[int, str, str]:
-        """Write what still waits; number of slices written, the layer's name, what to look at next (or "")."""
-        if self._writer is None:
-            return 0, "", ""
-        done = self._writer.finish()
-        self.probabilities.finish()
+    def _tell_end(self, run: SliceRun, told: str) -> None:
         self._show_after()
-        layer = self._writer.layer
-        told = "" if self._writer.lost else self._suggestions.mark(self.viewer, layer)
-        return done, layer.name, f"{told} " if told else ""
-
-    def _tell_lost(self) -> bool:
-        lost = self._writer.lost if self._writer is not None else ""
-        if lost:
-            self.panel.tell(f"{lost} Segment again to get a new one.", bad=True)
-        return bool(lost)
+        self.panel.tell(run.lost or told, bad=bool(run.lost))
 
     # --- afterwards
 
