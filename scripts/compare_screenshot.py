@@ -38,8 +38,8 @@ def drive(output: Path, minutes: float) -> None:
     for z in range(1, 24, 3):
         corrections_of(labels).accept(z)
     dock.pairs.refresh()
-    dock.starts.set_value(STARTS)
-    dock.time.set_value(CompareOptions(max_minutes=minutes))
+    dock.form.starts.set_value(STARTS)
+    dock.form.time.set_value(CompareOptions(max_minutes=minutes))
     driver.viewer.dims.set_current_step(0, 4)
     driver.wait(dock.panel.run.isEnabled, "the pairs")
     driver.picture("compare-ready")

@@ -157,4 +157,4 @@ def test_compare_and_open_speak_of_one_image(
     compare = CompareWidget(viewer)
     qtbot.addWidget(compare)
     viewer.layers.selection.active = viewer.layers[2]
-    assert compare.learn.find_image() is viewer.layers[0]
+    assert compare.form.learn.find_image() is viewer.layers[0]

@@ -32,7 +32,7 @@ STARTS = ("unet:resnet18", "dpt:none", "fpn:resnet18", "unet:resnet34")
 @pytest.fixture
 def dock(qtbot: Any, viewer: ViewerModel, trainings: Any) -> Iterator[CompareWidget]:
     made = CompareWidget(viewer)
-    made.starts.set_value(STARTS)
+    made.form.starts.set_value(STARTS)
     qtbot.addWidget(made)
     yield made
     made.panel.job.stop()
@@ -130,7 +130,7 @@ def test_stopped_at_once_there_is_nothing_to_keep(
 def test_what_failed_is_still_told_when_stopped_before_the_first(
     qtbot: Any, corrected: Any, dock: CompareWidget, trainings: Any
 ) -> None:
-    dock.starts.set_value(("dpt:none", "unet:resnet18"))
+    dock.form.starts.set_value(("dpt:none", "unet:resnet18"))
     trainings.hold_at = 2
     dock.panel.run.click()
     qtbot.waitUntil(lambda: "does not fit" in dock.failures.text())
@@ -184,7 +184,7 @@ def test_report_is_saved_as_json_and_csv(
 
 
 def test_when_all_fail_why_is_told(qtbot: Any, corrected: Any, dock: CompareWidget) -> None:
-    dock.starts.set_value(("pan:none", "dpt:none"))
+    dock.form.starts.set_value(("pan:none", "dpt:none"))
     with qtbot.waitSignal(dock.panel.job.failed):
         dock.panel.run.click()
     assert dock.panel.status.text() == "dpt:none does not fit."
@@ -196,20 +196,20 @@ def test_plan_is_told_before_the_start(corrected: Any, dock: CompareWidget) -> N
     assert dock.panel.status.text() == (
         "Ready to learn from 3 slices: 4 candidates, 2 min each; then the best 2 with 2 seeds, 3 min each."
     )
-    dock.time.set_value(CompareOptions(max_minutes=1))
+    dock.form.time.set_value(CompareOptions(max_minutes=1))
     dock._show_state()
     assert "give more minutes" in dock.panel.status.text()
-    dock.starts.list.selectAll()
-    dock.starts.remove.click()
+    dock.form.starts.list.selectAll()
+    dock.form.starts.remove.click()
     assert "one alone cannot be compared" in dock.panel.status.text()
     assert not dock.panel.run.isEnabled()
-    dock.starts.entry.setEditText("unet")
-    dock.starts.add.click()
-    assert "write architecture:encoder" in dock.starts.problem.text()
-    dock.starts.entry.setEditText("unet:resnet18")
-    dock.starts.add.click()
-    assert dock.starts.value() == ("unet:resnet18",)
-    boxes = {box.text(): box for box in dock.options.findChildren(QCheckBox)}
+    dock.form.starts.entry.setEditText("unet")
+    dock.form.starts.add.click()
+    assert "write architecture:encoder" in dock.form.starts.problem.text()
+    dock.form.starts.entry.setEditText("unet:resnet18")
+    dock.form.starts.add.click()
+    assert dock.form.starts.value() == ("unet:resnet18",)
+    boxes = {box.text(): box for box in dock.form.options.findChildren(QCheckBox)}
     boxes["dice-ce"].click()
     assert boxes["dice-ce"].isChecked(), "one loss there must be"
     boxes["dice"].click()
@@ -219,7 +219,7 @@ def test_plan_is_told_before_the_start(corrected: Any, dock: CompareWidget) -> N
 
 def write(dock: CompareWidget, name: str, text: str) -> None:
     """Type into a row of the options."""
-    field = dock.options.findChild(QLineEdit, name)
+    field = dock.form.options.findChild(QLineEdit, name)
     assert field is not None
     field.setText(text)
 
@@ -227,7 +227,7 @@ def write(dock: CompareWidget, name: str, text: str) -> None:
 def test_one_start_is_compared_at_several_rates(
     qtbot: Any, corrected: Any, dock: CompareWidget, trainings: Any, tmp_path: Path
 ) -> None:
-    dock.starts.set_value(("fpn:resnet18",))
+    dock.form.starts.set_value(("fpn:resnet18",))
     assert "one alone cannot be compared" in dock.panel.status.text()
     write(dock, "learning_rates", "0.001, 1e-5")
     write(dock, "batches", "2")
@@ -238,7 +238,7 @@ def test_one_start_is_compared_at_several_rates(
     assert {*shown(dock)} == {"rate 0.001", "rate 1e-05"}
     dock.table.selectRow(2)
     row = dock.table.value()
-    dock.recipe.saving.emit(tmp_path / "mine.json")
+    dock.form.recipe.saving.emit(tmp_path / "mine.json")
     recipe = Recipe.read(tmp_path / "mine.json")
     assert (recipe.options["learning_rate"], recipe.options["batch"]) == (row.learning_rate, 2)
 
@@ -293,7 +293,7 @@ def test_closing_while_it_runs_leaves_no_thread_and_no_models(
     """G3."""
     trainings.hold_at = 3
     dock = CompareWidget(viewer)
-    dock.starts.set_value(STARTS)
+    dock.form.starts.set_value(STARTS)
     dock.panel.run.click()
     qtbot.waitUntil(lambda: len(trainings.runs) == 3)
     assert dock._shelf is not None
@@ -308,37 +308,37 @@ def test_closing_while_it_runs_leaves_no_thread_and_no_models(
 
 def choose_recipe(dock: CompareWidget, name: str) -> Recipe:
     recipe = Recipe.read(name)
-    box = dock.recipe.box
+    box = dock.form.recipe.box
     box.setCurrentIndex(box.findText(recipe.title))
     box.activated.emit(box.currentIndex())
     return recipe
 
 
 def test_a_recipe_is_compared_among_others(dock: CompareWidget) -> None:
-    dock.common.set_value(TrainOptions(device="cpu"))
+    dock.form.common.set_value(TrainOptions(device="cpu"))
     recipe = choose_recipe(dock, "lungs-xray-published")
-    options = dock._options()
+    options = dock.form.value()
     assert options.starts == (recipe.start, *(start for start in STARTS if start != recipe.start))
     assert (options.losses, options.augmentations) == (("dice",), ("none",))
-    common = dock.common.value()
+    common = dock.form.common.value()
     assert (common.learning_rate, common.longest, common.device) == (1e-5, 512, "cpu")
-    assert dock.masks.value() == (("1=lung",), True)
-    assert dock.masks.isVisibleTo(dock)
+    assert dock.form.masks.value() == (("1=lung",), True)
+    assert dock.form.masks.isVisibleTo(dock)
 
 
 def test_a_recipe_sets_what_is_compared(dock: CompareWidget) -> None:
     recipe = choose_recipe(dock, "cancer-he-sweep")
-    assert dock._options() == recipe.plan_comparison()
-    assert dock.starts.value() == ("fcn8s:vgg16",)
+    assert dock.form.value() == recipe.plan_comparison()
+    assert dock.form.starts.value() == ("fcn8s:vgg16",)
     choose_recipe(dock, "femur-ct")
-    assert dock._options().learning_rates == (), "no other is left behind"
+    assert dock.form.value().learning_rates == (), "no other is left behind"
 
 
 def test_what_will_be_compared_becomes_a_recipe(dock: CompareWidget, tmp_path: Path) -> None:
     write(dock, "weight_decays", "0.001 0.01")
-    dock.time.set_value(CompareOptions(max_minutes=7))
-    before = dock._options()
-    dock.recipe.saving.emit(tmp_path / "mine.json")
+    dock.form.time.set_value(CompareOptions(max_minutes=7))
+    before = dock.form.value()
+    dock.form.recipe.saving.emit(tmp_path / "mine.json")
     recipe = Recipe.read(tmp_path / "mine.json")
     assert recipe.plan_comparison() == before
     assert recipe.plan([("images", "masks")]).options.weight_decay == 0.001, "a training takes the first"
@@ -358,11 +358,11 @@ def test_patients_are_held_out_as_a_whole(
 def test_the_selected_candidate_becomes_a_recipe(
     qtbot: Any, corrected: Any, dock: CompareWidget, tmp_path: Path
 ) -> None:
-    dock.common.set_value(TrainOptions(crop=128))
+    dock.form.common.set_value(TrainOptions(crop=128))
     with qtbot.waitSignal(dock.panel.job.finished):
         dock.panel.run.click()
     dock.table.selectRow(2)
-    dock.recipe.saving.emit(tmp_path / "mine.json")
+    dock.form.recipe.saving.emit(tmp_path / "mine.json")
     assert str(tmp_path / "mine.json") in dock.panel.status.text()
     recipe = Recipe.read(tmp_path / "mine.json")
     row = dock.table.value()

@@ -8,33 +8,25 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QTimer
 from qtpy.QtGui import QColor
-from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFileDialog
 
-from napari_medseg.core import PALETTE, InputError, Mark, MedsegError, ModelCard, Progress, check_name, marked
-from napari_medseg.training.candidates import VARIED, CompareOptions
-from napari_medseg.training.options import TrainOptions
-from napari_medseg.training.recipe import Recipe
+from napari_medseg.core import PALETTE, MedsegError, ModelCard, Progress, check_name
 from napari_medseg.training.standings import FILE, Comparison
 
-from .contest import Common, Shelf, describe_end, describe_plan, keep_model, make_recipe, train_candidates
+from .contest import Shelf, describe_end, describe_plan, keep_model, train_candidates
 from .contest_curves import ContestCurves
+from .contest_form import ContestForm
 from .empty_state import EmptyState
-from .files_form import FilesForm
 from .findings_note import FindingsNote
 from .fold import Fold
 from .job import Failure, describe_failure
-from .learn_from import LearnFrom, why_nothing
 from .learnt import hash_slices, remember_learnt
-from .look import Dock, Rows, note, theme_colors, tighten
-from .mask_classes import MaskClasses
+from .look import Dock, note, theme_colors
 from .model_picker import announce_models, choose_model
-from .options_form import OptionsForm
 from .pairs_list import ChosenPair
-from .recipe_row import RecipeRow, options_by
 from .run_panel import RunPanel
 from .snapshot import take_snapshots
 from .standings_table import StandingsTable
-from .starts_list import StartsList
 from .winner import Winner
 
 if TYPE_CHECKING:
@@ -57,13 +49,8 @@ class CompareWidget(Dock):
         self._soon.setInterval(200)
         self._soon.timeout.connect(self._show_latest)
         self.empty = EmptyState(self.viewer, "Open an image, segment it, then paint over its mistakes.")
-        self.recipe = RecipeRow()
-        self.starts = StartsList()
-        self.learn = LearnFrom(self.viewer, self.starts.find_card)
-        self.pairs, self.files, self.masks = self.learn.pairs, FilesForm(), MaskClasses()
-        self.time = OptionsForm(CompareOptions, exclude={*CompareOptions.model_fields} - {"max_minutes"}, indent=0)
-        self.options = OptionsForm(CompareOptions, exclude=marked(CompareOptions, Mark.ELSEWHERE))
-        self.common = OptionsForm(TrainOptions, exclude=(*VARIED, *marked(TrainOptions, Mark.ELSEWHERE)))
+        self.form = ContestForm(self.viewer)
+        self.pairs, self.files = self.form.pairs, self.form.files
         self.panel = RunPanel(
             "Compare",
             cancel="Stop",
@@ -76,16 +63,8 @@ class CompareWidget(Dock):
         self.table = StandingsTable()
         self.failures = note(name="problem")
         self.winner = Winner()
-        ways = Fold("Options: losses, rates, batches, seeds", self.options, "Further ways to train that are compared")
-        common = Fold("For all trainings", self.common, "Settings that all candidates have in common")
         # Folded away while it runs: curves and table then need no scrolling.
-        what = QWidget()
-        layout = QVBoxLayout(what)
-        tighten(layout)
-        recipe = Rows({"Recipe": self.recipe})
-        for row in (self.learn, self.files, self.masks, recipe, self.starts, self.time, ways, common):
-            layout.addWidget(row)
-        self.what = Fold("What is compared", what, "The images and masks, and the ways to train on them")
+        self.what = Fold("What is compared", self.form, "The images and masks, and the ways to train on them")
         self.what.set_open(True)
         results = (self.curves, self.table, self.failures, self.winner)
         for part in (self.what, self.empty, self.panel, self.findings, *results):
@@ -99,17 +78,14 @@ class CompareWidget(Dock):
         self.panel.job.abandon()
         self._soon.stop()
         self.empty.job.abandon()
-        self.learn.close_down()
-        self.files.close_down()
+        self.form.close_down()
         self.curves.close_down()
         self.viewer.events.theme.disconnect(self._recolor)
 
     def _connect(self) -> None:
-        for part in (self.learn, self.files, self.masks, self.starts, self.time, self.options, self.common):
-            part.changed.connect(self._show_state)
-        self.recipe.chosen.connect(self._on_recipe)
-        self.recipe.saving.connect(self._on_save_recipe)
-        self.recipe.failed.connect(lambda text: self.panel.tell(text, bad=True))
+        self.form.changed.connect(self._show_state)
+        self.form.told.connect(lambda text, bad: self.panel.tell(text, bad=bad))
+        self.form.recipe.saving.connect(lambda path: self.form.save_recipe(path, self.table.value()))
         self.empty.follow(self.panel, self._show_anew)
         self.panel.clicked.connect(self._on_run)
         job = self.panel.job
@@ -137,13 +113,14 @@ class CompareWidget(Dock):
         chosen = [pair for row in self.pairs.rows if (pair := row.value()) is not None]
         self.findings.set_layers(layer for pair in chosen for layer in (pair.image, pair.labels))
         nothing = not self.pairs.rows and self.files.idle and self.empty.isVisibleTo(self)
-        self.masks.setVisible(self.files.value().any or self.masks.value() != ((), False))
-        problem = "" if nothing else why_nothing(self.pairs, self.files) or self.masks.problem
+        masks = self.form.masks
+        masks.setVisible(self.files.value().any or masks.value() != ((), False))
+        problem = "" if nothing else self.form.problem
         slices = self.files.describe(sum(len(pair.truth.slices) for pair in chosen))
         blocked, text = nothing or bool(problem), problem
         if not blocked:
             try:
-                text = describe_plan(self._options(), slices)
+                text = describe_plan(self.form.value(), slices)
             except MedsegError as error:
                 blocked, text = True, str(error)
         self.panel.show_state(text, blocked=blocked)
@@ -152,51 +129,18 @@ class CompareWidget(Dock):
         self.panel.forget_state()
         self._show_state()
 
-    def _options(self) -> CompareOptions:
-        starts = self.starts.value()
-        options = self.options.value(starts=starts, max_minutes=self.time.value().max_minutes) if starts else None
-        if options is None or len(options.candidates) < 2:
-            raise InputError("Add another start, loss, augmentation, rate or batch: one alone cannot be compared.")
-        return options
-
-    def _on_recipe(self, recipe: Recipe) -> None:
-        """Compare what the recipe says, or its own way among others."""
-        try:
-            common = options_by(recipe, self.common)
-            usual = self.options.value(max_minutes=self.time.value().max_minutes)
-            ways = recipe.plan_comparison(usual.model_copy(update={"starts": self.starts.value()}))
-        except MedsegError as error:
-            self.panel.tell(str(error), bad=True)
-            return
-        self.common.set_value(common)
-        self.masks.set_value(recipe.classes, recipe.merge)
-        for form in (self.time, self.options):
-            form.set_value(ways)
-        self.starts.set_value(ways.starts)
-
-    def _on_save_recipe(self, path: Path) -> None:
-        """The way of the candidate that is selected in the table; before a comparison, all that it will try."""
-        try:
-            chosen = self.table.value() or self._options()
-            recipe = make_recipe(path.stem, chosen, self.common, *self.masks.value())
-            recipe.save(path, overwrite=True)
-        except MedsegError as error:
-            self.panel.tell(str(error), bad=True)
-        else:
-            self.panel.tell(f"The recipe of {recipe.start} is saved in {path}.")
-
     # --- a run
 
     def _on_run(self) -> None:
         if self.panel.job.running:
             return
         pairs = self.pairs.value()
-        if problem := why_nothing(self.pairs, self.files) or self.masks.problem:
-            self.panel.tell(problem)
+        if self.form.problem:
+            self.panel.tell(self.form.problem)
             return
         try:
             snapshots = take_snapshots(pairs)
-            options, common = self._options(), self.common.value()
+            options, order = self.form.value(), self.form.order(tuple(snapshots))
         except Exception as error:
             self.panel.refuse(describe_failure(error))
             return
@@ -204,7 +148,6 @@ class CompareWidget(Dock):
         self._clear()
         self._shelf = Shelf()
         self.what.set_open(False)
-        order = Common(tuple(snapshots), common, self.files.value(), *self.masks.value())
         work = partial(train_candidates, order, options, self._shelf)
         self.panel.start(work, "Compare networks", "Preparing the labelled slices…")
 
