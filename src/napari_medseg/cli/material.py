@@ -23,8 +23,8 @@ class Material:
     data: Annotated[
         PairsOfPaths,
         Parameter(
-            help="IMAGES MASKS: files or folders, matched by name (also NAME_mask, mask_NAME), a folder of masks for "
-            "each class, or TABLE.csv FOLDER; may be repeated.",
+            help="IMAGES MASKS: files or folders, matched by name (also NAME_mask, mask_NAME; images NAME_0000, "
+            "NAME_0001 are channels of NAME), a folder of masks for each class, or TABLE.csv FOLDER; may be repeated.",
             negative=(),
             show_default=False,
         ),

@@ -28,7 +28,8 @@ def match_pairs(images: str | Path, masks: str | Path, *, series: str = "") -> P
     images, masks
         Two files; two folders of files; a folder of slices and the folder of masks of some of them, which make one
         pair; a folder of images and one with a folder of masks for each class (``left`` and ``right``); two folders of
-        equally named folders; twice the same folder, with masks beside the images; or a table (CSV) of image and mask
+        equally named folders; folders in which each channel of an image is a file (``NAME_0000``, ``NAME_0001``, with a
+        mask ``NAME``); twice the same folder, with masks beside the images; or a table (CSV) of image and mask
         paths and the folder below which these are.
     series
         Which series of a file or folder of images that holds several; no others are looked at then. ``"all"`` are those
@@ -42,7 +43,7 @@ def match_pairs(images: str | Path, masks: str | Path, *, series: str = "") -> P
     Raises
     ------
     InputError
-        If nothing matches.
+        If nothing matches, or the file of a channel is missing.
     """
     images, masks = Path(images), Path(masks)
     for path in (images, masks):
