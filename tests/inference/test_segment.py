@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -205,6 +206,14 @@ def test_files_whose_channels_are_alike_fit_models_of_so_many(tmp_path: Path, ma
     Picture.fromarray(grey).save(tmp_path / "b.png")
     with pytest.raises(ModelError, match="needs RGB, this is grey"):
         segment(read(tmp_path / "b.png"), make_model(channels=3))
+
+
+def test_what_another_machine_took_is_said(make_image: MakeImage, make_model: MakeModel, stack: Stack) -> None:
+    image, model = make_image(stack), make_model(modality="CT")
+    for modality, codes in (("CT", []), ("", []), ("MR", ["OTHER_KIND"])):
+        labels = segment(replace(image, modality=modality), model)
+        assert [f.code for f in labels.findings if f.code == "OTHER_KIND"] == codes
+    assert "for CT, this is MR" in str([f.message for f in labels.findings])
 
 
 def test_neighbouring_slices_reach_the_network(make_image: MakeImage, make_model: MakeModel, stack: Stack) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from napari_medseg.core import Image, InputError, ModelCard, ModelError, Normalisation
+from napari_medseg.core import Finding, Image, InputError, ModelCard, ModelError, Normalisation
 
 from .neighbours import find_gaps
 from .ranges import ValueRange, has_own_ranges, sample_slices, slice_range
@@ -92,6 +92,13 @@ def why_strange(image: Image, card: ModelCard) -> str:
     return f"for {card.modality}, this is {image.modality}"
 
 
+def _find_other_kind(image: Image, card: ModelCard) -> tuple[Finding, ...]:
+    reason = why_strange(image, card)
+    if not reason:
+        return ()
+    return (Finding("OTHER_KIND", f"The model {card.reference} is {reason}: its outlines mean little."),)
+
+
 def check_channels(image: Image, card: ModelCard) -> None:
     """Raise ModelError when the model does not take this image's channels."""
     if not fits(image, card.channels):
@@ -129,7 +136,7 @@ class SliceReader:
     shape
         (Y, X) of the prepared slices.
     findings
-        What there is to say about the pixel size.
+        What there is to say about the image's kind and its pixel size.
     invalid
         Number of NaN and infinite values by slice.
     """
@@ -137,7 +144,8 @@ class SliceReader:
     def __init__(self, image: Image, card: ModelCard, value_range: ValueRange, *, raw: bool = False) -> None:
         self._own = has_own_ranges(image, card)
         self._image, self._card, self._range, self._raw = image, card, value_range, raw and not self._own
-        self.shape, self.findings = input_shape(image, card)
+        self.shape, findings = input_shape(image, card)
+        self.findings = (*_find_other_kind(image, card), *findings)
         self._gaps = find_gaps(image) if card.neighbours else frozenset()
         self.invalid: dict[int, int] = {}
         self._lock = Lock()
