@@ -15,7 +15,7 @@ from napari.components import ViewerModel
 from qtpy.QtCore import Qt, QThreadPool
 from qtpy.QtWidgets import QPushButton
 
-from napari_medseg.core import Cancelled, InputError, ModelCard, silent
+from napari_medseg.core import Cancelled, ClassInfo, InputError, ModelCard, silent
 from napari_medseg.editing.corrections import corrections_of
 from napari_medseg.inference.normalise import SliceReader
 from napari_medseg.inference.options import SegmentOptions
@@ -88,6 +88,19 @@ def test_without_anything_the_sample_is_offered(dock: FineTuneWidget) -> None:
     """G9."""
     assert dock.empty.isVisibleTo(dock)
     assert not dock.panel.run.isEnabled()
+
+
+def test_classes_that_the_heading_has_no_room_for_are_in_its_tip(
+    qtbot: Any, dock: FineTuneWidget, viewer: ViewerModel, make_stack: Callable[..., Any], cards: list[ModelCard]
+) -> None:
+    names = ("femur, image left", "femur, image right")
+    classes = tuple(ClassInfo.numbered(value, name) for value, name in enumerate(names, 1))
+    card = cards[0].model_copy(update={"classes": classes})
+    result_layer(viewer, make_stack(), card, SegmentOptions())
+    qtbot.waitUntil(lambda: len(dock.pairs.rows) == 1)
+    (heading,) = [one for one in dock.findChildren(QPushButton, "fold") if "Classes:" in one.text()]
+    assert names[1] not in heading.text()
+    assert all(name in heading.toolTip() for name in names)
 
 
 def test_labels_without_corrections_say_what_to_do(

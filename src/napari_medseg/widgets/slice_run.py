@@ -68,8 +68,9 @@ class SliceRun:
     def stop(self, total: int) -> str:
         """The end of a run that was stopped before it had done all, where that is known (not 0), in words."""
         done, next_ = self._settle()
-        kept = f", kept in “{self._layer.name}”" if done else "; nothing was written"
-        return f"Stopped: {done}{f' of {total}' if total > 0 else ''} slices done{kept}. {next_}".strip()
+        counted = f"{done} of {total}" if total > 0 else f"{done}"
+        kept = f"{counted} slices done, kept in “{self._layer.name}”" if done else "nothing was written"
+        return f"Stopped: {kept}. {next_}".strip()
 
     def fail(self) -> str:
         """What is kept of a run that failed, in words that follow the reason."""
