@@ -13,6 +13,7 @@ from napari.components import ViewerModel
 from PIL import Image as Picture
 from pytestqt.qtbot import QtBot
 from qtpy.QtGui import QImage
+from qtpy.QtWidgets import QScrollArea
 
 from napari_medseg import models
 from napari_medseg.core import ClassInfo, ModelCard, Score
@@ -82,6 +83,16 @@ def test_where_scores_take_several_lines_each_begins_with_a_mark(dock: ModelsWid
     scores = (Score(metric="dice", value=0.9, on="CT"), Score(metric="dice", value=0.8, on="MR"))
     dock.card.show_card(CARD.model_copy(update={"scores": scores}))
     assert dock.card._words["Scores"].text() == "• CT: Dice 0.900\n• MR: Dice 0.800"
+
+
+def test_what_a_large_font_makes_wider_than_the_dock_is_reached_by_scrolling(dock: ModelsWidget, qtbot: QtBot) -> None:
+    dock.resize(320, 600)
+    dock.show()
+    bar = dock.findChild(QScrollArea).horizontalScrollBar()
+    assert not bar.isVisible()
+    dock.setStyleSheet(f"{dock.styleSheet()} * {{ font-size: 40pt; }}")
+    qtbot.waitUntil(bar.isVisible)
+    assert bar.maximum() > 0
 
 
 def test_words_stand_level_with_their_title_however_much_room_there_is(qtbot: QtBot) -> None:

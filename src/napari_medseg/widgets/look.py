@@ -169,7 +169,7 @@ def _style(viewer: napari.viewer.Viewer) -> str:
 
 
 class _Scroll(QScrollArea):
-    """Scrolls down only, and asks for the height of what it holds."""
+    """Asks for the height of what it holds; scrolls sideways, too, where a large font needs more width than it has."""
 
     def sizeHint(self) -> QSize:  # noqa: N802
         inner = self.widget()
@@ -186,7 +186,7 @@ def _make_bar(viewer: napari.viewer.Viewer) -> UnsavedBar:
 
 
 class Dock(QWidget):
-    """Base of every dock: a column that scrolls when the window is low, in napari's colours, that ends its work.
+    """Base of every dock: a column that scrolls when it lacks room, in napari's colours, that ends its work.
 
     Parts go into ``self.column``. `close_down` runs once when the dock is closed or removed.
     """
@@ -207,7 +207,7 @@ class Dock(QWidget):
         self._scroll = _Scroll()
         self._scroll.setFrameShape(QFrame.Shape.NoFrame)
         self._scroll.setWidgetResizable(True)
-        self._scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self._scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAsNeeded)
         self._scroll.setWidget(inner)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
