@@ -27,7 +27,7 @@ from napari_medseg.phantoms.femur import PIXELS
 from napari_medseg.training import TrainingRun, train
 from napari_medseg.training.memory import Memory, write_memory
 from napari_medseg.training.options import TrainOptions
-from napari_medseg.training.run import Pair
+from napari_medseg.training.pair import Pair
 from napari_medseg.training.truth import LabelledSlice, paint, prepare
 
 UNSEEN = 900_000

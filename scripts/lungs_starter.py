@@ -26,7 +26,7 @@ from napari_medseg.phantoms.xray import draw_chest_xrays
 from napari_medseg.training import TrainingRun, train
 from napari_medseg.training.memory import write_known
 from napari_medseg.training.options import TrainOptions
-from napari_medseg.training.run import Pair
+from napari_medseg.training.pair import Pair
 from napari_medseg.training.truth import identify
 
 sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))

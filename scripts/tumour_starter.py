@@ -19,7 +19,7 @@ from napari_medseg.phantoms.brain import TUMOUR, VIEW, draw_head
 from napari_medseg.training import TrainingRun, train
 from napari_medseg.training.memory import Memory, write_memory
 from napari_medseg.training.options import TrainOptions
-from napari_medseg.training.run import Pair
+from napari_medseg.training.pair import Pair
 from napari_medseg.training.truth import LabelledSlice, paint, prepare
 
 START = "unet:tu-resnet10t"

@@ -15,7 +15,8 @@ from napari_medseg.inference.ranges import NORMALISATIONS
 from napari_medseg.training import LOSSES, Pair, TrainingRun, TrainOptions
 from napari_medseg.training.classes import are_sides, check_painted, find_absent, find_classes, merge_classes
 from napari_medseg.training.naming import listed, name_classes
-from napari_medseg.training.run import KnownRange, plan_run
+from napari_medseg.training.pair import KnownRange
+from napari_medseg.training.run import plan_run
 from napari_medseg.training.split import hold_out
 from napari_medseg.training.truth import Painted
 

@@ -21,7 +21,7 @@ from napari_medseg.models import list_models, load_model
 from napari_medseg.training import LOSSES, Pair, TrainingRun, TrainOptions, loop, train, work
 from napari_medseg.training import step as steps
 from napari_medseg.training.guard import HeldOut
-from napari_medseg.training.run import KnownRange
+from napari_medseg.training.pair import KnownRange
 from napari_medseg.training.schedule import Budget
 
 from .conftest import Folders, Listener, draw

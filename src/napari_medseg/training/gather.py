@@ -13,7 +13,8 @@ from napari_medseg.core import ClassInfo, InputError, Labels
 
 from .naming import is_background, merged_class, merged_in_words
 from .options import TrainOptions
-from .run import Pair, TrainingRun
+from .pair import Pair
+from .run import TrainingRun
 from .truth import Painted, paint
 from .watch import Watch
 
@@ -150,7 +151,13 @@ def is_damage(error: InputError, found: FilePair) -> bool:
 def read_painted(
     found: FilePair, pair: Pair, options: TrainOptions, watch: Watch, reading: Reading = Reading()
 ) -> list[Painted]:
-    """The labelled slices of one image of a pair; what is odd about its masks is said."""
+    """The labelled slices of one image of a pair; what is odd about its masks is said.
+
+    Raises
+    ------
+    InputError
+        The files cannot be read or do not fit, or none of the chosen slices has a mask.
+    """
     from napari_medseg.io import read_pair
 
     image, labels, slices = read_pair(found, legend=reading.legend)

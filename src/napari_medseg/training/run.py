@@ -14,83 +14,20 @@ from napari_medseg.core import (
     ClassInfo,
     InputError,
     ModelCard,
-    Normalisation,
     OutputError,
     Reporter,
     one_sentence,
     silent,
 )
-from napari_medseg.inference.ranges import ValueRange
 from napari_medseg.io.atomic import write_text
 
 from .naming import Classes, merged_class, name_colors
 from .options import TrainOptions
+from .pair import Pair
 
 RUN_FILE, RESULT_FILE = "run.json", "result.json"
 
 _REPEAT = "Give the run.json that an earlier training wrote, or its folder."
-
-
-class KnownRange(BaseModel):
-    """Values of a whole image that become 0 and 1.
-
-    Attributes
-    ----------
-    normalisation
-        By which they do.
-    range
-        As `measure_range` gives it.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    normalisation: Normalisation
-    range: ValueRange
-
-
-class Pair(BaseModel):
-    """An image and its mask.
-
-    Attributes
-    ----------
-    image, labels
-        Files or folders.
-    slices
-        The labelled slices; None takes those for which there is a mask.
-    ranges
-        Values of the image that become 0 and 1 by each normalisation a run may need; others are measured. Needed where
-        ``image`` is only a part of what will be segmented.
-    group
-        Held out together with others of this group; empty goes by `TrainOptions.group`.
-    unlabelled
-        Value of this pair's mask that never counts; None takes `TrainOptions.unlabelled`. So strokes and whole masks
-        can train together.
-    newest
-        Slices painted since the last training, which the first steps show more often.
-    accepted
-        Slices whose labels are a model's, accepted as they were: they measure only where none was painted.
-    series
-        Which series of an ``image`` that holds several.
-    part
-        Whether ``image`` is cut out of larger ones: then where a pixel lies in it says nothing.
-    neighbours
-        Slices on either side that a new network may look at, where ``image`` holds only some slices of its series, each
-        labelled one with so many beside it; None goes by the image.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    image: Path
-    labels: Path
-    slices: tuple[int, ...] | None = None
-    ranges: tuple[KnownRange, ...] = ()
-    group: str = ""
-    unlabelled: int | None = Field(default=None, ge=0)
-    newest: tuple[int, ...] = ()
-    accepted: tuple[int, ...] = ()
-    series: str = ""
-    part: bool = False
-    neighbours: int | None = Field(default=None, ge=0)
 
 
 class TrainingRun(BaseModel):
@@ -139,7 +76,13 @@ class TrainingRun(BaseModel):
     version: str = Field(default=__version__, description="Of the program that made it")
 
     def save(self) -> Path:
-        """Write ``run.json`` into the run's folder and return its path."""
+        """Write ``run.json`` into the run's folder and return its path.
+
+        Raises
+        ------
+        OutputError
+            The run has no folder, or it cannot be written to.
+        """
         if self.folder is None:
             raise OutputError("The training run has no folder to be saved in.")
         path = self.folder / RUN_FILE
@@ -148,7 +91,13 @@ class TrainingRun(BaseModel):
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
-        """Read a run from ``run.json`` or its folder."""
+        """Read a run from ``run.json`` or its folder.
+
+        Raises
+        ------
+        InputError
+            The file cannot be read, or is no training run.
+        """
         path = Path(path)
         path = path / RUN_FILE if path.is_dir() else path
         try:
@@ -243,7 +192,26 @@ def plan_run(
     classes: Classes = (),
     validation_data: Data = (),
 ) -> TrainingRun:
-    """A run over pairs of paths, with the default options."""
+    """A run over pairs of paths, with the default options.
+
+    Parameters
+    ----------
+    data
+        Images and their masks, each a file or a folder.
+    model
+        What to start from: a library model, a folder, or ``architecture:encoder`` for random weights.
+    name
+        Of the new model; empty makes a new version of the start.
+    classes
+        What mask values (or colours) are called; empty takes what the masks say.
+    validation_data
+        Pairs that only measure, as ``data``.
+
+    Raises
+    ------
+    InputError
+        There are no pairs, or the classes cannot be understood.
+    """
     if isinstance(data, str | Path) or any(isinstance(one, str | Path) or len(one) != 2 for one in data):
         raise InputError("Training data are pairs of images and masks.", "For example [('images/', 'masks/')].")
     if not data:

@@ -19,7 +19,7 @@ from napari_medseg.inference.normalise import SliceReader
 from napari_medseg.inference.ranges import ValueRange, measure_range
 
 from .losses import IGNORE
-from .run import KnownRange
+from .pair import KnownRange
 
 
 @dataclass(frozen=True)

@@ -26,8 +26,9 @@ from .truth import copy_truth
 
 if TYPE_CHECKING:
     from napari_medseg.inference.ranges import ValueRange
+    from napari_medseg.training.pair import KnownRange
     from napari_medseg.training.preview import Preview
-    from napari_medseg.training.run import KnownRange, TrainingRun
+    from napari_medseg.training.run import TrainingRun
     from napari_medseg.training.verdict import TrainingResult
 
 
@@ -157,7 +158,8 @@ def save_run(order: Order, report: Reporter) -> TrainingRun:
     from napari_medseg.io import write
     from napari_medseg.models.library import library_home
     from napari_medseg.training.naming import name_colors
-    from napari_medseg.training.run import Pair, TrainingRun
+    from napari_medseg.training.pair import Pair
+    from napari_medseg.training.run import TrainingRun
 
     beside, fresh = order.beside
     folder = library_home() / "runs" / f"{order.name}-{time.strftime('%Y%m%d-%H%M%S')}"
@@ -216,7 +218,7 @@ def _measure(image: Image, order: Order) -> tuple[KnownRange, ...]:
     """The values that become 0 and 1 when the whole image is segmented, by each normalisation that may be needed."""
     from napari_medseg.inference.ranges import NORMALISATIONS
     from napari_medseg.models import is_start
-    from napari_medseg.training.run import KnownRange
+    from napari_medseg.training.pair import KnownRange
 
     fresh = NORMALISATIONS.values() if is_start(order.start) or order.normalisations else ()
     needed = {one.ends: one for one in (order.card.normalisation, *order.normalisations, *fresh)}
