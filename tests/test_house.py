@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import os
 import subprocess
 import symtable
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -116,6 +117,41 @@ def test_lists_of_options_are_marks_on_their_fields() -> None:
         ("inference/segment.py", ("precision", "tile")),
         ("training/log.py", ("loss", "learning_rate")),  # figures of the same names
     }
+
+
+OWN_ERRORS = {"InputError", "ModelError", "OutputError", "ComputeError"}
+
+
+def raised(nodes: Iterable[ast.AST]) -> set[str]:
+    """Errors of the project that statements raise, but for those that they catch and those of functions in them."""
+    found: set[str] = set()
+    for node in nodes:
+        if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call) and isinstance(node.exc.func, ast.Name):
+            found |= {node.exc.func.id} & OWN_ERRORS
+        elif isinstance(node, ast.Try):
+            caught = {n.id for h in node.handlers if h.type for n in ast.walk(h.type) if isinstance(n, ast.Name)}
+            found |= raised(node.body) - caught | raised([*node.handlers, *node.orelse, *node.finalbody])
+        elif not isinstance(node, ast.FunctionDef | ast.ClassDef | ast.Lambda):
+            found |= raised(ast.iter_child_nodes(node))
+    return found
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(SOURCE)))
+def test_functions_say_which_errors_they_raise(path: Path) -> None:
+    if "cli" in path.parts:
+        return  # there the text is the help of a command
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.FunctionDef) and not node.name.startswith("_") and (told := ast.get_docstring(node)):
+            assert not {name for name in raised(node.body) if name not in told}, f"{node.name} says nothing of it"
+
+
+@pytest.mark.parametrize("part", ["core", "io", "models", "training", "inference", "evaluation"])
+def test_what_a_package_offers_is_explained(part: str) -> None:
+    package = importlib.import_module(f"napari_medseg.{part}")
+    offered = {name: getattr(package, name) for name in package.__all__}
+    own = {name: one for name, one in offered.items() if getattr(one, "__module__", "").startswith("napari_medseg")}
+    assert own
+    assert [name for name, one in own.items() if callable(one) and not one.__doc__] == []
 
 
 def test_every_finding_is_explained() -> None:

@@ -61,6 +61,11 @@ def write_folder(path: str, data: Any, meta: Mapping[str, Any]) -> list[str]:
     """Write one labels layer as a new folder of PNG masks, named as the slices of its image.
 
     Nobody can consent to overwriting a folder in napari's dialog, so an existing one is refused.
+
+    Raises
+    ------
+    OutputError
+        The folder exists, or cannot be written.
     """
     target = Path(path)
     if target.suffix.lower() == ".png":  # the whole folder is PNG: a suffix typed out of habit is not a file
@@ -81,7 +86,13 @@ def write_folder(path: str, data: Any, meta: Mapping[str, Any]) -> list[str]:
 
 
 def write_folders(path: str, layers: list[LayerDataTuple]) -> list[str]:
-    """Write every labels layer as a folder of its own in the folder ``path``; images and previews are left out."""
+    """Write every labels layer as a folder of its own in the folder ``path``; images and previews are left out.
+
+    Raises
+    ------
+    OutputError
+        Two layers would be written into the same folder, or one cannot be written.
+    """
     chosen = [
         (data, meta) for data, meta, kind in layers if kind == "labels" and not is_preview(SimpleNamespace(**meta))
     ]

@@ -60,6 +60,18 @@ def evaluate_set(pairs: Sequence[tuple[Labels, Labels]], *, merge: bool = False)
 
     Pixels of which one side has no result do not count. Slices that several pairs call the same get the pair's name
     before theirs.
+
+    Parameters
+    ----------
+    pairs
+        Labels (Z, Y, X) or (Y, X), the truth second; slices are matched by name, else by place.
+    merge
+        Take all classes as one.
+
+    Raises
+    ------
+    InputError
+        Nothing could be scored, shapes or names do not fit, or some images have a known pixel size and others none.
     """
     rows: list[Row] = []
     answers: list[Answer] = []

@@ -167,7 +167,13 @@ def write_panels(folder: Path, panels: Iterable[NamedPanel]) -> int:
 
 
 def slice_of(images: Sequence[Image], name: str, index: int, truth: Labels) -> tuple[Image, int]:
-    """The slice of the images that a slice of the truth was drawn on: by its name, its file's, or its place."""
+    """The slice of the images that a slice of the truth was drawn on: by its name, its file's, or its place.
+
+    Raises
+    ------
+    InputError
+        No slice of the image is meant.
+    """
     for image in images:
         for z, own in enumerate(image.names):
             if slice_key(own) == slice_key(name):

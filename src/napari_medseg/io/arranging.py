@@ -89,7 +89,13 @@ def choose_arranged(place: Path, files: Sequence[Path], series: str | None) -> C
 
 
 def nested_files(folder: Path) -> list[Path]:
-    """Files below a folder that a format arranges, as a disk from a hospital has them; links are not followed."""
+    """Files below a folder that a format arranges, as a disk from a hospital has them; links are not followed.
+
+    Raises
+    ------
+    InputError
+        There are more images than one series can have.
+    """
     found: list[Path] = []
     depth = len(folder.parts)
     for parent, folders, names in os.walk(folder, followlinks=False):

@@ -167,7 +167,13 @@ def flush(path: Path) -> None:
 
 @contextmanager
 def explained(target: Path) -> Iterator[None]:
-    """Turn what the system says about writing into one sentence."""
+    """Turn what the system says about writing into one sentence.
+
+    Raises
+    ------
+    OutputError
+        The system refuses to write.
+    """
     try:
         yield
     except OSError as error:

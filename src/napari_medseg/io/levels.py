@@ -89,7 +89,13 @@ class OnePiece:
         return tuple(found)
 
     def level(self, number: int) -> Array:
-        """Pixels of a level."""
+        """Pixels of a level.
+
+        Raises
+        ------
+        InputError
+            The file has become another since it was opened, or is damaged.
+        """
         with self._lock:
             if not self._made:
                 pixels = self._load()

@@ -48,7 +48,13 @@ class OpenSlideFile:
         self._opened = self.open()
 
     def open(self) -> Any:
-        """The library's own object."""
+        """The library's own object.
+
+        Raises
+        ------
+        InputError
+            OpenSlide is not installed, or cannot open the file.
+        """
         try:
             import openslide
         except ImportError as error:

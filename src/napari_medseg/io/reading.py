@@ -81,6 +81,16 @@ def read_set(source: Source) -> list[Image]:
 
     Files that cannot be read are left out too; a finding of the first image names them (``UNREADABLE``).
 
+    Parameters
+    ----------
+    source
+        A folder, or the files themselves.
+
+    Returns
+    -------
+    list[Image]
+        In the order of their names.
+
     Raises
     ------
     InputError

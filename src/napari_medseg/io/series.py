@@ -174,7 +174,13 @@ def find_series(source: Source, *, series: str | None = None, color: bool | None
 
 
 def image_files(folder: Path) -> list[Path]:
-    """Files of a folder that a format reads; hidden ones, sidecars and thumbnails are not among them."""
+    """Files of a folder that a format reads; hidden ones, sidecars and thumbnails are not among them.
+
+    Raises
+    ------
+    InputError
+        The folder cannot be listed.
+    """
     try:
         names = [p for p in folder.iterdir() if not p.name.startswith(".") and p.name != "DICOMDIR" and is_known(p)]
         return in_order([p for p in names if p.is_file() or (is_folder_format(p) and p.is_dir())])

@@ -54,7 +54,17 @@ class Model:
 
 
 def load_model(reference: str | Path | Model) -> Model:
-    """Find and load a model: a library name, ``name@version``, a folder or ``hf:owner/repository``.
+    """Find and load a model.
+
+    Parameters
+    ----------
+    reference
+        A library name, ``name@version``, a folder or ``hf:owner/repository``; a model comes back as it is.
+
+    Returns
+    -------
+    Model
+        With its network on the CPU, in ``eval`` mode and float32.
 
     Raises
     ------

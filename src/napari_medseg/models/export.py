@@ -40,7 +40,13 @@ _SUFFIXES = {".zip": ("zip", "bioimageio"), ".onnx": ("onnx",)}
 def export_to(
     folder: Path, out: Path, kind: str, *, with_memory: bool = False, authors: Sequence[str] = (), licence: str = ""
 ) -> Path:
-    """Write the model in ``folder`` to ``out``, see `napari_medseg.models.exchange.export_model`."""
+    """Write the model in ``folder`` to ``out``, see `napari_medseg.models.exchange.export_model`.
+
+    Raises
+    ------
+    OutputError
+        The format or name is unknown, the place is taken or cannot be written to, or no licence lets memory go along.
+    """
     fitting = _SUFFIXES.get(out.suffix.lower(), FORMATS)
     kind = kind or fitting[0]
     if kind not in FORMATS:

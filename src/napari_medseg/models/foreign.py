@@ -36,7 +36,13 @@ _CONVERT = (
 
 
 def import_file(path: Path, name: str, network: str, part: str) -> ModelCard:
-    """Import an archive or bare weights, see `napari_medseg.models.exchange.import_model`."""
+    """Import an archive or bare weights, see `napari_medseg.models.exchange.import_model`.
+
+    Raises
+    ------
+    ModelError
+        It is not there, no model that can be imported, or lacks what must be told.
+    """
     if not path.is_file():
         raise ModelError(f"There is no file or folder {path}.")
     lower = path.name.lower()
@@ -55,7 +61,13 @@ def import_file(path: Path, name: str, network: str, part: str) -> ModelCard:
 
 
 def import_folder(folder: Path, name: str = "", network: str = "", part: str = "") -> ModelCard:
-    """Check a model's folder and add it to the library, see `import_model`."""
+    """Check a model's folder and add it to the library, see `import_model`.
+
+    Raises
+    ------
+    ModelError
+        It is no model, is damaged, or ``network`` or ``part`` is given though it says its own.
+    """
     if network and (find_description(folder) or read_own(folder)):
         raise ModelError("This model says itself what network it has.", f"Leave {network} out.")
     if find_description(folder) and not ((folder / WEIGHTS).is_file() and read_own(folder)):
@@ -148,7 +160,13 @@ def _bare(content: Any, name: str, part: str) -> dict[str, Tensor]:
 
 
 def card_of(state: dict[str, Tensor], name: str, network: str, source: str) -> ModelCard:
-    """Card for bare weights: architecture and encoder as told, channels and classes as the weights have them."""
+    """Card for bare weights: architecture and encoder as told, channels and classes as the weights have them.
+
+    Raises
+    ------
+    ModelError
+        The weights do not tell their network, are not of the one named, or have too many outputs.
+    """
     if not is_start(network) or "+" in network:
         raise ModelError(
             f"{source} holds weights alone, which do not tell what network they belong to.",

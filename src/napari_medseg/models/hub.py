@@ -81,6 +81,11 @@ def download_model(repository: str, cache: Path) -> Path:
     -------
     Path
         The folder with the files.
+
+    Raises
+    ------
+    ModelError
+        The name is not of that form, or the hub does not give the files.
     """
     name, _, revision = repository.partition("@")
     if name.count("/") != 1 or not all(name.split("/")):

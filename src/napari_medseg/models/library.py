@@ -43,9 +43,14 @@ def library_home() -> Path:
 
 
 def list_models(*, all_versions: bool = False) -> tuple[ModelCard, ...]:
-    """Cards of the shipped and the user's models, by name; the newest version of each unless all are asked for.
+    """Cards of the shipped and the user's models, by name and version.
 
     A damaged model is left out, and told by `check_library` and in the log.
+
+    Parameters
+    ----------
+    all_versions
+        Not only the newest of each.
     """
     entries, findings = _scan()
     for finding in findings:
@@ -221,7 +226,13 @@ def own_entries(reference: str, verb: str) -> list[Entry]:
 
 
 def drop_entry(entry: Entry) -> None:
-    """Delete one version's folder, and with the last one the model's."""
+    """Delete one version's folder, and with the last one the model's.
+
+    Raises
+    ------
+    OutputError
+        The folder cannot be removed.
+    """
     gone = entry.folder.with_name(f".{uuid.uuid4().hex}.part")
     try:
         entry.folder.rename(gone)  # at once, so that nobody sees half of it

@@ -80,6 +80,11 @@ def make_model(folder: Path, place: Path, read_weights: Callable[[Path], dict[st
     -------
     Path
         The model's folder.
+
+    Raises
+    ------
+    ModelError
+        The package lacks what it names, its hashes differ, or its network is none that can be built.
     """
     from safetensors.torch import save_file
 

@@ -140,7 +140,13 @@ class QuickNetwork(nn.Module):
 
 
 def build_quick(card: ModelCard) -> QuickNetwork:
-    """Build the network of a Quick model's card, with random weights in its base."""
+    """Build the network of a Quick model's card, with random weights in its base.
+
+    Raises
+    ------
+    ModelError
+        The base of the model is a Quick model itself, or cannot be built.
+    """
     base = read_settings(card).base
     if base is not None and base.architecture == QUICK:
         raise ModelError(f"The card of {card.name!r} names a Quick model as its network.")

@@ -31,6 +31,8 @@ def rename_model(old: str, new: str) -> tuple[ModelCard, ...]:
     ------
     ModelError
         There is no such model, it came with napari-medseg, or the new name is taken or not a name.
+    OutputError
+        The folders cannot be written.
     """
     if "@" in old:
         raise ModelError(f"{old} cannot be renamed alone.", f"Rename {old.partition('@')[0]} with all its versions.")
@@ -64,7 +66,13 @@ def rename_model(old: str, new: str) -> tuple[ModelCard, ...]:
 
 
 def renamed(card: ModelCard, name: str) -> ModelCard:
-    """The same card under another name, if one is given."""
+    """The same card under another name, if one is given.
+
+    Raises
+    ------
+    ModelError
+        The name cannot be one.
+    """
     try:
         return ModelCard.model_validate({**dict(card), "name": name or card.name})
     except ValidationError as error:

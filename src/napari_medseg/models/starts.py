@@ -104,10 +104,17 @@ def start_network(spec: str, card: ModelCard) -> nn.Module:
     """Build the network of a `start_card`; if ``spec`` asks for them, with the encoder's weights of an installed
     package, else with downloaded ones.
 
+    Parameters
+    ----------
+    spec
+        ``architecture:encoder``, with ``+imagenet`` for weights of the encoder.
+    card
+        Of the network.
+
     Raises
     ------
     ModelError
-        If the download fails; says so within seconds when there is no network.
+        The network cannot be built, nobody offers such weights, or the download fails, which shows within seconds.
     """
     weights = spec.partition("+")[2]
     if not weights:

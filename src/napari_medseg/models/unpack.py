@@ -70,7 +70,13 @@ def unpacked(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def told_as(folder: Path, name: str) -> Iterator[None]:
-    """Let errors name what a temporary folder was made of, in the folder's place."""
+    """Let errors name what a temporary folder was made of, in the folder's place.
+
+    Raises
+    ------
+    ModelError
+        What was raised within, with the name of the source.
+    """
     try:
         yield
     except ModelError as error:

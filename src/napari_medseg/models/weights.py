@@ -255,6 +255,11 @@ def fill_network(card: ModelCard, state: dict[str, Tensor], source: str) -> nn.M
     """Build the network of ``card`` and give it the weights of ``state``, which must fit exactly.
 
     A single output (logit z of the foreground) becomes the two outputs 0 and z: softmax of these is sigmoid of z.
+
+    Raises
+    ------
+    ModelError
+        The weights do not fit the network of the card, or are damaged.
     """
     import torch
 

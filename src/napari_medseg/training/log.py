@@ -50,7 +50,13 @@ class Log:
     """Where figures and pictures of a run go; this class is nowhere."""
 
     def begin(self, step: int, network: nn.Module) -> None:
-        """The run begins, or goes on after this many steps: what was logged of later ones does not count any more."""
+        """The run begins, or goes on after this many steps: what was logged of later ones does not count any more.
+
+        Raises
+        ------
+        OutputError
+            The folder cannot be written to.
+        """
 
     def step(self, step: int, metrics: Mapping[str, float]) -> None:
         """A step is done."""

@@ -19,6 +19,11 @@ def name_colors(classes: Classes) -> tuple[tuple[ClassInfo, ...], tuple[str, ...
     """Classes of values as `name_classes` has them, or numbered as colours are named; then the background's colours.
 
     Without colours the latter are empty; with them they are those named ``background``, else black.
+
+    Raises
+    ------
+    InputError
+        Some name a colour and others none, or `name_classes` cannot take them.
     """
     chosen = [f"{key}={name}" for key, name in classes.items()] if isinstance(classes, Mapping) else [*classes]
     texts = [one.partition("=") for one in chosen if isinstance(one, str)]
@@ -37,7 +42,13 @@ def name_colors(classes: Classes) -> tuple[tuple[ClassInfo, ...], tuple[str, ...
 
 
 def name_classes(classes: Mapping[int, str] | Iterable[ClassInfo | str]) -> tuple[ClassInfo, ...]:
-    """Classes from ``{1: "femur"}``, ``["1=femur"]`` or themselves; each value once."""
+    """Classes from ``{1: "femur"}``, ``["1=femur"]`` or themselves; each value once.
+
+    Raises
+    ------
+    InputError
+        A value is named twice, or one is no class.
+    """
     if isinstance(classes, Mapping):
         classes = [f"{value}={name}" for value, name in classes.items()]
     named: dict[int, ClassInfo] = {}

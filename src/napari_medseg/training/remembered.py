@@ -86,14 +86,26 @@ class Remembered:
     mask: bytes
 
     def codes(self) -> npt.NDArray[np.uint8]:
-        """The mask: 0 where nobody labelled, 1 for background, 2 for the first class, and so on; (Y, X)."""
+        """The mask: 0 where nobody labelled, 1 for background, 2 for the first class, and so on; (Y, X).
+
+        Raises
+        ------
+        ModelError
+            The memory is damaged.
+        """
         codes: npt.NDArray[np.uint8] = _decode(self.mask, "PNG", "L", self.entry.shape[1:])[0]
         if codes.max() > len(self.entry.classes) + 1:
             raise ModelError(f"The mask of {self.entry.name} has values without a class.", AGAIN)
         return codes
 
     def pixels(self) -> npt.NDArray[np.float16]:
-        """Normalised input, (C, Y, X)."""
+        """Normalised input, (C, Y, X).
+
+        Raises
+        ------
+        ModelError
+            The memory is damaged.
+        """
         mode: Literal["L", "RGB"] = "L" if len(self.pictures) == self.entry.shape[0] else "RGB"
         planes = [plane for p in self.pictures for plane in _decode(p, "WEBP", mode, self.entry.shape[1:])]
         if len(planes) != self.entry.shape[0]:

@@ -82,7 +82,15 @@ def make_start(
     parent: Model | None,
 ) -> Start:
     """The network to train: the parent with the new classes and channels, or a fresh one; with a slice head where the
-    options ask for one."""
+    options ask for one.
+
+    Raises
+    ------
+    InputError
+        Images differ in channels, or the options ask for what the start cannot do.
+    ModelError
+        There is no such start, or its network cannot be adapted.
+    """
     images = list({id(one.image): one.image for one in painted}.values())
     quick = is_quick_start(run.start)
     base = load_model(run.start.partition(":")[2]) if quick and ":" in run.start else None

@@ -116,7 +116,13 @@ class SlidePart(QObject):
         return True
 
     def begin(self, card: ModelCard, options: SegmentOptions) -> Work:
-        """The work of a click; raises InputError when it cannot be done."""
+        """The work of a click.
+
+        Raises
+        ------
+        InputError
+            There is no slide or no place for its result, or what is drawn on it cannot be used.
+        """
         output, anew = self.place.value(), self._anew
         self._anew = False
         if self._layer is None or self._image is None or output is None:

@@ -45,7 +45,13 @@ class Holding:
 
     @contextmanager
     def starting(self) -> Iterator[None]:
-        """Only one at a time makes the result or finishes it; the others wait."""
+        """Only one at a time makes the result or finishes it; the others wait.
+
+        Raises
+        ------
+        OutputError
+            Another program has been at it for too long.
+        """
         with explained(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
         lock = take(self.folder / f"{START}.lock", START_SECONDS)
@@ -64,6 +70,11 @@ class Holding:
         """Read a chunk of the result, change it and write it: only one thread of one process does at a time.
 
         A thread that does may enter again. Inside `starting` and `held`, never around them.
+
+        Raises
+        ------
+        OutputError
+            Another program has been at it for too long.
         """
         path = self.folder.resolve() / f"{WRITE}.lock"
         with _mutexes.setdefault(path, Mutex(path)).held(WRITE_SECONDS) as mine:

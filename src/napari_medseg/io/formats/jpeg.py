@@ -21,7 +21,13 @@ decoder does not find it fills with grey and says nothing."""
 
 
 def read_header(path: Path) -> Header:
-    """Size and channels from the frame header; whole when the end marker is there."""
+    """Size and channels from the frame header; whole when the end marker is there.
+
+    Raises
+    ------
+    InputError
+        The file is damaged, or too small for the size that it claims.
+    """
     try:
         with path.open("rb") as file:
             image, turn = open_pillow(path, JpegImageFile, file)

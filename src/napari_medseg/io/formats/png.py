@@ -27,7 +27,13 @@ _SAMPLES = {0: 1, 2: 3, _PALETTE: 1, 4: 2, 6: 4}
 
 
 def read_header(path: Path) -> Header:
-    """Size and type from the first chunk; whole when the last chunk is there."""
+    """Size and type from the first chunk; whole when the last chunk is there.
+
+    Raises
+    ------
+    InputError
+        The file is damaged, or too small for the size that it claims.
+    """
     with path.open("rb") as file:
         width, height, depth, color = _describe(path, file)
         end = file.seek(0, 2)

@@ -44,7 +44,13 @@ def open_pyramid(path: Path, part: int = 0) -> tuple[ZarrLevel, ...]:
 
 
 def open_array(path: Path, part: int = 0) -> Any:
-    """The first level as a dask array in its own chunks, (Z, Y, X) or (Z, Y, X, C)."""
+    """The first level as a dask array in its own chunks, (Z, Y, X) or (Z, Y, X, C).
+
+    Raises
+    ------
+    InputError
+        It is damaged, no OME-Zarr, or has too many chunks.
+    """
     import dask.array as da
 
     found = ZarrImage(path, part)

@@ -120,6 +120,11 @@ def load_values(found: Series, legend: Legend | None = None) -> tuple[Array, dic
     """Stored values of all slices, (Z, Y, X) or (Y, X), unsigned; and why some are zeros because they are damaged.
 
     Masks with one layer for each class are (Z, Y, X, C) or (Y, X, C).
+
+    Raises
+    ------
+    InputError
+        The masks are damaged, take more memory than there is, or differ in size.
     """
     count = found.count if found.is_stack else 1
     need = count * found.shape[0] * found.shape[1] * found.dtype.itemsize

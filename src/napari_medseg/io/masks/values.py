@@ -19,7 +19,13 @@ _AT_ONCE = 2**22
 
 
 def class_values(values: Array, name: str, legend: Legend | None = None) -> Array:
-    """Values (Y, X) or (Y, X, C) as a format gives them, as unsigned integers: colours as ``legend`` says."""
+    """Values (Y, X) or (Y, X, C) as a format gives them, as unsigned integers: colours as ``legend`` says.
+
+    Raises
+    ------
+    InputError
+        The values are colours that no legend names, or no whole numbers.
+    """
     layered = values.ndim == 3 and (
         values.shape[-1] not in (1, 3, 4) or (values.shape[-1] == 4 and bool((np.count_nonzero(values, -1) == 1).all()))
     )

@@ -108,7 +108,13 @@ def local_name(element: Element) -> str:
 
 @contextmanager
 def laid_out(path: Path, title: str) -> Iterator[None]:
-    """Say in one sentence that a file is not laid out as its format is."""
+    """Say in one sentence that a file is not laid out as its format is.
+
+    Raises
+    ------
+    InputError
+        What is read within is not laid out so.
+    """
     try:
         yield
     except MedsegError:

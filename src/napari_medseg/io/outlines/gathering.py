@@ -16,7 +16,13 @@ from .registry import read_outlines
 
 
 def gathered(parts: Sequence[Outlines], source: Path) -> Outlines:
-    """Outlines of several files as those of one: an image each, classes by their names."""
+    """Outlines of several files as those of one: an image each, classes by their names.
+
+    Raises
+    ------
+    InputError
+        One of the files holds several images.
+    """
     if len(parts) == 1 and not source.is_dir():
         only = parts[0]
         names = only.names or (stem_of(source),)

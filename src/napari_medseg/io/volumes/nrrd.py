@@ -25,7 +25,13 @@ _TYPES = {1: "uint8", 2: "uint16", 4: "uint32"}
 
 
 def read_header(path: Path, part: int = 0) -> Header:
-    """Size, type and place of one volume, or of the label map of a segmentation."""
+    """Size, type and place of one volume, or of the label map of a segmentation.
+
+    Raises
+    ------
+    InputError
+        The header is damaged, or claims more slices than any file has.
+    """
     found = read_nrrd(path)
     segments, findings = read_segments(path.name, found)
     if not segments:

@@ -32,6 +32,11 @@ class ZarrImage:
         Length of each axis.
     time
         The time point, where there are slices at several.
+
+    Raises
+    ------
+    InputError
+        It is no OME-Zarr that can be shown, is damaged, or has no such part.
     """
 
     def __init__(self, path: Path, part: int) -> None:
@@ -127,7 +132,13 @@ def open_root(path: Path) -> Any:
 
 
 def list_parts(path: Path, root: Any) -> list[tuple[str, int | None]]:
-    """Path of the group of each image, and the time point where there are slices at several."""
+    """Path of the group of each image, and the time point where there are slices at several.
+
+    Raises
+    ------
+    InputError
+        Its metadata name no image.
+    """
     ome = ome_attributes(dict(root.attrs))
     if "multiscales" in ome:
         groups = [""]
@@ -161,7 +172,13 @@ def _inside(path: Path, *steps: str) -> str:
 
 @contextmanager
 def explained(path: Path) -> Iterator[None]:
-    """Damaged metadata and chunks raise whatever the codecs and the library do: one sentence for all of it."""
+    """Damaged metadata and chunks raise whatever the codecs and the library do: one sentence for all of it.
+
+    Raises
+    ------
+    InputError
+        What is read within is damaged, not there, or takes more memory than there is.
+    """
     try:
         yield
     except MedsegError:

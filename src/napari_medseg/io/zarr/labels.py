@@ -54,6 +54,11 @@ class LabelPyramid:
     lock
         Held while a chunk is read, changed and written; the same for all pyramids of this path in this process.
         Other processes are held off by who calls.
+
+    Raises
+    ------
+    InputError
+        It was not made by segmenting a slide, or is damaged.
     """
 
     def __init__(self, path: Path) -> None:
