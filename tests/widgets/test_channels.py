@@ -16,6 +16,7 @@ from napari_medseg._layers import image_from_layer
 from napari_medseg._reader import read_layers
 from napari_medseg.core import ClassInfo, Image, Labels, ModelCard, Progress, silent
 from napari_medseg.io import read
+from napari_medseg.models.start_cards import start_of
 from napari_medseg.training import TrainOptions
 from napari_medseg.widgets import segment
 from napari_medseg.widgets.compare import CompareWidget
@@ -26,7 +27,6 @@ from napari_medseg.widgets.pairs_list import ChosenPair
 from napari_medseg.widgets.result_layer import find_result
 from napari_medseg.widgets.segment import SegmentWidget
 from napari_medseg.widgets.snapshot import Order, save_run, take_snapshots
-from napari_medseg.widgets.start_cards import start_of
 from napari_medseg.widgets.truth import find_truth
 
 SLICES = 3

@@ -20,6 +20,7 @@ from napari_medseg.editing.corrections import corrections_of
 from napari_medseg.inference.normalise import SliceReader
 from napari_medseg.inference.options import SegmentOptions
 from napari_medseg.io import read, read_labels
+from napari_medseg.models.start_cards import fresh_start, start_of
 from napari_medseg.training import TrainingRun, TrainOptions
 from napari_medseg.training.gather import gather
 from napari_medseg.training.neighbours import about_choice, choose_neighbours
@@ -33,7 +34,6 @@ from napari_medseg.widgets.model_picker import ModelPicker
 from napari_medseg.widgets.pairs_list import ChosenPair
 from napari_medseg.widgets.result_layer import result_layer
 from napari_medseg.widgets.snapshot import Order, save_run, take_snapshots
-from napari_medseg.widgets.start_cards import fresh_start, start_of
 from napari_medseg.widgets.truth import choose_strokes, copy_truth, find_truth
 from napari_medseg.widgets.verdict import describe_result
 

@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 
 from napari_medseg.core import ClassInfo, ModelCard
+from napari_medseg.models import start_cards
+from napari_medseg.models.start_cards import name_start, start_of
 from napari_medseg.training.options import TrainOptions
-from napari_medseg.widgets import model_picker, start_cards
+from napari_medseg.widgets import model_picker
 from napari_medseg.widgets.model_picker import NEW, ModelPicker
 from napari_medseg.widgets.options_form import OptionsForm
-from napari_medseg.widgets.start_cards import name_start, start_of
 from napari_medseg.widgets.start_form import StartForm
 
 pytest.importorskip("catboost")

@@ -11,11 +11,11 @@ from napari.components import ViewerModel
 from pytestqt.qtbot import QtBot
 from qtpy.QtCore import Qt
 
+from napari_medseg.models.start_cards import start_of
 from napari_medseg.training.options import TrainOptions
 from napari_medseg.training.recipe import Recipe, list_recipes
 from napari_medseg.widgets.fine_tune import FineTuneWidget
 from napari_medseg.widgets.model_picker import NEW, announce_models
-from napari_medseg.widgets.start_cards import start_of
 
 
 @pytest.fixture

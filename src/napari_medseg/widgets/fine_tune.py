@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from napari_medseg._layers import card_of, classes_of, image_from_layer
 from napari_medseg.core import Mark, MedsegError, ModelCard, Progress, marked
 from napari_medseg.editing.corrections import corrections_of
+from napari_medseg.models.start_cards import name_start, start_of
 from napari_medseg.training.options import TrainOptions
 
 from .curves import Curves
@@ -26,7 +27,6 @@ from .pairs_list import ChosenPair
 from .result_layer import is_image
 from .run_panel import RunPanel
 from .snapshot import Order, take_snapshots, train_order
-from .start_cards import name_start, start_of
 from .start_form import StartForm
 from .verdict import Outcome, describe_result, is_aside
 from .versions import find_start

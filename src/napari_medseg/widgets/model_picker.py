@@ -10,10 +10,10 @@ from qtpy.QtGui import QStandardItemModel
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QVBoxLayout, QWidget
 
 from napari_medseg.core import Image, MedsegError, ModelCard, lengths_in_words
+from napari_medseg.models.start_cards import fresh_start, is_fresh, quick_starts, start_of
 
 from .look import button, count, note, tighten
 from .signals import Signal
-from .start_cards import fresh_start, is_fresh, quick_starts, start_of
 from .start_entry import LibraryBox, StartEntry, example_networks, why_no_start
 
 if TYPE_CHECKING:

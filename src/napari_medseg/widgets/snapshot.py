@@ -15,10 +15,10 @@ import numpy.typing as npt
 from napari_medseg._layers import image_from_layer, labels_from_layer
 from napari_medseg.core import Geometry, Image, Labels, ModelCard, Normalisation, Progress, Reporter, spare_value
 from napari_medseg.io.blocks import read_region
+from napari_medseg.training.kept_slices import spread_labels, write_slices
 from napari_medseg.training.options import TrainOptions
 
 from .files_form import NO_FILES, ChosenFiles
-from .kept_slices import spread_labels, write_slices
 from .learnt import newest_slices
 from .pairs_list import ChosenPair
 from .placing import Box, Start

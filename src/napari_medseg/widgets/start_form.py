@@ -8,6 +8,7 @@ from pathlib import Path
 from qtpy.QtWidgets import QComboBox, QLineEdit, QVBoxLayout, QWidget
 
 from napari_medseg.core import ClassInfo, MedsegError, ModelCard
+from napari_medseg.models.start_cards import is_fresh, start_of
 from napari_medseg.training.options import TrainOptions
 from napari_medseg.training.recipe import Recipe, differing
 
@@ -17,7 +18,6 @@ from .model_picker import ModelPicker
 from .options_form import OptionsForm
 from .recipe_row import RecipeRow, options_by
 from .signals import Signal
-from .start_cards import is_fresh, start_of
 from .versions import ASIDE, VersionsMenu
 
 _TIMES: tuple[tuple[str, float | None], ...] = (

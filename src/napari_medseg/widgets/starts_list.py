@@ -13,12 +13,12 @@ from qtpy.QtWidgets import (
 )
 
 from napari_medseg.core import ModelCard
+from napari_medseg.models.start_cards import quick_starts, start_of
 from napari_medseg.training.candidates import CompareOptions
 
 from .look import button, tighten
 from .model_picker import library_events, read_cards
 from .signals import Signal
-from .start_cards import quick_starts, start_of
 from .start_entry import StartEntry, example_networks, why_no_start
 
 _MOST = 6

@@ -45,7 +45,7 @@ def name_start(card: ModelCard) -> str:
 
 def is_fresh(card: ModelCard) -> bool:
     """Whether a card is of a model that is not there yet, and its parent what it would start from."""
-    from napari_medseg.models.starts import is_start
+    from .starts import is_start
 
     return not card.sha256 and is_start(card.parent)
 
@@ -58,7 +58,7 @@ def fresh_start(start: str, channels: int | None) -> ModelCard:
     ModelError
         There is no such architecture or encoder.
     """
-    from napari_medseg.models import start_card
+    from .starts import start_card
 
     name = re.sub(r"[^a-z0-9._-]+", "-", start.lower())
     card = start_card(start, name=name, classes=(ClassInfo.numbered(1),), channels=channels or 1)
