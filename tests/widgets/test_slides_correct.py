@@ -18,6 +18,7 @@ from napari_medseg.core import ClassInfo, ModelCard, silent
 from napari_medseg.editing.corrections import corrections_of
 from napari_medseg.inference.options import SegmentOptions
 from napari_medseg.inference.slides.ledger import Ledger
+from napari_medseg.inference.slides.results import carry_over
 from napari_medseg.io import read, read_labels
 from napari_medseg.io.zarr.labels import LabelPyramid
 from napari_medseg.training import TrainOptions
@@ -33,7 +34,7 @@ from napari_medseg.widgets.restore import put_back as restore
 from napari_medseg.widgets.result_layer import find_result
 from napari_medseg.widgets.session import session_of
 from napari_medseg.widgets.slide_result import is_slide_result, show_result
-from napari_medseg.widgets.slide_work import SlideOrder, carry_over
+from napari_medseg.widgets.slide_work import SlideOrder
 from napari_medseg.widgets.snapshot import Order, save_run, take_snapshots
 from napari_medseg.widgets.truth import find_truth
 from napari_medseg.widgets.work_area import choose_box, find_work_area, is_work_area

@@ -11,10 +11,10 @@ from qtpy.QtGui import QFontMetrics, QResizeEvent
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_medseg.core import Image, MedsegError, ModelCard
+from napari_medseg.inference.slides.results import SUFFIX, ResultState, check_output, default_output, read_state
 
 from .look import button, note, tighten
 from .signals import Signal
-from .slide_work import SUFFIX, ResultState, check_output, default_output, read_state
 from .tissue_row import describe_share
 
 

@@ -12,6 +12,7 @@ from qtpy.QtCore import QObject
 
 from napari_medseg.core import Image, InputError, Labels, ModelCard, Progress, Reporter
 from napari_medseg.inference.options import SegmentOptions
+from napari_medseg.inference.slides.results import carry_over, open_result
 
 from .correct_bar import CorrectBar
 from .job import Work, describe_failure
@@ -23,7 +24,7 @@ from .shares import measure_shares
 from .signals import Signal
 from .slide_result import Refresher, covers, find_slide_result, is_slide_result, show_result
 from .slide_scope import SlideScope
-from .slide_work import SlideOrder, carry_over, open_result, segment_slide
+from .slide_work import SlideOrder, segment_slide
 from .tissue_row import TissueRow, describe_share
 from .visible import Visible
 
