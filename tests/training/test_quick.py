@@ -149,9 +149,10 @@ def test_a_new_class_is_fitted_beside_the_old(own_library: Path, write_series: W
 
 def test_network_features_help_and_need_no_library_afterwards(own_library: Path, write_series: WriteSeries) -> None:
     data = [write_series(6)]
-    train(data, name="net", **NETWORK)
+    train(data, name="net", **NETWORK, longest=48)
     card = train(data, name="both", **{**FEW, "model": "quick:net"})
     assert card.network["base"]["name"] == "net"
+    assert (card.reduction, card.longest) == (1, 48), "its features mean something at the size it learnt them only"
     network: Any = load_model(card.reference).network
     own = load_model("net").network.state_dict()
     assert all(torch.equal(value, own[name]) for name, value in network.base.state_dict().items())

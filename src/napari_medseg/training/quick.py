@@ -100,6 +100,7 @@ def start_quick(template: ModelCard, placed: bool, base: Model | None = None) ->
         name=template.name, architecture=QUICK, encoder="catboost", network=settings.model_dump(mode="json"),
         classes=template.classes, channels=source.channels, neighbours=source.neighbours,
         normalisation=source.normalisation, pixel_size=source.pixel_size, tile=source.tile,
+        reduction=source.reduction, longest=source.longest,
     )  # fmt: skip
     network: Any = build_network(card)
     if base:
