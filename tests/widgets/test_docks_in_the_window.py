@@ -170,7 +170,7 @@ def test_compare_dock_in_every_state(
     corrections_of(labels).accept(1)
     qtbot.waitUntil(dock.panel.run.isEnabled)
     look(dock, "ready")
-    dock.starts.set_value(("unetplusplus:tu-regnety_004", "unet:resnet18", "fpn:resnet18", "unet:resnet34"))
+    dock.form.starts.set_value(("unetplusplus:tu-regnety_004", "unet:resnet18", "fpn:resnet18", "unet:resnet34"))
     trainings.hold_at = 3
     dock.panel.run.click()
     qtbot.waitUntil(lambda: len(trainings.runs) == 3)
