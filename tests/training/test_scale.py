@@ -13,8 +13,10 @@ import torch
 from napari_medseg import io
 from napari_medseg.core import ClassInfo, Finding, Geometry, Image, ModelCard
 from napari_medseg.inference.sizes import input_shape
-from napari_medseg.training import Pair, TrainingRun, train
-from napari_medseg.training.intake import note_scale
+from napari_medseg.models import find_model
+from napari_medseg.models.library import adopt_model
+from napari_medseg.training import Pair, TrainingRun, TrainOptions, train
+from napari_medseg.training.intake import note_origin
 from napari_medseg.training.run import plan_run, recalling
 from napari_medseg.training.start import Start
 from napari_medseg.training.truth import Painted
@@ -82,7 +84,7 @@ def learnt(neighbours: int, distance: float | None, *images: Image) -> float | N
     card = ModelCard(name="a", classes=(ClassInfo.numbered(1),), neighbours=neighbours, slice_distance=distance)
     start = Start(card, torch.nn.Identity(), card if distance else None, ())
     run = TrainingRun(pairs=(Pair(image=Path("a"), labels=Path("b")),))
-    return note_scale(run, start, [series(image) for image in images]).card.slice_distance
+    return note_origin(run, start, [series(image) for image in images]).card.slice_distance
 
 
 def test_a_model_says_how_far_apart_its_slices_lay() -> None:
@@ -99,3 +101,16 @@ def test_a_model_says_how_far_apart_its_slices_lay() -> None:
     for others in ((far,), (guessed,), (uneven,)):
         assert learnt(1, None, near, *others) is None
     assert learnt(1, 5.0, near) is None, "it has learnt from both"
+
+
+def test_a_model_that_learns_from_another_kind_is_no_longer_for_one_kind(
+    own_library: Path, tmp_path: Path, listener: Listener
+) -> None:
+    """Else each image like those it has learnt from would be told to be of another kind."""
+    [(image, mask)] = write(tmp_path / "a", (0.5, 0.5))
+    first = train([(image, mask)], model=NEW, name="s", **SMALL)
+    adopt_model(find_model(first.reference), first.model_copy(update={"name": "ct", "modality": "CT"}))
+    for modality, kept in (("", "CT"), ("CT", "CT"), ("MR", "")):
+        pair = Pair(image=image, labels=mask, modality=modality)
+        card = train(TrainingRun(pairs=(pair,), start="ct@1", name="new", options=TrainOptions(**SMALL))).modality
+        assert card == kept

@@ -15,8 +15,10 @@ from napari.components import ViewerModel
 from qtpy.QtCore import Qt, QThreadPool
 from qtpy.QtWidgets import QPushButton
 
-from napari_medseg.core import Cancelled, ClassInfo, InputError, ModelCard, silent
+from napari_medseg._layers import image_from_layer
+from napari_medseg.core import Cancelled, ClassInfo, Finding, InputError, ModelCard, silent
 from napari_medseg.editing.corrections import corrections_of
+from napari_medseg.inference.neighbours import told_distance
 from napari_medseg.inference.normalise import SliceReader
 from napari_medseg.inference.options import SegmentOptions
 from napari_medseg.io import read, read_labels
@@ -223,8 +225,28 @@ def test_saved_run_repeats_the_same_pixels(
         np.testing.assert_array_equal(pixels.slice(i), image.data[z])
         np.testing.assert_array_equal(labels.slice(i), corrected.data[z])
     assert labels.classes[0].name == "bone"
+    assert told_distance(pixels) == told_distance(image_from_layer(image))
     path = run.save()
     assert TrainingRun.load(path) == run
+
+
+def test_saved_run_says_of_an_image_what_its_files_did(
+    viewer: ViewerModel, corrected: Any, cards: list[ModelCard]
+) -> None:
+    """What took it; and how far apart its slices lie only where that was told and is the same for all."""
+    order = make_order([ChosenPair(viewer.layers[0], corrected, find_truth(corrected))], cards[0])
+    [snapshot] = order.snapshots
+    even = snapshot.image.geometry
+    places = tuple((float(z * z), 0.0, 0.0) for z in range(len(snapshot.image)))
+    for name, about in (
+        ("uneven", {"geometry": even.model_copy(update={"positions": places})}),
+        ("guessed", {"findings": (Finding("NO_SPACING", "The pixel size is taken."),)}),
+    ):
+        other = replace(snapshot, image=replace(snapshot.image, modality="MR", **about))
+        [pair] = save_run(replace(order, snapshots=(other,), name=name), silent).pairs
+        image = read(pair.image)
+        assert (pair.modality, told_distance(image)) == ("MR", None)
+        assert image.geometry.pixel_sides == even.pixel_sides
 
 
 def test_saved_run_keeps_the_neighbours_a_model_sees(

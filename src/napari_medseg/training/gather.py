@@ -161,6 +161,7 @@ def read_painted(
     from napari_medseg.io import read_pair
 
     image, labels, slices = read_pair(found, legend=reading.legend)
+    image = replace(image, modality=pair.modality or image.modality)
     for finding in (*(f for f in image.findings if f.code == "UNREADABLE"), *labels.findings):
         if finding.code in TOLD:
             watch.say(finding.message)

@@ -63,19 +63,21 @@ def take_in(run: TrainingRun, start: Start, painted: Sequence[Painted], watch: W
     return start
 
 
-def note_scale(run: TrainingRun, start: Start, painted: Sequence[Painted]) -> Start:
+def note_origin(run: TrainingRun, start: Start, painted: Sequence[Painted]) -> Start:
     """The start, whose card says from which pixels and slices it learns, and those before it have: how large, how far
-    apart."""
+    apart; and no longer what took them, where that was not the same."""
     card, before = start.card, [start.parent] if start.parent else []
     if run.recall:
         before.append(read_card(find_model(run.recall)))
     known = [side for side in (square_side(one.image) for one in painted) if side is not None]
     known += [end for model in before for end in model.pixel_range or ()]
     changes: dict[str, object] = {"slice_distance": None}
+    images = list({id(one.image): one.image for one in painted}.values())
+    if {*(image.modality for image in images), *(model.modality for model in before)} - {"", card.modality}:
+        changes["modality"] = ""
     if known and card.longest is None:
         changes["pixel_range"] = tuple(float(f"{end:.6g}") for end in (min(known), max(known)))
     if card.neighbours:
-        images = list({id(one.image): one.image for one in painted}.values())
         apart = [None if image.geometry.positions else told_distance(image) for image in images if len(image) > 1]
         apart += [model.slice_distance for model in before if model.neighbours]
         told = sorted(distance for distance in apart if distance is not None)

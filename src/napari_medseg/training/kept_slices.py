@@ -12,7 +12,7 @@ import numpy.typing as npt
 import tifffile
 
 from napari_medseg.core import Geometry, Image, InputError, Labels
-from napari_medseg.inference.neighbours import find_gaps
+from napari_medseg.inference.neighbours import find_gaps, told_distance
 
 
 def write_slices(path: Path, image: Image, slices: Sequence[int], labelled: Sequence[int]) -> None:
@@ -27,8 +27,10 @@ def write_slices(path: Path, image: Image, slices: Sequence[int], labelled: Sequ
     about: dict[str, Any] = {"axes": "Z" * stack + "C" * (many and not rgb) + "YX" + "S" * rgb}
     if image.geometry.known:
         unit = "µm" if image.geometry.unit == "um" else "mm"
+        # What is not told, or not the same for all slices, must not become what a model learns from.
+        apart = stack and not image.geometry.positions and told_distance(image) is not None
         for axis, size in zip("ZYX"[-image.geometry.ndim :], image.geometry.spacing, strict=True):
-            if axis != "Z" or stack:
+            if axis != "Z" or apart:
                 about |= {f"PhysicalSize{axis}": size, f"PhysicalSize{axis}Unit": unit}
     photometric = "rgb" if rgb else "minisblack"
     tifffile.imwrite(path, pixels if stack else pixels[0], ome=True, metadata=about, photometric=photometric)

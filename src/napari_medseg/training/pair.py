@@ -55,6 +55,8 @@ class Pair(BaseModel):
     neighbours
         Slices on either side that a new network may look at, where ``image`` holds only some slices of its series, each
         labelled one with so many beside it; None goes by the image.
+    modality
+        What took the image, where its file cannot tell; empty goes by the file.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -70,3 +72,4 @@ class Pair(BaseModel):
     series: str = ""
     part: bool = False
     neighbours: int | None = Field(default=None, ge=0)
+    modality: str = ""

@@ -28,7 +28,7 @@ from .distributed import Team
 from .drawn import draw_panels
 from .engine import choose_batch, load, start_engine
 from .guard import HeldOut, score
-from .intake import note_scale, settle_intake, take_in
+from .intake import note_origin, settle_intake, take_in
 from .launch import assemble, first_here, settle_devices
 from .log import check_log, opened
 from .loop import fit
@@ -112,7 +112,7 @@ def work_on(
     start = make_start(run, [*training, *held_out], classes, parent)
     run = team.share(lambda: settle_options(run, start, [*training, *held_out], watch))
     options = run.options
-    start = note_scale(run, take_in(run, start, [*training, *held_out], watch), training)
+    start = note_origin(run, take_in(run, start, [*training, *held_out], watch), training)
     # Of a slice that is painted again, today's labels count.
     start = replace(start, archive=archive.without({one.identity for one in parts}))
     material = make_ready(run, start, parts, index, watch)

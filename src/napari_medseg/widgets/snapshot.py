@@ -185,7 +185,7 @@ def save_run(order: Order, report: Reporter) -> TrainingRun:
         pairs.append(
             Pair(
                 image=image, labels=labels, slices=slices, ranges=ranges, unlabelled=known.unlabelled,
-                newest=newest, accepted=accepted, neighbours=fresh,
+                newest=newest, accepted=accepted, neighbours=fresh, modality=snapshot.image.modality,
                 part=snapshot.labels.data.shape[-2:] != snapshot.image.shape[-2:],
             )
         )  # fmt: skip
