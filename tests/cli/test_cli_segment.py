@@ -486,6 +486,31 @@ def test_files_of_a_case_are_segmented_as_its_channels(run: Run, sequence_files:
     assert (result.code, "carl_0001.nii.gz is missing in" in result.err) == (2, True)
 
 
+@pytest.mark.usefixtures("of_two")
+def test_pictures_of_one_size_are_the_channels_of_cases_too(run: Run, tmp_path: Path) -> None:
+    """As in training; else they would be the slices of a series."""
+    (tmp_path / "images").mkdir()
+    for case, z in ((case, z) for case in "ab" for z in (0, 1)):
+        Picture.fromarray(bright_square(z)).save(tmp_path / "images" / f"{case}_000{z}.png")
+    result = run("segment", tmp_path / "images", "--model", "any", "--output", tmp_path / "masks")
+    assert result.code == 0, result.err
+    np.testing.assert_array_equal(io.read_labels(tmp_path / "masks" / "b.png").data, bright_square(0) > 128)
+
+
+def test_numbered_grey_pictures_saved_as_colours_stay_images(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each has all the channels that the model takes."""
+    monkeypatch.setattr("napari_medseg.cli.segment.load_model", lambda reference: threshold_model(channels=3))
+    (tmp_path / "images").mkdir()
+    for z in range(3):
+        grey = np.stack([bright_square(z)[z:]] * 3, axis=-1)
+        Picture.fromarray(grey).save(tmp_path / "images" / f"scan_000{z}.png")
+    result = run("segment", tmp_path / "images", "--model", "any", "--output", tmp_path / "masks")
+    assert result.code == 0, result.err
+    assert sorted(p.name for p in (tmp_path / "masks").glob("*.png")) == [f"scan_000{z}.png" for z in range(3)]
+
+
 def test_models_of_one_channel_take_files_of_cases_one_by_one(run: Run, sequence_files: Path, tmp_path: Path) -> None:
     result = run("segment", sequence_files, "--model", "any", "--output", tmp_path / "masks")
     assert result.code == 0, result.err

@@ -205,6 +205,16 @@ def test_numbers_beyond_the_channels_that_are_wanted_count_images() -> None:
     names = [Path(f"scan_{number:04}.nii.gz") for number in range(4)]
     assert find_cases(names, count=3) == {}
     assert find_cases(names, count=4) == {"scan": tuple(names)}
+    assert find_cases([Path(f"scan_{number:04}.png") for number in range(17)]) == {}, "no image has so many"
+    assert find_cases([Path("scan_0001.png"), Path("scan_0002.png")]) == {}, "the first channel is 0"
+
+
+def test_numbered_slices_beside_a_mask_of_their_name_are_not_said_to_lack_a_channel(tmp_path: Path) -> None:
+    for number in (1, 2, 3):
+        save(tmp_path / "i" / f"scan_000{number}.nii.gz")
+    save(tmp_path / "m" / "scan.nii.gz")
+    with pytest.raises(InputError, match="No mask in"):
+        match_pairs(tmp_path / "i", tmp_path / "m")
 
 
 # --- tables

@@ -16,7 +16,9 @@ from napari_medseg.inference.options import parse_shard
 from napari_medseg.inference.shares import Shares
 from napari_medseg.io.findings import counted
 from napari_medseg.io.locks import in_use
+from napari_medseg.io.names import stem_of
 from napari_medseg.io.parts import EVERY
+from napari_medseg.io.series import image_files
 from napari_medseg.io.sidecar import sidecar_path
 from napari_medseg.io.writing import check_holds
 from napari_medseg.models import Model, load_model
@@ -29,7 +31,7 @@ from .patients import segment_patients
 from .progress import shown_progress
 from .record import Record
 from .series import segment_series
-from .sets import segment_set
+from .sets import cases_of, segment_set
 from .slides import check_slide, is_begun, segment_on_disk
 from .sources import is_set, patients_in
 from .targets import check_names, check_target
@@ -72,7 +74,7 @@ def segment(
 
 def _segment(source: Path, output: Path, extras: Extras, *, find: Callable[[], Model], options: SegmentOptions) -> int:
     """Segment one image or series, or a set of images."""
-    several = is_set(source) and extras.series in ("", EVERY)
+    several = extras.series in ("", EVERY) and (is_set(source) or _holds_cases(source, find))
     _check(source, output, extras, several)
     image = None if several else extras.read(source)
     slide = image is not None and bool(image.levels)
@@ -98,6 +100,13 @@ def _segment(source: Path, output: Path, extras: Extras, *, find: Callable[[], M
         record.write(extras.report)
     _tell(record)
     return code
+
+
+def _holds_cases(source: Path, find: Callable[[], Model]) -> bool:
+    """Whether files of one size in a folder are channels for the model: without it they are slices of series."""
+    if not source.is_dir() or not any(stem_of(path).endswith("_0001") for path in image_files(source)):
+        return False
+    return bool(cases_of(source, find().card.channels))
 
 
 def _check(source: Path, output: Path, extras: Extras, several: bool) -> None:

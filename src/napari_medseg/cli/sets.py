@@ -53,14 +53,30 @@ def segment_set(job: Job, report: Reporter) -> int:
     return code
 
 
+def cases_of(source: Path, channels: int) -> dict[str, tuple[Path, ...]]:
+    """Images of a folder each channel of which is a file, where a model takes so many channels; else nothing.
+
+    Raises
+    ------
+    InputError
+        One lacks the file of a channel, or the folder cannot be read.
+    """
+    found = io.inspect(source)
+    count, rest = divmod(channels, found.channels)
+    # Grey pictures saved as RGB are whole for a model of colours.
+    if count < 2 or rest or found.header.channels == channels:
+        return {}
+    return find_cases(image_files(source), count=count)
+
+
 def _images_in(job: Job) -> dict[str, tuple[Path, ...]]:
     """The files of each image by the name of its mask: one, or those of its channels where the model takes so many."""
     found = io.inspect(job.source)
-    count, rest = divmod(job.model.card.channels, found.channels)
-    cases = find_cases(image_files(job.source), count=count) if count > 1 and not rest else {}
+    cases = cases_of(job.source, job.model.card.channels)
     if cases:
-        first = " + ".join(path.name for path in next(iter(cases.values())))
-        many = f"{counted(len(cases), 'image')}, each of {count} files as its channels"
+        files = next(iter(cases.values()))
+        first = " + ".join(path.name for path in files)
+        many = f"{counted(len(cases), 'image')}, each of {len(files)} files as its channels"
         print(f"{many}: {first}{' …' * (len(cases) > 1)}", file=sys.stderr)
     joined = {path for files in cases.values() for path in files}
     alone = {path.name: (path,) for path in found.files if path not in joined}

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from napari_medseg.core import InputError
+from napari_medseg.core import MOST_CHANNELS, InputError
 
 from .names import in_order, stem_of
 
@@ -33,7 +33,8 @@ def find_cases(
         What the masks are called, in small letters without suffix. It tells channels from images that are only counted:
         ``scan_0001`` with a mask ``scan_0001`` is no channel. Images without a mask are left out; None takes all.
     count
-        How many channels there should be, if that is known: where numbers go further, they count images.
+        How many channels there should be, if that is known: where numbers go further, or none begins with 0, they count
+        images.
 
     Returns
     -------
@@ -59,9 +60,10 @@ def find_cases(
                     f"{found[case][number].name} and {path.name} are the same channel.", "Keep one of them."
                 )
             found[case][number] = path
-    if count and any(number >= count for own in found.values() for number in own):
+    most = count or MOST_CHANNELS
+    if any(number >= most for own in found.values() for number in own):
         return {}
-    if not any(len(own) > 1 for own in found.values()):
+    if not any(len(own) > 1 for own in found.values()) or not any(0 in own for own in found.values()):
         return {}
     wanted = range(count or 1 + max(number for own in found.values() for number in own))
     for case, own in found.items():
