@@ -87,7 +87,7 @@ def test_a_place_is_taken_from_whichever_channel_tells_it(tmp_path: Path) -> Non
     untold = read(tmp_path / "map.npy")
     assert not untold.geometry.known
     for images in ([told, untold], [untold, told]):
-        assert join_channels(images).geometry == told.geometry
+        assert (join_channels(images).geometry, join_channels(images).findings) == (told.geometry, told.findings)
 
 
 def test_a_file_in_colour_is_three_channels(tmp_path: Path) -> None:

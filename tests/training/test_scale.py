@@ -69,7 +69,8 @@ def test_a_model_says_from_which_pixels_it_has_learnt(own_library: Path, tmp_pat
     assert second.pixel_range == (0.5, 0.8)
     assert second.fingerprint == second.model_copy(update={"pixel_range": None}).fingerprint, "no mask depends on it"
     assert "pixels are 9 mm, the model s@1 has learnt from 0.5 to 0.6 mm" in listener.said
-    anew = train(recalling(plan_run(write(tmp_path / "e", (2, 2))), "s@1"), **SMALL)
+    anew = train(recalling(plan_run(write(tmp_path / "e", (2, 2))), "s@1"), report=listener, **SMALL)
+    assert "There is no model" not in listener.said, "random weights remember nothing"
     assert anew.pixel_range == (0.5, 2)
     pictures = train(write(tmp_path / "f", (0.5, 0.5)), model=NEW, name="p", longest=32, **SMALL)
     assert pictures.pixel_range is None

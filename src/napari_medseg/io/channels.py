@@ -50,7 +50,8 @@ def join_channels(images: Sequence[Image], *, called: Sequence[str] = ()) -> Ima
             "Join those that matter.",
         )
     called = called or _called(images)
-    known = next((image.geometry for image in images if image.geometry.known), first.geometry)
+    placed = next((image for image in images if image.geometry.known), first)
+    known = placed.geometry
     for name, image in zip(called, images, strict=True):
         if image.levels:
             raise InputError(
@@ -67,7 +68,10 @@ def join_channels(images: Sequence[Image], *, called: Sequence[str] = ()) -> Ima
         first, data=_beside(images), axes=axes, geometry=known, meaning="channels", windows=(), alike=1,
         names=next((image.names for image in images if image.names), ()),
         missing=frozenset().union(*(image.missing for image in images)),
-        findings=tuple(dict.fromkeys(finding for image in images for finding in image.findings)),
+        findings=tuple(dict.fromkeys(
+            finding for image in images for finding in image.findings
+            if image is placed or finding.code != "NO_SPACING"
+        )),
         others=tuple(path for path in sources if path)[bool(first.source) :],
     )  # fmt: skip
 

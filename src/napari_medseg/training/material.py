@@ -150,7 +150,7 @@ def make_ready(run: TrainingRun, start: Start, parts: Parts, index: dict[int, in
     replay = memory.training
     if run.recall:
         # What the start learnt from in its own training is replayed; what was painted since is what there is to learn.
-        own = find_archive(run.start, watch)[0].identities
+        own = find_archive(run.start, watch)[0].identities if start.parent else frozenset()
         replay = tuple(one for one in memory.training if one.identity in own)
         again = [one for one in memory.training if one.identity not in own]
         training += again
