@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image as Picture
 
 import napari_medseg as medseg
-from napari_medseg.core import Geometry, Image, InputError
+from napari_medseg.core import ClassInfo, Geometry, Image, InputError, ModelCard
 from napari_medseg.models import load_model
+from napari_medseg.training import Pair, TrainingRun
+from napari_medseg.training.intake import settle_intake
 from napari_medseg.training.resolution import choose_reduction
+from napari_medseg.training.start import Start
 from napari_medseg.training.truth import Painted
+
+CARD = ModelCard(name="a", classes=(ClassInfo.numbered(1),))
 
 
 def painted(size: int, radius: int, unlabelled: int | None = None) -> Painted:
@@ -27,7 +34,26 @@ def painted(size: int, radius: int, unlabelled: int | None = None) -> Painted:
     [(512, 150, 2), (512, 60, 1), (2048, 600, 8), (384, 150, 1), (2048, 250, 4)],
 )
 def test_the_larger_the_things_the_smaller_the_images(size: int, radius: int, reduction: int) -> None:
-    assert choose_reduction([painted(size, radius)], False, 2**22) == reduction
+    assert choose_reduction([painted(size, radius)], CARD, False, 2**22) == reduction
+
+
+def test_the_size_that_counts_is_the_one_that_a_network_sees() -> None:
+    """Pixels that are not square become so first: here slices four times as high."""
+    square = painted(512, 60)
+    values = square.values[::4]
+    image = Image(values, "YX", Geometry(spacing=(2, 0.5), unit="mm"))
+    flat = replace(square, image=image, values=values)
+    for pixels in (2**18, 2**22):
+        assert choose_reduction([flat], CARD, False, pixels) == choose_reduction([square], CARD, False, pixels)
+
+
+def test_slices_that_must_go_through_whole_do_as_a_network_sees_them() -> None:
+    square = painted(512, 60, unlabelled=255)
+    high = replace(square, image=replace(square.image, geometry=Geometry(spacing=(2, 0.5), unit="mm")))
+    run = TrainingRun(pairs=(Pair(image=Path("a"), labels=Path("b")),))
+    start = Start(CARD.model_copy(update={"presence": 0.5}), torch.nn.Identity(), None, ())
+    for slices, reduction in ((square, 1), (high, 4)):
+        assert settle_intake(run, start, [slices]).options.reduction == reduction
 
 
 @pytest.mark.parametrize(
@@ -37,7 +63,7 @@ def test_the_larger_the_things_the_smaller_the_images(size: int, radius: int, re
 def test_with_little_time_images_are_smaller_but_small_things_stay(
     size: int, radius: int, pixels: int, side: int
 ) -> None:
-    assert size / choose_reduction([painted(size, radius)], False, pixels) == pytest.approx(side)
+    assert size / choose_reduction([painted(size, radius)], CARD, False, pixels) == pytest.approx(side)
 
 
 @pytest.mark.parametrize(
@@ -47,11 +73,11 @@ def test_with_little_time_images_are_smaller_but_small_things_stay(
 def test_pictures_in_colour_keep_their_size_but_where_things_are_large(size: int, radius: int, reduction: int) -> None:
     """Time does not matter, as texture tells: only the size of nuclei, glands or regions."""
     for pixels in (2**15, 2**22):
-        assert choose_reduction([painted(size, radius)], True, pixels) == reduction
+        assert choose_reduction([painted(size, radius)], CARD, True, pixels) == reduction
 
 
 def test_strokes_keep_their_size() -> None:
-    assert choose_reduction([painted(512, 150, unlabelled=255)], False, 2**15) == 1
+    assert choose_reduction([painted(512, 150, unlabelled=255)], CARD, False, 2**15) == 1
 
 
 def test_sequences_become_smaller_where_time_is_short(own_library: Path, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from .channels import GREY, find_channels
 from .neighbours import about_choice
 from .portion import LARGEST
 from .presets import AUTO
-from .resolution import LOOKS, MOST, choose_reduction
+from .resolution import LOOKS, MOST, choose_reduction, seen_shapes
 from .run import TrainingRun
 from .samples import WHOLE
 from .start import Start, about_start
@@ -44,9 +44,9 @@ def settle_intake(run: TrainingRun, start: Start, painted: Sequence[Painted]) ->
     if options.normalisation == AUTO:
         settled["normalisation"] = "median" if channels.kind == "sequences" else "percentile"
     if not options.reduction and not options.longest:
-        reduction = choose_reduction(painted, channels.is_picture, options.pixels or LARGEST)
+        reduction = choose_reduction(painted, card, channels.is_picture, options.pixels or LARGEST)
         if card.presence is not None:  # slices must go through the network whole
-            reduction = max(reduction, max(max(one.values.shape) for one in painted) / WHOLE)
+            reduction = max(reduction, max(map(max, seen_shapes(painted, card))) / WHOLE)
         settled["reduction"] = min(reduction, MOST)
     return run.model_copy(update={"options": options.model_copy(update=settled)})
 

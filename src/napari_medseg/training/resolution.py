@@ -8,6 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.ndimage import find_objects, label
 
+from napari_medseg.core import ModelCard
+from napari_medseg.inference.sizes import Shape, input_shape
+
 from .samples import SPECK, WHOLE
 from .truth import Painted
 
@@ -36,7 +39,7 @@ LOOKS = 20
 """Slices that are looked at."""
 
 
-def choose_reduction(painted: Sequence[Painted], pictures: bool, pixels: int) -> float:
+def choose_reduction(painted: Sequence[Painted], card: ModelCard, pictures: bool, pixels: int) -> float:
     """How many times smaller the images are taken, by what is painted and the time there is.
 
     Typical things are at most `LARGE` pixels long: the network then sees such things as lungs in one look. Where time
@@ -45,6 +48,8 @@ def choose_reduction(painted: Sequence[Painted], pictures: bool, pixels: int) ->
 
     Parameters
     ----------
+    card
+        Of the new network, which does not reduce them yet.
     pictures
         Whether the channels are red, green and blue.
     pixels
@@ -52,9 +57,10 @@ def choose_reduction(painted: Sequence[Painted], pictures: bool, pixels: int) ->
     """
     if any(one.unlabelled is not None for one in painted):
         return 1.0
-    side = typical_side(painted)
-    height, width = (max(one.values.shape[axis] for one in painted) for axis in (0, 1))
-    shortest = min(min(one.values.shape) for one in painted)
+    shapes = seen_shapes(painted, card)
+    side = typical_side(painted, shapes)
+    height, width = (max(shape[axis] for shape in shapes) for axis in (0, 1))
+    shortest = min(map(min, shapes))
     large, smallest = (LARGE_IN_COLOUR, SMALLEST_IN_COLOUR) if pictures else (LARGE, SMALLEST)
     reduction = 1.0
     while reduction < MOST and side > large * reduction and shortest >= 2 * smallest * reduction:
@@ -69,13 +75,20 @@ def choose_reduction(painted: Sequence[Painted], pictures: bool, pixels: int) ->
     return float(longest / (STEP * sides))
 
 
-def typical_side(painted: Sequence[Painted]) -> float:
-    """Median of the longer sides of connected things, in pixels; 0 where there are none."""
+def seen_shapes(painted: Sequence[Painted], card: ModelCard) -> list[Shape]:
+    """(Y, X) of the slices as a network sees them: pixels that are not square have become so."""
+    return [input_shape(one.image, card)[0] for one in painted]
+
+
+def typical_side(painted: Sequence[Painted], shapes: Sequence[Shape]) -> float:
+    """Median of the longer sides of connected things, in pixels of slices of these shapes; 0 where there are none."""
     sides = []
-    for one in painted[:: max(1, len(painted) // LOOKS)]:
+    step = max(1, len(painted) // LOOKS)
+    for one, shape in zip(painted[::step], shapes[::step], strict=True):
+        finer = [new / old for new, old in zip(shape, one.values.shape, strict=True)]
         for value in np.unique(one.values[one.values > 0]):
             for box in find_objects(label(one.values == value)[0]):
-                side = max(part.stop - part.start for part in box)
+                side = max((part.stop - part.start) * ratio for part, ratio in zip(box, finer, strict=True))
                 if side >= SPECK:
                     sides.append(side)
     return float(np.median(sides)) if sides else 0.0
