@@ -222,7 +222,8 @@ def test_why_not_explains_channels(make_model: MakeModel) -> None:
     assert why_not(1, grey) == why_not(3, rgb) == ""
     assert why_not(1, rgb) == "needs RGB, this is grey"
     assert why_not(3, grey) == "needs grey, this is RGB"
-    assert why_not(5, rgb) == "needs RGB, this is of 5 channels"
+    assert why_not(5, rgb) == "needs RGB, this has 5 channels"
+    assert why_not(3, grey, meaning="channels") == "needs grey, this has 3 channels"
 
 
 def test_equal_channels_count_as_grey(make_image: MakeImage, make_model: MakeModel) -> None:

@@ -108,6 +108,19 @@ def test_the_docks_take_it_as_one_image(
     picker.close_down()
 
 
+def test_three_sequences_are_not_said_to_be_rgb(
+    qtbot: Any, viewer: ViewerModel, opened: list[Any], cards: list[ModelCard]
+) -> None:
+    cards[:] = cards[:1]
+    third = viewer.add_image(opened[0].data[:] + 1, scale=opened[0].scale, translate=opened[0].translate)
+    third.affine, third.units = opened[0].affine, opened[0].units
+    viewer.layers.selection = {*opened, third}
+    join_selected(viewer)
+    dock = SegmentWidget(viewer)
+    qtbot.addWidget(dock)
+    assert dock.model.reason == "needs grey, this has 3 channels"
+
+
 def test_a_training_gets_all_channels(viewer: ViewerModel, opened: list[Any]) -> None:
     viewer.layers.selection = {*opened}
     join_selected(viewer)

@@ -45,16 +45,17 @@ def normalise(pixels: npt.NDArray[Any], normalisation: Normalisation, value_rang
     return np.ascontiguousarray(np.moveaxis(scaled, -1, 0), dtype=np.float32)
 
 
-def why_not(image_channels: int, card: ModelCard, alike: int = 1) -> str:
+def why_not(image_channels: int, card: ModelCard, alike: int = 1, meaning: str = "") -> str:
     """Why a model does not take images of so many channels, for pickers; empty when it does.
 
     Use `count_channels` for the number, so that RGB files with nothing but grey in them fit grey models, and
-    `Image.alike`, so that they fit RGB models as well: a scanner's sequences may be copies of one.
+    `Image.alike`, so that they fit RGB models as well: a scanner's sequences may be copies of one. `Image.meaning`
+    tells three sequences from RGB.
     """
     if image_channels == card.channels or (image_channels == 1 and alike == card.channels):
         return ""
-    has = {1: "grey", 3: "RGB"}.get(image_channels, f"of {image_channels} channels")
-    return f"needs {card.takes}, this is {has}"
+    has = {1: "is grey", 3: "is RGB" if meaning != "channels" else ""}.get(image_channels)
+    return f"needs {card.takes}, this {has or f'has {image_channels} channels'}"
 
 
 def count_channels(image: Image) -> int:
@@ -102,7 +103,7 @@ def _find_other_kind(image: Image, card: ModelCard) -> tuple[Finding, ...]:
 def check_channels(image: Image, card: ModelCard) -> None:
     """Raise ModelError when the model does not take this image's channels."""
     if not fits(image, card.channels):
-        reason = why_not(image.channels, card, image.alike)
+        reason = why_not(image.channels, card, image.alike, image.meaning)
         lacks = image.channels < card.channels and card.takes != "RGB"
         what = "join the images of all channels (--channel, Layers > Data)" if lacks else "another image"
         raise ModelError(f"The model {card.reference} {reason}.", f"Choose another model or {what}.")

@@ -181,8 +181,8 @@ class ModelPicker(QWidget):
         if self._starts:
             self._cards += quick_starts(self._cards, self._channels)
         self._cards += tuple(fresh_start(start, self._channels) for start in self._offered)
-        known = self._channels
-        other = {start_of(card): why_not(known, card, self._alike) if known else "" for card in self._cards}
+        known, meaning = self._channels, self._image.meaning if self._image is not None else ""
+        other = {start_of(card): why_not(known, card, self._alike, meaning) if known else "" for card in self._cards}
         # What is trained further gets the channels of the image, if it is a network.
         fitted = {start_of(card) for card in self._cards if self._starts and card.architecture != "quick"}
         self._reasons = {start: "" if start in fitted else reason for start, reason in other.items()}

@@ -64,7 +64,7 @@ def check_fits(image: Image, card: ModelCard, options: SegmentOptions) -> None:
         level = image.pyramid[-1]
         pixels, _ = read_region(level, slice(0, level.shape[0]), slice(0, level.shape[1]))
         channels = 1 if (pixels == pixels[..., :1]).all() else channels
-    if reason := why_not(channels, card):
+    if reason := why_not(channels, card, meaning=image.meaning):
         raise ModelError(f"The model {card.reference} {reason}.", "Choose another model or another image.")
     if needs_whole(card):
         raise ModelError(
