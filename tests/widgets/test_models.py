@@ -412,3 +412,13 @@ def test_what_is_told_is_scrolled_into_view(
     dock.panel.run.click()
     finish(dock, qtbot)
     qtbot.waitUntil(lambda: dock.panel.status.visibleRegion().boundingRect().height() >= dock.panel.status.height() > 0)
+
+
+def test_what_an_export_asks_is_scrolled_into_view(dock: ModelsWidget, qtbot: QtBot) -> None:
+    dock.resize(340, 300)
+    dock.show()
+    dock.bring_into_view(dock.acts)
+    qtbot.waitUntil(lambda: not dock.acts.export.visibleRegion().isEmpty())
+    dock.acts.export.click()
+    save = dock.export.save
+    qtbot.waitUntil(lambda: save.visibleRegion().boundingRect().height() >= save.height() > 0)

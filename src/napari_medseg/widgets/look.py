@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QEvent, QSize, Qt, QTimer
+from qtpy.QtCore import QCoreApplication, QEvent, QSize, Qt, QTimer
 from qtpy.QtGui import QCloseEvent
 from qtpy.QtWidgets import (
     QAbstractButton,
@@ -265,6 +265,8 @@ class Dock(QWidget):
 
     def _scroll_to(self) -> None:
         if not self._closed and self._sought is not None:
+            # Text that wraps has its height only once all layouts around it were asked again.
+            QCoreApplication.sendPostedEvents(None, QEvent.Type.LayoutRequest.value)
             self._scroll.ensureWidgetVisible(self._sought, 0, GAP)
             self._sought = None
 

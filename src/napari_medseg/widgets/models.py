@@ -167,6 +167,7 @@ class ModelsWidget(Dock):
         if card is not None:
             self.acts.hide()
             self.export.open_for(card, _count_memory(card))
+            self.bring_into_view(self.export)
 
     def _close_export(self) -> None:
         self.export.hide()
