@@ -43,7 +43,9 @@ def drive(output: Path, minutes: float) -> None:
     driver.viewer.dims.set_current_step(0, 4)
     driver.wait(dock.panel.run.isEnabled, "the pairs")
     driver.picture("compare-ready")
-    seconds = driver.run(dock, "compare", lambda: len(dock.curves.plot.listDataItems()) > 3)
+    # Beside the minutes that are trained, each process has to start, which takes long on a busy machine.
+    patience = 240 * minutes + 300
+    seconds = driver.run(dock, "compare", lambda: len(dock.curves.plot.listDataItems()) > 3, patience)
     print(f"{seconds:.0f} s\n{dock.result}")
     driver.viewer.close()
 

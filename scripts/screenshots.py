@@ -63,13 +63,13 @@ class Driver:
     def close(self, widget: object) -> None:
         self.viewer.window.remove_dock_widget(widget)
 
-    def run(self, widget: object, name: str, halfway: Callable[[], bool]) -> float:
+    def run(self, widget: object, name: str, halfway: Callable[[], bool], patience: float = 900) -> float:
         """Click the primary button, picture halfway and at the end; seconds from click to end."""
         start, self.longest = time.monotonic(), 0.0
         widget.panel.run.click()
-        self.wait(lambda: halfway() or not widget.panel.job.running, f"{name}, halfway")
+        self.wait(lambda: halfway() or not widget.panel.job.running, f"{name}, halfway", patience)
         self.picture(f"{name}-running")
-        self.wait(lambda: not widget.panel.job.running, name)
+        self.wait(lambda: not widget.panel.job.running, name, patience)
         seconds = time.monotonic() - start
         self.picture(f"{name}-done")
         print(f"{name}: {seconds:.1f} s; longest pause of the window {1000 * self.longest:.0f} ms")
