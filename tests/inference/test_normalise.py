@@ -11,14 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_medseg.core import Finding, Geometry, Image, InputError, ModelError, Normalisation
+from napari_medseg.core import Finding, Geometry, Image, InputError, Normalisation
 from napari_medseg.inference import segment
 from napari_medseg.inference.neighbours import about_neighbours
 from napari_medseg.inference.normalise import (
     SliceReader,
-    count_channels,
     normalise,
-    why_not,
 )
 from napari_medseg.inference.ranges import NORMALISATIONS, is_flat, measure_range
 from napari_medseg.models import Model
@@ -215,25 +213,6 @@ def test_neighbours_are_stacked_and_clipped_at_the_ends(
     assert planes == [[0, 0, 1], [0, 1, 2], [1, 2, 3], [2, 3, 3], [5, 5, 5]]
     with pytest.raises(InputError, match="ends too early"):
         read(4)
-
-
-def test_why_not_explains_channels(make_model: MakeModel) -> None:
-    grey, rgb = make_model().card, make_model(channels=3).card
-    assert why_not(1, grey) == why_not(3, rgb) == ""
-    assert why_not(1, rgb) == "needs RGB, this is grey"
-    assert why_not(3, grey) == "needs grey, this is RGB"
-    assert why_not(5, rgb) == "needs RGB, this has 5 channels"
-    assert why_not(3, grey, meaning="channels") == "needs grey, this has 3 channels"
-
-
-def test_equal_channels_count_as_grey(make_image: MakeImage, make_model: MakeModel) -> None:
-    grey = np.repeat(np.arange(64, dtype=np.uint8).reshape(8, 8, 1), 3, axis=2)
-    coloured = grey.copy()
-    coloured[3, 3, 0] += 1
-    assert count_channels(make_image(grey, "YXC")) == 1
-    assert count_channels(make_image(coloured, "YXC")) == 3
-    with pytest.raises(ModelError, match="needs grey"):
-        SliceReader(make_image(coloured, "YXC"), make_model().card, (0, 100))(0)
 
 
 def test_pictures_in_a_folder_are_taken_as_each_is_by_itself(make_model: MakeModel) -> None:

@@ -123,16 +123,21 @@ def test_result_fills_as_a_pyramid_over_the_slide_with_what_is_not_computed_in_g
     np.testing.assert_array_equal(layer.data[0][:512, :512], TRUTH[:512, :512])
 
 
+def begin_run(qtbot: Any, dock: SegmentWidget, viewer: ViewerModel, engine: Threshold) -> Any:
+    """The layer of a run that waits before it has computed anything."""
+    engine.at = 0
+    slide = add_slide(viewer)
+    click(dock, "run")
+    qtbot.waitUntil(lambda: find_slide_result(viewer, slide) is not None)
+    return find_slide_result(viewer, slide)
+
+
 @pytest.mark.parametrize("hidden", [False, True])
 def test_whole_slide_in_view_is_drawn_as_it_was_segmented(
     qtbot: Any, dock: SegmentWidget, viewer: ViewerModel, engine: Threshold, hidden: bool
 ) -> None:
     """Of the whole slide the coarsest level is drawn."""
-    engine.at = 0
-    slide = add_slide(viewer)
-    click(dock, "run")
-    qtbot.waitUntil(lambda: find_slide_result(viewer, slide) is not None)
-    layer = find_slide_result(viewer, slide)
+    layer = begin_run(qtbot, dock, viewer, engine)
     layer.data_level = len(layer.data) - 1
     layer.refresh()
     assert (np.asarray(layer._slice.image.raw) == NOT_COMPUTED).all()
@@ -148,11 +153,7 @@ def test_whole_slide_in_view_is_drawn_as_it_was_segmented(
 def test_thumbnail_of_a_result_shows_what_was_found(
     qtbot: Any, dock: SegmentWidget, viewer: ViewerModel, engine: Threshold
 ) -> None:
-    engine.at = 0
-    slide = add_slide(viewer)
-    click(dock, "run")
-    qtbot.waitUntil(lambda: find_slide_result(viewer, slide) is not None)
-    layer = find_slide_result(viewer, slide)
+    layer = begin_run(qtbot, dock, viewer, engine)
     grey = layer.thumbnail.copy()
     with qtbot.waitSignal(dock.panel.job.finished):
         engine.free.set()

@@ -1,9 +1,9 @@
 """Image and model in, labels out. Importing this loads no torch."""
 
-from .normalise import count_channels, why_not
 from .options import SegmentOptions, pick_slices
 from .ranges import measure_range
 from .segment import ProbabilityStack, segment
+from .suits import count_channels, why_not
 
 __all__ = [
     "ProbabilityStack",

@@ -16,9 +16,10 @@ from napari_medseg.io.findings import counted
 from napari_medseg.models import Model, load_model
 
 from .neighbours import about_neighbours
-from .normalise import SliceReader, check_channels
+from .normalise import SliceReader
 from .options import SegmentOptions, pick_slices
 from .ranges import has_own_ranges, is_flat, measure_range
+from .suits import check_channels
 
 if TYPE_CHECKING:
     from .stack import ProbabilityTaker, StackRun

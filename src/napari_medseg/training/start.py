@@ -12,8 +12,9 @@ import numpy.typing as npt
 from torch import nn
 
 from napari_medseg.core import ClassInfo, Image, InputError, ModelCard
-from napari_medseg.inference.normalise import SliceReader, count_channels, fits
+from napari_medseg.inference.normalise import SliceReader
 from napari_medseg.inference.sizes import square_side
+from napari_medseg.inference.suits import count_channels, fits
 from napari_medseg.io.findings import counted
 from napari_medseg.models import Model, is_start, load_model, start_card, start_network
 from napari_medseg.models.adapt import add_slice_head, level_merged, match_classes

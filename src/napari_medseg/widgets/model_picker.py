@@ -174,7 +174,7 @@ class ModelPicker(QWidget):
 
     def refresh(self, *, other_image: bool = False) -> None:
         """Read the library again; the choice stays if it is still there and fits."""
-        from napari_medseg.inference.normalise import why_not
+        from napari_medseg.inference.suits import why_not
 
         before = self.box.currentData()
         self._cards = tuple(sorted(read_cards(), key=lambda card: (card.name, -card.version)))
@@ -222,21 +222,19 @@ class ModelPicker(QWidget):
         return min(alike or fitting or [0], key=self._strangeness)
 
     def _strangeness(self, i: int) -> int:
-        from napari_medseg.inference.normalise import strangeness
+        from napari_medseg.inference.suits import strangeness
 
         return strangeness(self._image, self._cards[i]) if self._image is not None else 0
 
-    def _strange(self, card: ModelCard) -> str:
-        from napari_medseg.inference.normalise import why_strange
-
-        return why_strange(self._image, card) if self._image is not None and not is_fresh(card) else ""
-
     def _summarise(self) -> None:
+        from napari_medseg.inference.suits import why_strange
+
         card: Any = self.box.currentData()
         self._last = card
-        text = (
-            "" if card is None else self.reason or " · ".join(filter(None, (describe_card(card), self._strange(card))))
-        )
+        text = self.reason if card is not None else ""
+        if card is not None and not text:
+            strange = "" if self._image is None or is_fresh(card) else why_strange(self._image, card)
+            text = " · ".join(filter(None, (describe_card(card), strange)))
         self.summary.setText(text)
         self.summary.setVisible(bool(text))
 

@@ -21,7 +21,7 @@ from napari_medseg._layers import (
 )
 from napari_medseg.core import ClassInfo, Image, ModelCard, Options
 from napari_medseg.editing.corrections import corrections_of
-from napari_medseg.inference.normalise import count_channels
+from napari_medseg.inference.suits import count_channels
 
 from .placing import find_start, image_shape
 

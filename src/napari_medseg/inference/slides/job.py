@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from napari_medseg.core import Image, InputError, ModelCard, ModelError, OutputError
 from napari_medseg.editing.fingerprint import fingerprint
-from napari_medseg.inference.normalise import why_not
 from napari_medseg.inference.options import SegmentOptions, pick_slices
+from napari_medseg.inference.suits import why_not
 from napari_medseg.io.atomic import explained
 from napari_medseg.io.blocks import read_region
 from napari_medseg.models import library_home
