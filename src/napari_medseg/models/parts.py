@@ -44,7 +44,8 @@ def pick_network(content: Mapping[Any, Any], name: str, part: str) -> dict[str, 
         raise ModelError(f"{name} holds no network called {part}.", f"It holds {', '.join(names) or 'none'}.")
     if len(names) > 1 and not part:
         raise ModelError(
-            f"{name} holds {len(names)} networks: {', '.join(names)}.", f"Name the part to import, such as {names[-1]}."
+            f"{name} holds {len(names)} networks: {', '.join(names)}.",
+            f"Name the part to import, such as {names[-1]} (on the command line --part).",
         )
     return networks[part or names[0]] if names else {}
 
