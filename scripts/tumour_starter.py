@@ -16,6 +16,7 @@ from napari_medseg.core import Geometry, Image, Labels
 from napari_medseg.models import find_model, load_model
 from napari_medseg.models.weights import read_card, save_network
 from napari_medseg.phantoms.brain import TUMOUR, VIEW, draw_head
+from napari_medseg.phantoms.head import SEQUENCES
 from napari_medseg.training import TrainingRun, train
 from napari_medseg.training.memory import Memory, write_memory
 from napari_medseg.training.options import TrainOptions
@@ -82,6 +83,7 @@ def make_tumour_mr(output: Path, minutes: float, seed: int) -> None:
         "version": 1,
         "reduction": float(REDUCTION),
         "pixel_range": (VIEW / SIZE / REDUCTION,) * 2,
+        "channel_names": SEQUENCES,
         "title": "Tumours in MR of the brain",
         "description": (
             "Trained on made-up images only, drawn by the project's own phantom generator. A starting point for "

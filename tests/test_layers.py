@@ -278,6 +278,15 @@ def test_any_channel_of_an_image_stands_for_the_whole(axes: str, channels: int) 
         assert {**vars(back), "data": None} == {**vars(image), "data": None}
 
 
+def test_layers_of_channels_are_called_as_these() -> None:
+    image = Image(np.zeros((3, 4, 2)), "YXC", Geometry.unknown(2), meaning="channels", channel_names=("t1", "flair"))
+    layers = shown(image)
+    assert [layer.name for layer in layers] == ["head", "head flair"]
+    assert _layers.image_from_layer(layers[1]).channel_names == ("t1", "flair")
+    layers[0].metadata[_layers.METADATA]["channel_names"] = ["t1"]
+    assert _layers.image_from_layer(layers[0]).channel_names == (), "as many as there are"
+
+
 def test_channels_stay_lazy() -> None:
     """None is decoded to be shown, and none is held twice."""
     import dask.array as da

@@ -216,6 +216,22 @@ def test_what_another_machine_took_is_said(make_image: MakeImage, make_model: Ma
     assert "for CT, this is MR" in str([f.message for f in labels.findings])
 
 
+def test_channels_of_other_names_are_said_and_swapped_ones_refused(
+    make_image: MakeImage, make_model: MakeModel, stack: Stack
+) -> None:
+    """As they are written does not matter, and nothing is concluded from channels without names."""
+    image = make_image(np.stack([stack] * 2, -1), "ZYXC", meaning="channels")
+    model = make_model(channels=2, channel_names=("t1", "flair"))
+    for names, codes in (((), []), (("T1", "FLAIR"), []), (("t-1", "flair"), []), (("t1", "t2"), ["OTHER_CHANNELS"])):
+        labels = segment(replace(image, channel_names=names), model)
+        assert [f.code for f in labels.findings if f.code == "OTHER_CHANNELS"] == codes
+    assert "has learnt from t1, flair, this has t1, t2" in str([f.message for f in labels.findings])
+    with pytest.raises(ModelError, match="has learnt from t1, flair, this has FLAIR, T1") as raised:
+        segment(replace(image, channel_names=("FLAIR", "T1")), model)
+    assert raised.value.hint == "Give the channels in the order of the model."
+    assert not segment(replace(image, channel_names=("a", "b")), make_model(channels=2)).findings
+
+
 def test_neighbouring_slices_reach_the_network(make_image: MakeImage, make_model: MakeModel, stack: Stack) -> None:
     labels = segment(make_image(stack), make_model(neighbours=2))
     np.testing.assert_array_equal(labels.data, stack > 50)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from made_up_dicom import dicom_slice, save_dicom
 from napari_medseg.core import Finding, Geometry, Image, InputError
 from napari_medseg.io import join_channels, match_pairs, read, read_pair
 from napari_medseg.io.cases import find_cases
+from napari_medseg.io.channels import name_channels
 from napari_medseg.io.pairs.preview import preview_pairs
 
 SHAPE = (3, 12, 10)
@@ -217,6 +219,98 @@ def test_numbered_slices_beside_a_mask_of_their_name_are_not_said_to_lack_a_chan
         match_pairs(tmp_path / "i", tmp_path / "m")
 
 
+# --- what channels are called
+
+
+@pytest.mark.parametrize(
+    ("called", "names"),
+    [
+        (["t1", "flair"], ("t1", "flair")),
+        (["sub-01_T1w", "sub-01_T2w"], ("T1w", "T2w")),
+        (["BraTS_001_t1", "BraTS_001_t1ce", "BraTS_001_flair"], ("t1", "t1ce", "flair")),
+        (["t1 path", "flair path"], ("t1", "flair")),
+        (["A/T1 post contrast", "A/T1 pre contrast"], ("post", "pre")),
+        (["case_0000", "case_0001"], ()),
+        (["image 1", "image 2"], ()),
+        (["t1", "T1"], ()),
+        (["case", "case_flair"], ("case", "case flair")),
+        (["t1"], ()),
+    ],
+)
+def test_channels_are_called_as_their_names_differ(called: list[str], names: tuple[str, ...]) -> None:
+    assert name_channels(called) == names
+
+
+def test_channels_are_called_as_their_files(sequences: list[Path]) -> None:
+    first, second = map(read, sequences)
+    joined = join_channels([first, second])
+    assert joined.channel_names == ("t1", "flair")
+    assert join_channels([first, second], names=("a", "b")).channel_names == ("a", "b")
+    assert join_channels([replace(first, source=None), second]).channel_names == ()
+    assert join_channels([joined, replace(joined, channel_names=("t2", "adc"))]).channel_names == (
+        "t1", "flair", "t2", "adc",
+    )  # fmt: skip
+    assert join_channels([joined, joined]).channel_names == (), "two of each"
+    with pytest.raises(InputError, match="3 names do not fit 2 channels"):
+        replace(joined, channel_names=("a", "b", "c"))
+
+
+V1 = {"modality": {"0": "T1", "1": "FLAIR"}, "labels": {"0": "background", "1": "oedema", "3": "core"}}
+V2 = {"channel_names": {"0": "T1", "1": "FLAIR"}, "labels": {"background": 0, "oedema": 1, "core": 3, "ignore": 4}}
+
+
+@pytest.mark.parametrize(("about", "ignored"), [(V1, None), (V2, 4)])
+def test_a_data_set_names_channels_and_classes(
+    data_set: tuple[Path, Path], about: dict[str, Any], ignored: int | None
+) -> None:
+    """Those of nnU-Net, and what it is to ignore counts as unlabelled."""
+    (data_set[0].parent / "dataset.json").write_text(json.dumps(about))
+    labels = np.zeros((10, 12, 3), np.uint8)
+    labels[0, 0], labels[1, 1], labels[2, 2] = 1, 3, 4
+    nib.save(nib.Nifti1Image(labels, np.diag([1.0, 1, 2, 1])), data_set[1] / "brain_7.nii.gz")
+    image, found, _ = read_pair(match_pairs(*data_set)[0])
+    assert image.channel_names == ("T1", "FLAIR")
+    files = [data_set[0] / f"brain_7_000{channel}.nii.gz" for channel in (1, 0)]
+    assert join_channels([read(path) for path in files]).channel_names == ("FLAIR", "T1"), "in whichever order"
+    named = {c.value: c.name for c in found.classes if c.value in (1, 3)}
+    assert (named, found.not_computed) == ({1: "oedema", 3: "core"}, ignored)
+    assert ignored is None or 4 not in {c.value for c in found.classes}
+    other = read_pair(match_pairs(*data_set)[1])[1]
+    assert other.not_computed is None, "there is nothing to ignore in it"
+
+
+def test_a_data_set_names_the_channels_of_one_file(tmp_path: Path) -> None:
+    data = np.zeros((10, 12, 3, 2), np.int16)
+    (tmp_path / "imagesTr").mkdir()
+    nib.save(nib.Nifti1Image(data, np.diag([1.0, 1, 2, 1])), tmp_path / "imagesTr" / "a.nii.gz")
+    (tmp_path / "dataset.json").write_text(json.dumps(V1))
+    assert read(tmp_path / "imagesTr" / "a.nii.gz", series="all").channel_names == ("T1", "FLAIR")
+    assert read(tmp_path / "imagesTr" / "a.nii.gz", series="1").channel_names == ()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "[", "[1]", '"a"', "{}", '{"labels": [], "modality": 3}',
+        '{"labels": {"a": "b", "1": 2.5, "whole": [1, 2]}}',
+        '{"channel_names": {"0": "T1", "2": "FLAIR"}}', '{"channel_names": {"0": "T1"}}', "[" * 100_000,
+        '{"channel_names": {"0": "T1", "1": "t1"}}', '{"labels": {"9999999999": "x", "-1": "y"}}',
+    ],
+)  # fmt: skip
+def test_a_data_set_that_says_something_else_says_nothing(data_set: tuple[Path, Path], text: str) -> None:
+    (data_set[0].parent / "dataset.json").write_text(text)
+    image, labels, _ = read_pair(match_pairs(*data_set)[0])
+    assert image.channel_names == ()
+    assert [c.name for c in labels.classes] == ["class 1"]
+
+
+def test_what_a_data_set_says_is_read_again_when_it_changes(data_set: tuple[Path, Path]) -> None:
+    about = data_set[0].parent / "dataset.json"
+    for name in ("T2", "contrast"):
+        about.write_text(json.dumps({"channel_names": {"0": "T1", "1": name}}))
+        assert read_pair(match_pairs(*data_set)[0])[0].channel_names == ("T1", name)
+
+
 # --- tables
 
 
@@ -241,7 +335,13 @@ def test_columns_of_images_are_channels_in_their_order(cases: Path, head: str) -
     assert [(p.image.name, p.channels[0].name, p.mask.name) for p in pairs] == [
         (f"{c}_t1.nii.gz", f"{c}_flair.nii.gz", f"{c}_seg.nii.gz") for c in "ab"
     ]
-    assert read_pair(pairs[1])[0].channels == 2
+    assert read_pair(pairs[1])[0].channel_names == ("t1", "flair")
+
+
+def test_columns_say_what_channels_are_called(cases: Path) -> None:
+    rows = [f"{c}/{c}_t1.nii.gz,{c}/{c}_flair.nii.gz,{c}/{c}_seg.nii.gz" for c in "ab"]
+    pairs = match_pairs(write_table(cases, "before_path,after_path,mask_path", *rows), cases)
+    assert [read_pair(pair)[0].channel_names for pair in pairs] == [("before", "after")] * 2
 
 
 def test_rows_that_lack_a_channel_are_told(cases: Path) -> None:

@@ -132,8 +132,15 @@ def test_many_channels_of_an_ome_tiff_are_channels(tmp_path: Path) -> None:
     data = np.random.default_rng(0).integers(0, 99, (6, 12, 17)).astype(np.uint8)
     tifffile.imwrite(tmp_path / "x.ome.tif", data, metadata={"axes": "CYX"}, photometric="minisblack")
     image = read(tmp_path / "x.ome.tif")
-    assert (image.axes, image.meaning) == ("YXC", "channels")
+    assert (image.axes, image.meaning, image.channel_names) == ("YXC", "channels", ())
     np.testing.assert_array_equal(image.slice(0), np.moveaxis(data, 0, -1))
+
+
+def test_channels_are_called_as_ome_xml_says(tmp_path: Path) -> None:
+    data = np.zeros((2, 12, 17), np.uint8)
+    about = {"axes": "CYX", "Channel": {"Name": ["DAPI", "x" * 200]}}
+    tifffile.imwrite(tmp_path / "x.ome.tif", data, metadata=about, photometric="minisblack")
+    assert read(tmp_path / "x.ome.tif").channel_names == ("DAPI", "x" * 100)
 
 
 @pytest.mark.parametrize("unit", ["mm", "µm", "nm", "cm", "m", "Å", "in"])

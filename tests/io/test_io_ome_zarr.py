@@ -74,6 +74,16 @@ def test_channels_and_time_points(tmp_path: Path) -> None:
     np.testing.assert_array_equal(np.asarray(movie.data), VOXELS[:, 0, 0])
 
 
+def test_channels_are_called_as_the_file_says(tmp_path: Path) -> None:
+    """Where each has a name."""
+    count = VOXELS.shape[1]
+    labels = [f"dye {c}" for c in "abcdefgh"[:count]]
+    for names, told in ((labels, tuple(labels)), (["", *labels[1:]], ()), (labels[:-1], ()), (["a"] * count, ())):
+        omero = {"channels": [{"label": name, "color": "FFFFFF"} for name in names]}
+        path = make(tmp_path / f"{len(names)}{names[0]}.zarr", VOXELS[0, :, 0], AXES[1:2] + SPACE[1:], omero=omero)
+        assert read(path).channel_names == told
+
+
 def test_single_images_with_all_five_axes_are_single_images(tmp_path: Path) -> None:
     image = read(make(tmp_path / "x.zarr", VOXELS[:1, :1, :1], AXES))
     assert image.axes == "YX"

@@ -117,6 +117,13 @@ def test_a_grey_image_gives_the_same_result_in_other_channels(
     assert torch.allclose(one, two, rtol=1e-3)
 
 
+def test_names_of_channels_stay_with_their_number(make_card: Any) -> None:
+    card = make_card(channels=2, channel_names=("t1", "flair"))
+    network = build_network(card)
+    for channels, names in ((2, ("t1", "flair")), (3, ())):
+        assert adapt_network(card, network, classes=card.classes, channels=channels)[0].channel_names == names
+
+
 def test_a_colour_normalisation_follows_the_channels(make_card: Any) -> None:
     """M3"""
     card = make_card(channels=3, normalisation=Normalisation(mean=(0.4, 0.5, 0.6), std=(0.1, 0.2, 0.3)))

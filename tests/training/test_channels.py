@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image as Picture
 from scipy import ndimage
 
-from napari_medseg.core import ClassInfo, InputError, ModelCard, Normalisation
+from napari_medseg.core import ClassInfo, Geometry, Image, InputError, ModelCard, ModelError, Normalisation
 from napari_medseg.training import train
-from napari_medseg.training.channels import find_channels
+from napari_medseg.training.channels import agree_on_names, check_orders, find_channels
 from napari_medseg.training.truth import LabelledSlice
 
 SIDE = 64
@@ -101,6 +102,59 @@ def test_what_was_asked_for_is_not_looked_at() -> None:
     assert find_channels([], card(1), "stain").kind == "grey"
     with pytest.raises(InputError, match="2 channels have no red"):
         find_channels([], card(2), "stain")
+
+
+def named(*names: str) -> Image:
+    pixels = np.zeros((8, 8, 2), np.uint8)
+    return Image(pixels, "YXC", Geometry.unknown(2), meaning="channels", channel_names=names)
+
+
+def test_a_model_calls_its_channels_as_all_its_images_do() -> None:
+    new, old = card(2), card(2).model_copy(update={"channel_names": ("T1", "FLAIR")})
+    one, same, other, none = named("T1", "FLAIR"), named("t1", "flair"), named("T1", "T2"), named()
+    assert agree_on_names([one, same], new) == (("T1", "FLAIR"), "")
+    assert agree_on_names([same, none], new) == ((), ""), "nobody says that it is the same"
+    assert agree_on_names([same, none], old) == (("T1", "FLAIR"), "")
+    for start, names in ((new, ()), (old, ("T1", "FLAIR"))):
+        said = agree_on_names([one, other], start)
+        assert said[0] == names
+        assert "T1, FLAIR here and T1, T2 there" in said[1]
+    assert agree_on_names([one], card(3)) == ((), "")
+
+
+def test_channels_in_another_order_are_refused() -> None:
+    """What one network learnt from both would be worth nothing."""
+    with pytest.raises(InputError, match="has the channels flair, t1, An image has T1, FLAIR") as raised:
+        check_orders([named(), named("T1", "FLAIR"), named("flair", "t1")], None)
+    assert raised.value.hint == "Give the channels of all images in the same order."
+    start = card(2).model_copy(update={"channel_names": ("T1", "FLAIR")})
+    with pytest.raises(ModelError, match="has learnt from T1, FLAIR, this has FLAIR, T1"):
+        check_orders([named("FLAIR", "T1")], start)
+    check_orders([named("T1", "FLAIR"), named("T1", "T2"), named()], start)
+
+
+def test_a_run_keeps_what_its_channels_are_called(own_library: Path, tmp_path: Path) -> None:
+    """In files of their own, by a table; a model fine-tuned from it, too, and swapped columns are refused."""
+    for i in range(2):
+        image = (brain(i) * 255).astype(np.uint8)
+        for name, pixels in zip(("t1", "flair"), image[:2], strict=True):
+            Picture.fromarray(pixels).save(tmp_path / f"{i}_{name}.png")
+        mask = np.zeros((SIDE, SIDE), np.uint8)
+        mask[20:40, 10:50] = 1
+        Picture.fromarray(mask).save(tmp_path / f"{i}_mask.png")
+
+    def table(*columns: str) -> tuple[Path, Path]:
+        path = tmp_path / f"{'-'.join(columns)}.csv"
+        rows = [",".join([*(f"{i}_{c}.png" for c in columns), f"{i}_mask.png"]) for i in range(2)]
+        path.write_text("\n".join([",".join([*columns, "mask"]), *rows]))
+        return path, tmp_path
+
+    options: dict[str, Any] = {"max_steps": 1, "device": "cpu", "crop": 64}
+    first = train([table("t1", "flair")], model="unet:tu-resnet10t", name="two", **options)
+    assert (first.channels, first.channel_names) == (2, ("t1", "flair"))
+    assert train([table("t1", "flair")], model="two", name="next", **options).channel_names == ("t1", "flair")
+    with pytest.raises(ModelError, match="two@1 has learnt from t1, flair, this has flair, t1"):
+        train([table("flair", "t1")], model="two", name="other", **options)
 
 
 def test_a_run_says_what_it_takes_the_channels_for(tmp_path: Path, listener: object) -> None:

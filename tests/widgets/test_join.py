@@ -22,6 +22,7 @@ from napari_medseg.training import TrainOptions
 from napari_medseg.widgets import segment
 from napari_medseg.widgets.join import join_selected
 from napari_medseg.widgets.layer_picker import LayerPicker
+from napari_medseg.widgets.model_picker import ModelPicker
 from napari_medseg.widgets.pairs_list import ChosenPair
 from napari_medseg.widgets.segment import SegmentWidget
 from napari_medseg.widgets.snapshot import Order, save_run, take_snapshots
@@ -121,6 +122,32 @@ def test_three_sequences_are_not_said_to_be_rgb(
     assert dock.model.reason == "needs grey, this has 3 channels"
 
 
+def test_layers_name_the_channels_and_swapped_ones_fit_no_model(
+    qtbot: Any, viewer: ViewerModel, opened: list[Any], cards: list[ModelCard]
+) -> None:
+    cards[:] = [BOTH.model_copy(update={"channel_names": ("t1", "flair")})]
+
+    def picker_of(*names: str, starts: bool = False) -> ModelPicker:
+        for layer, name in zip(opened, names, strict=True):
+            layer.name = name
+        viewer.layers.selection = {*opened}
+        join_selected(viewer)
+        picker = ModelPicker(starts=starts)
+        qtbot.addWidget(picker)
+        picker.set_image(image_from_layer(viewer.layers.pop()))
+        return picker
+
+    fits = picker_of("t1", "flair")
+    assert (fits.reason, "this has" in fits.summary.text()) == ("", False)
+    assert picker_of("before t1", "before t2").summary.text().endswith("has learnt from t1, flair, this has t1, t2")
+    reason = "has learnt from t1, flair, this has flair, t1"
+    for starts in (True, False):
+        swapped = picker_of("flair", "t1", starts=starts)
+        item = swapped.box.model().item(0)
+        assert (item.text(), item.isEnabled()) == (f"sequences  v1 – {reason}", False)
+    assert swapped.reason == reason
+
+
 def test_a_training_gets_all_channels(viewer: ViewerModel, opened: list[Any]) -> None:
     viewer.layers.selection = {*opened}
     join_selected(viewer)
@@ -132,6 +159,7 @@ def test_a_training_gets_all_channels(viewer: ViewerModel, opened: list[Any]) ->
     run = save_run(Order(tuple(take_snapshots([pair])), BOTH, "sequences@1", "mine", TrainOptions()), silent)
     saved = read(run.pairs[0].image)
     assert (saved.channels, saved.meaning) == (2, "channels")
+    assert run.pairs[0].channel_names == ("t1", "flair")
     [place] = run.pairs[0].slices or ()
     np.testing.assert_array_equal(saved.slice(place), image_from_layer(new).slice(1))
 

@@ -37,6 +37,7 @@ def describe(item: Image | Labels) -> dict[str, Any]:
         **({"windows": windows} if windows else {}),
         **({"alike": item.alike} if isinstance(item, Image) and item.alike > 1 else {}),
         **({"modality": item.modality} if isinstance(item, Image) and item.modality else {}),
+        **({"channel_names": [*item.channel_names]} if isinstance(item, Image) and item.channel_names else {}),
     }
 
 

@@ -60,6 +60,7 @@ def image_from_layer(layer: Any) -> Image:
     if rgb and data.shape[-1] == 4:
         data, *levels = (_on_white(level) for level in (data, *levels))
     info = about_layer(layer)
+    names = tuple(map(str, info.get("channel_names", ())))
     return Image(
         data=data,
         axes=("ZYXC" if many else "ZYX") if ndim == 3 else ("YXC" if many else "YX"),
@@ -73,6 +74,7 @@ def image_from_layer(layer: Any) -> Image:
         levels=tuple(levels),
         alike=int(info.get("alike", 1)),
         modality=str(info.get("modality", "")),
+        channel_names=names if many and len(names) == data.shape[-1] else (),
     )
 
 
@@ -119,7 +121,8 @@ def _channel_layers(image: Image, common: dict[str, Any]) -> list[LayerDataTuple
     for index, look in enumerate(_looks(image)):
         shown = [level[..., index] for level in levels]
         about = {**common["metadata"], CHANNEL: Channel(index, pyramid, shown[0])}
-        kwargs = {**common, **look, "metadata": about, "name": f"{name} channel {index + 1}" if index else name}
+        called = image.channel_names[index] if image.channel_names else f"channel {index + 1}"
+        kwargs = {**common, **look, "metadata": about, "name": f"{name} {called}" if index else name}
         if smallest is None:
             layers.append((shown[0], {**kwargs, "rgb": False}, "image"))
         else:

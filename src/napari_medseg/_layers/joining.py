@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from napari_medseg.io import join_channels
+from napari_medseg.io.channels import name_channels
 
 from .about import METADATA, LayerDataTuple, describe
 from .channels import CHANNEL, Channel, leads
@@ -26,7 +27,9 @@ def join_layers(layers: Sequence[Any]) -> LayerDataTuple:
     """
     layers = leads(layers)
     images = [image_from_layer(layer) for layer in layers]
-    joined = join_channels(images, called=[f"Layer '{layer.name}'" for layer in layers])
+    names = [layer.name for layer in layers]
+    told = name_channels(names) if not any(image.channel_names for image in images) else ()
+    joined = join_channels(images, called=[f"Layer '{name}'" for name in names], names=told)
     first, shown = layers[0], images[0].data
     if images[0].axes.endswith("C"):
         shown = shown[..., 0]

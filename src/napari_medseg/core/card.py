@@ -31,12 +31,14 @@ _PERMISSIVE = ("BSD-3-Clause", "BSD-2-Clause", "MIT", "Apache-2.0", "ISC", "CC-B
 Length = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 """In mm."""
 
+ChannelName = Annotated[str, Field(min_length=1, max_length=100)]
+
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 
 
 _WORDS = {
     "name", "version", "title", "description", "modality", "licence", "trained_on", "scores", "parent", "parent_sha256",
-    "pixel_range", "slice_distance",
+    "pixel_range", "slice_distance", "channel_names",
 }  # fmt: skip
 """Fields of a card that change no mask."""
 
@@ -128,6 +130,9 @@ class ModelCard(_Frozen):
     encoder: str = "resnet18"
     network: dict[str, Any] = Field(default_factory=dict, description="Further arguments of smp.create_model")
     channels: int = Field(default=1, ge=1, le=MOST_CHANNELS)
+    channel_names: tuple[ChannelName, ...] = Field(
+        default=(), description="What the channels of its images were called, in order, where that is known"
+    )
     neighbours: int = Field(default=0, ge=0, le=4)
     slice_distance: Length | None = Field(
         default=None,
@@ -174,6 +179,8 @@ class ModelCard(_Frozen):
         if len(self.normalisation.mean) not in (0, 1, self.channels):
             many = f"{self.channels} channel{'s' if self.channels > 1 else ''}"
             raise ValueError(f"mean and std have {len(self.normalisation.mean)} values for {many}")
+        if len(self.channel_names) not in (0, self.channels):
+            raise ValueError(f"there are {len(self.channel_names)} names for {self.channels} channels")
         if self.pixel_range and self.pixel_range[0] > self.pixel_range[1]:
             raise ValueError(f"the smallest pixel comes first, not {self.pixel_range}")
         return self
@@ -236,15 +243,12 @@ class ModelCard(_Frozen):
 
     @property
     def takes(self) -> str:
-        """The channels of an image in words: ``grey``, ``RGB``, ``3 sequences``, ``4 channels``."""
+        """The channels of an image in words: ``grey``, ``RGB``, ``3 sequences``, ``2 channels (t1, flair)``."""
+        named = f" ({', '.join(self.channel_names)})" if self.channel_names else ""
         if self.channels > 1 and self.normalisation.method == "median":  # colours would not be as they were
-            return f"{self.channels} sequences"
-        return {1: "grey", 3: "RGB"}.get(self.channels, f"{self.channels} channels")
-
-    @property
-    def channel_names(self) -> tuple[str, ...]:
-        """A name for each channel of an image."""
-        return ("red", "green", "blue") if self.takes == "RGB" else tuple(f"channel{c}" for c in range(self.channels))
+            return f"{self.channels} sequences{named}"
+        plain = {1: "grey"} if named else {1: "grey", 3: "RGB"}
+        return plain.get(self.channels, f"{self.channels} channels{named}")
 
     @property
     def out_channels(self) -> int:

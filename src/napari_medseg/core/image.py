@@ -76,6 +76,8 @@ class Image:
         What took it, in the words of model cards (``"CT"``, ``"MR"``, ``"X-ray"``); empty when no file tells.
     others
         The files or folders that further channels came from, where they are not all in ``source``.
+    channel_names
+        What each channel is called (``t1``, ``flair``), where files, a table or layers tell; else empty.
     """
 
     data: Any
@@ -91,6 +93,7 @@ class Image:
     alike: int = 1
     modality: str = ""
     others: tuple[Path, ...] = ()
+    channel_names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.axes) != self.data.ndim:
@@ -103,6 +106,8 @@ class Image:
             raise InputError(f"{len(self.geometry.positions)} positions do not fit {len(self)} slices.")
         if self.levels and (self.is_stack or any(level.ndim != self.data.ndim for level in self.levels)):
             raise InputError("Only a single image has levels, each with the axes of the image.")
+        if self.channel_names and len(self.channel_names) != self.channels:
+            raise InputError(f"{len(self.channel_names)} names do not fit {self.channels} channels.")
 
     def __len__(self) -> int:
         """Number of slices; 1 for a single image."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
+
 from napari_medseg.core import Finding, Image, ModelCard, ModelError
 
 from .ranges import sample_slices
@@ -41,7 +44,8 @@ def fits(image: Image, channels: int) -> bool:
 def strangeness(image: Image, card: ModelCard) -> int:
     """How much speaks against a model for the image, beside its channels; 0 where nothing does."""
     colors = {"RGB": card.takes == "RGB", "channels": card.takes != "RGB"}
-    other = bool(why_strange(image, card)) or not colors.get(image.meaning, True)
+    other = bool(why_strange(image, card) or why_other_channels(image.channel_names, card))
+    other = other or not colors.get(image.meaning, True)
     known = image.geometry.known
     # What models take as a whole are pictures without a scale, as X-rays often are; scans and slides have one.
     unlike = known == (card.longest is not None)
@@ -56,17 +60,55 @@ def why_strange(image: Image, card: ModelCard) -> str:
 
 
 def find_other_kind(image: Image, card: ModelCard) -> tuple[Finding, ...]:
-    """What there is to say where something else took the image than what the model is for."""
-    reason = why_strange(image, card)
-    if not reason:
-        return ()
-    return (Finding("OTHER_KIND", f"The model {card.reference} is {reason}: its outlines mean little."),)
+    """What there is to say where something else took the image than what the model is for, or where its channels are
+    called otherwise."""
+    found = []
+    if reason := why_strange(image, card):
+        found.append(Finding("OTHER_KIND", f"The model {card.reference} is {reason}: its outlines mean little."))
+    if reason := why_other_channels(image.channel_names, card):
+        text = f"The model {card.reference} {reason}: its outlines mean little unless they show the same."
+        found.append(Finding("OTHER_CHANNELS", text))
+    return tuple(found)
+
+
+def why_other_channels(names: Sequence[str], card: ModelCard) -> str:
+    """That a model has learnt from channels of other names, or in another order; empty where nothing tells."""
+    if not names or len(names) != len(card.channel_names) or same_names(names, card.channel_names):
+        return ""
+    return f"has learnt from {', '.join(card.channel_names)}, this has {', '.join(names)}"
+
+
+def why_swapped(names: Sequence[str], card: ModelCard) -> str:
+    """That an image has the model's channels in another order, so that it cannot be used; else empty."""
+    return why_other_channels(names, card) if are_swapped(names, card.channel_names) else ""
+
+
+def check_order(image: Image, card: ModelCard) -> None:
+    """Raise ModelError when the image has the model's channels in another order."""
+    if reason := why_swapped(image.channel_names, card):
+        raise ModelError(f"The model {card.reference} {reason}.", "Give the channels in the order of the model.")
+
+
+def are_swapped(names: Sequence[str], others: Sequence[str]) -> bool:
+    """Whether two images have the same channels in another order, by what they are called."""
+    ours, theirs = _plain(names), _plain(others)
+    return ours != theirs and sorted(ours) == sorted(theirs)
+
+
+def same_names(names: Sequence[str], others: Sequence[str]) -> bool:
+    """Whether channels are called the same, however people write that."""
+    return _plain(names) == _plain(others)
+
+
+def _plain(names: Sequence[str]) -> list[str]:
+    return [re.sub(r"[\W_]+", "", name).casefold() for name in names]
 
 
 def check_channels(image: Image, card: ModelCard) -> None:
-    """Raise ModelError when the model does not take this image's channels."""
+    """Raise ModelError when the model does not take this image's channels, or has them in another order."""
     if not fits(image, card.channels):
         reason = why_not(image.channels, card, image.alike, image.meaning)
         lacks = image.channels < card.channels and card.takes != "RGB"
         what = "join the images of all channels (--channel, Layers > Data)" if lacks else "another image"
         raise ModelError(f"The model {card.reference} {reason}.", f"Choose another model or {what}.")
+    check_order(image, card)

@@ -20,6 +20,12 @@ def case_of(name: str) -> str:
     return stem_of(name).removesuffix("_0000")
 
 
+def channel_of(name: str) -> int | None:
+    """Which channel of its image a file holds by its name: 1 of ``brain_0001.nii.gz``; None of other names."""
+    parts = _CHANNEL.match(stem_of(name))
+    return int(parts["number"]) if parts else None
+
+
 def find_cases(
     files: Sequence[Path], names: Collection[str] | None = None, *, count: int = 0
 ) -> dict[str, tuple[Path, ...]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Literal
@@ -11,11 +12,18 @@ import numpy.typing as npt
 
 from napari_medseg.core import MOST_CHANNELS, Axes, Geometry, Image, InputError
 
+from .cases import channel_of
+from .dataset import dataset_of
+from .names import stem_of
+
 _OFF = 0.1
 """Part of a pixel by which the places of two images may differ: programs round what they write."""
 
+_LONGEST = 100
+"""Letters of a channel's name."""
 
-def join_channels(images: Sequence[Image], *, called: Sequence[str] = ()) -> Image:
+
+def join_channels(images: Sequence[Image], *, called: Sequence[str] = (), names: Sequence[str] = ()) -> Image:
     """Take images of one size and place, such as the sequences of an MR, as the channels of one image.
 
     Parameters
@@ -24,6 +32,9 @@ def join_channels(images: Sequence[Image], *, called: Sequence[str] = ()) -> Ima
         In the order of the channels: each grey, (Y, X) or (Z, Y, X), or with channels of its own.
     called
         What to call each where it is refused; without it the names of their files.
+    names
+        What the channels are called; without them what the images, a ``dataset.json`` or, as far as they tell, the
+        names of the files say.
 
     Returns
     -------
@@ -49,6 +60,7 @@ def join_channels(images: Sequence[Image], *, called: Sequence[str] = ()) -> Ima
             f"{len(images)} images have {count} channels together: an image has at most {MOST_CHANNELS}.",
             "Join those that matter.",
         )
+    names = settle_names(names, count) or _told_names(images, count)
     called = called or _called(images)
     placed = next((image for image in images if image.geometry.known), first)
     known = placed.geometry
@@ -66,6 +78,7 @@ def join_channels(images: Sequence[Image], *, called: Sequence[str] = ()) -> Ima
     axes: Axes = "ZYXC" if first.is_stack else "YXC"
     return replace(
         first, data=_beside(images), axes=axes, geometry=known, meaning="channels", windows=(), alike=1,
+        channel_names=names,
         names=next((image.names for image in images if image.names), ()),
         missing=frozenset().union(*(image.missing for image in images)),
         findings=tuple(dict.fromkeys(
@@ -74,6 +87,43 @@ def join_channels(images: Sequence[Image], *, called: Sequence[str] = ()) -> Ima
         )),
         others=tuple(path for path in sources if path)[bool(first.source) :],
     )  # fmt: skip
+
+
+def name_channels(called: Sequence[str]) -> tuple[str, ...]:
+    """What tells names apart, as the names of channels: ``t1``, ``flair`` of ``case 7_t1``, ``case 7_flair``.
+
+    Words that all of them begin or end with are left out. Names that are only counted (``0000``, ``0001``) say nothing:
+    then there are none.
+    """
+    words = [[word for word in re.split(r"[\s_.,;:/\\-]+", name) if word] for name in called]
+    if len(words) < 2:
+        return ()
+    for end in (0, -1):
+        while all(len(own) > 1 for own in words) and len({own[end].casefold() for own in words}) == 1:
+            for own in words:
+                own.pop(end)
+    names = settle_names([" ".join(own) for own in words], len(words))
+    return () if any(name.isdecimal() for name in names) else names
+
+
+def settle_names(names: Sequence[str], count: int) -> tuple[str, ...]:
+    """Names of so many channels, none too long; nothing where they are not as many, or two are alike."""
+    names = tuple(name.strip()[:_LONGEST] for name in names)
+    alone = len({name.casefold() for name in names}) == len(names) == count > 1
+    return names if alone and all(names) else ()
+
+
+def _told_names(images: Sequence[Image], count: int) -> tuple[str, ...]:
+    """What the images themselves say of their channels, or what belongs to them."""
+    sources = [image.source for image in images if image.source]
+    if all(image.channel_names for image in images):
+        return settle_names([name for image in images for name in image.channel_names], count)
+    if not len(sources) == len(images) == count:
+        return ()
+    listed = [dict(enumerate(dataset_of(source).channel_names)) for source in sources]
+    numbers = [channel_of(source.name) for source in sources]
+    names = [own.get(number, "") for own, number in zip(listed, numbers, strict=True) if number is not None]
+    return settle_names(names, count) or name_channels([stem_of(source) for source in sources])
 
 
 def find_difference(

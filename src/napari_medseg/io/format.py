@@ -42,6 +42,8 @@ class Header:
         Ranges of values that the file asks to be shown.
     modality
         What took it, as `Image` has it.
+    channel_names
+        What the file calls its channels; empty where it does not.
     """
 
     shape: tuple[int, int]
@@ -55,6 +57,7 @@ class Header:
     volume: bool = False
     windows: tuple[Window, ...] = ()
     modality: str = ""
+    channel_names: tuple[str, ...] = ()
 
     @property
     def slice_shape(self) -> tuple[int, ...]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from napari_medseg.core import MOST_CHANNELS, InputError
 
-from .channels import find_difference
+from .channels import find_difference, name_channels
 from .format import ALL, Header
 from .levels import open_levels
 from .names import Group
@@ -76,6 +76,7 @@ def read_part_header(path: Path, part: int) -> Header:
         raise InputError(f"{path.name} holds several slides, which are not joined.", choose)
     return replace(
         first, channels=first.channels * len(labels), meaning="channels", windows=(),
+        channel_names=name_channels(labels) if first.channels == 1 else (),
         broken={z: reason for one in headers for z, reason in one.broken.items()},
         findings=tuple(dict.fromkeys(f for one in headers for f in one.findings)),
     )  # fmt: skip

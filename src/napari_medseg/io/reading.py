@@ -15,6 +15,8 @@ from napari_medseg.core import MOST_CHANNELS, Finding, Geometry, Image, InputErr
 from napari_medseg.core.geometry import Unit
 from napari_medseg.core.image import Axes
 
+from .channels import settle_names
+from .dataset import dataset_of
 from .format import ALL
 from .levels import GreyLevel
 from .parts import EVERY
@@ -69,10 +71,12 @@ def read(
     axes: Axes = ("ZYXC" if many else "ZYX") if found.is_stack else ("YXC" if many else "YX")
     meaning = "RGB" if found.color else found.header.meaning if found.header.meaning not in ("", "RGB") else "grey"
     data, *levels = _levels(found) or [_lazy(found)]
+    named = found.header.channel_names or dataset_of(found.files[0]).channel_names if meaning == "channels" else ()
     return Image(
         data=data, axes=axes, geometry=geometry, names=found.names, meaning=meaning, source=found.source,
         findings=findings, missing=frozenset(found.unreadable), windows=found.header.windows, levels=tuple(levels),
         alike=1 if many or levels else found.header.channels, modality=found.header.modality,
+        channel_names=settle_names(named, found.channels),
     )  # fmt: skip
 
 

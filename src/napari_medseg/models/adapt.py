@@ -150,6 +150,8 @@ def _adapted_card(card: ModelCard, classes: tuple[ClassInfo, ...], channels: int
     changes = {"classes": classes, "channels": channels, "normalisation": values, "sha256": ""}
     if not same:
         changes["scores"] = ()
+    if channels != card.channels:
+        changes["channel_names"] = ()
     try:
         return ModelCard.model_validate({**dict(card), **changes})
     except ValidationError as error:

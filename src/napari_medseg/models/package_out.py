@@ -153,7 +153,7 @@ def _input(card: ModelCard, place: Path) -> dict[str, Any]:
     size = {"min": _sample_side(card), "step": size_multiple(card)}
     scale = {"unit": "millimeter", "scale": card.pixel_size} if card.pixel_size else {}
     names = [f"{c}{n:+d}" if card.neighbours else c
-             for n in range(-card.neighbours, card.neighbours + 1) for c in card.channel_names]  # fmt: skip
+             for n in range(-card.neighbours, card.neighbours + 1) for c in _called(card)]  # fmt: skip
     return {
         "id": "image",
         "description": f"images go in {card.size_in_words}",
@@ -166,6 +166,13 @@ def _input(card: ModelCard, place: Path) -> dict[str, Any]:
         "preprocessing": list_steps(card),
         "test_tensor": {"source": place / "test-input.npy"},
     }
+
+
+def _called(card: ModelCard) -> tuple[str, ...]:
+    """A name for each channel of an image."""
+    if card.channel_names:
+        return card.channel_names
+    return ("red", "green", "blue") if card.takes == "RGB" else tuple(f"channel{c}" for c in range(card.channels))
 
 
 def _outputs(card: ModelCard, place: Path) -> list[dict[str, Any]]:

@@ -109,7 +109,8 @@ def brain_sample(
     data, truth, spacing = draw_head(seed, slices=slices, size=size, tumour=tumour).arrays()
     geometry = Geometry(spacing=spacing, unit="mm")
     names = tuple(f"{name}_{n}.png" for n in range(1, slices + 1))
-    return Image(data, "ZYXC", geometry, names, "channels"), Labels(truth, (TUMOUR,), geometry, names)
+    image = Image(data, "ZYXC", geometry, names, "channels", channel_names=SEQUENCES)
+    return image, Labels(truth, (TUMOUR,), geometry, names)
 
 
 def _scan(values: Tensor, rng: np.random.Generator, uneven: float, noise: float) -> Tensor:

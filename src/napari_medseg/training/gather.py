@@ -161,7 +161,8 @@ def read_painted(
     from napari_medseg.io import read_pair
 
     image, labels, slices = read_pair(found, legend=reading.legend)
-    image = replace(image, modality=pair.modality or image.modality)
+    names = pair.channel_names if len(pair.channel_names) == image.channels else image.channel_names
+    image = replace(image, modality=pair.modality or image.modality, channel_names=names)
     for finding in (*(f for f in image.findings if f.code == "UNREADABLE"), *labels.findings):
         if finding.code in TOLD:
             watch.say(finding.message)

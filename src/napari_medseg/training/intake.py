@@ -12,7 +12,7 @@ from napari_medseg.io.findings import alike
 from napari_medseg.models import find_model, read_card
 from napari_medseg.models.build import QUICK
 
-from .channels import GREY, find_channels
+from .channels import GREY, agree_on_names, find_channels
 from .neighbours import about_choice
 from .portion import LARGEST
 from .presets import AUTO
@@ -56,6 +56,10 @@ def take_in(run: TrainingRun, start: Start, painted: Sequence[Painted], watch: W
     images = list({id(one.image): one.image for one in painted}.values())
     for note in about_start(run, start, images):
         watch.say(note)
+    names, said = agree_on_names(images, start.card)
+    if said:
+        watch.say(said)
+    start = replace(start, card=start.card.model_copy(update={"channel_names": names}))
     if start.parent is None:
         start = _as_settled(run, start, painted, watch)
     for note in alike(finding for image in images for finding in input_shape(image, start.card)[1]):

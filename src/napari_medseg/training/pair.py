@@ -57,6 +57,8 @@ class Pair(BaseModel):
         labelled one with so many beside it; None goes by the image.
     modality
         What took the image, where its file cannot tell; empty goes by the file.
+    channel_names
+        What its channels are called, where its file cannot tell; empty goes by the file.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -73,3 +75,4 @@ class Pair(BaseModel):
     part: bool = False
     neighbours: int | None = Field(default=None, ge=0)
     modality: str = ""
+    channel_names: tuple[str, ...] = ()

@@ -174,7 +174,7 @@ class ModelPicker(QWidget):
 
     def refresh(self, *, other_image: bool = False) -> None:
         """Read the library again; the choice stays if it is still there and fits."""
-        from napari_medseg.inference.suits import why_not
+        from napari_medseg.inference.suits import why_not, why_swapped
 
         before = self.box.currentData()
         self._cards = tuple(sorted(read_cards(), key=lambda card: (card.name, -card.version)))
@@ -185,7 +185,9 @@ class ModelPicker(QWidget):
         other = {start_of(card): why_not(known, card, self._alike, meaning) if known else "" for card in self._cards}
         # What is trained further gets the channels of the image, if it is a network.
         fitted = {start_of(card) for card in self._cards if self._starts and card.architecture != "quick"}
-        self._reasons = {start: "" if start in fitted else reason for start, reason in other.items()}
+        names = self._image.channel_names if self._image is not None else ()
+        swapped = {start_of(card): why_swapped(names, card) for card in self._cards}
+        self._reasons = {s: swapped[s] or ("" if s in fitted else reason) for s, reason in other.items()}
         self._others = {start for start, reason in other.items() if reason}
         self.box.blockSignals(True)
         self.box.clear()
@@ -227,14 +229,16 @@ class ModelPicker(QWidget):
         return strangeness(self._image, self._cards[i]) if self._image is not None else 0
 
     def _summarise(self) -> None:
-        from napari_medseg.inference.suits import why_strange
+        from napari_medseg.inference.suits import why_other_channels, why_strange
 
         card: Any = self.box.currentData()
         self._last = card
         text = self.reason if card is not None else ""
         if card is not None and not text:
-            strange = "" if self._image is None or is_fresh(card) else why_strange(self._image, card)
-            text = " · ".join(filter(None, (describe_card(card), strange)))
+            strange: list[str] = []
+            if self._image is not None and not is_fresh(card):
+                strange = [why_strange(self._image, card), why_other_channels(self._image.channel_names, card)]
+            text = " · ".join(filter(None, (describe_card(card), *strange)))
         self.summary.setText(text)
         self.summary.setVisible(bool(text))
 

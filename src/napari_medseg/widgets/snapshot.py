@@ -186,6 +186,7 @@ def save_run(order: Order, report: Reporter) -> TrainingRun:
             Pair(
                 image=image, labels=labels, slices=slices, ranges=ranges, unlabelled=known.unlabelled,
                 newest=newest, accepted=accepted, neighbours=fresh, modality=snapshot.image.modality,
+                channel_names=snapshot.image.channel_names,
                 part=snapshot.labels.data.shape[-2:] != snapshot.image.shape[-2:],
             )
         )  # fmt: skip

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from napari_medseg.core import Image, InputError, ModelCard, ModelError, OutputError
 from napari_medseg.editing.fingerprint import fingerprint
 from napari_medseg.inference.options import SegmentOptions, pick_slices
-from napari_medseg.inference.suits import why_not
+from napari_medseg.inference.suits import check_order, why_not
 from napari_medseg.io.atomic import explained
 from napari_medseg.io.blocks import read_region
 from napari_medseg.models import library_home
@@ -66,6 +66,7 @@ def check_fits(image: Image, card: ModelCard, options: SegmentOptions) -> None:
         channels = 1 if (pixels == pixels[..., :1]).all() else channels
     if reason := why_not(channels, card, meaning=image.meaning):
         raise ModelError(f"The model {card.reference} {reason}.", "Choose another model or another image.")
+    check_order(image, card)
     if needs_whole(card):
         raise ModelError(
             f"The model {card.reference} looks at where a pixel lies in its slice and cannot be used on slides.",

@@ -14,6 +14,7 @@ from napari_medseg.core import Image, InputError, ModelCard, Normalisation
 from napari_medseg.inference.normalise import normalise
 from napari_medseg.inference.ranges import ValueRange, range_of
 from napari_medseg.inference.sizes import PIXEL_SIZE_TOLERANCE, input_shape
+from napari_medseg.inference.suits import find_other_kind
 from napari_medseg.io.blocks import read_region
 
 from .tissue import Tissue
@@ -108,11 +109,12 @@ class SlideReader:
     shape
         (Y, X) of the whole slide at the model's pixel size.
     findings
-        What there is to say about the pixel size.
+        What there is to say about the image's kind and its pixel size.
     """
 
     def __init__(self, image: Image, card: ModelCard, value_range: ValueRange = (0.0, 1.0)) -> None:
-        wanted, self.findings = input_shape(image, card)
+        wanted, findings = input_shape(image, card)
+        self.findings = (*find_other_kind(image, card), *findings)
         self.shape, self._level = _pick_level(image, wanted)
         self._scale = [_reduction(full, have) for full, have in zip(image.shape, self._level.shape, strict=False)]
         self._size = image.shape

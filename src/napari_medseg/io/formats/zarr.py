@@ -18,7 +18,7 @@ from napari_medseg.io.format import Format, Header
 from napari_medseg.io.pyramid import LARGE, are_halves, count_levels, halve
 from napari_medseg.io.zarr.image import MOST_TIMES, Voxels, ZarrImage, explained, list_parts, open_root, pixel_type
 from napari_medseg.io.zarr.levels import ZarrLevel
-from napari_medseg.io.zarr.metadata import describe_labels, read_label_classes, read_windows
+from napari_medseg.io.zarr.metadata import describe_labels, read_channel_names, read_label_classes, read_windows
 
 _CHUNK = 1024
 _TILE = 512
@@ -159,6 +159,7 @@ def _describe(path: Path, found: ZarrImage) -> Header:
         findings=(*_about_times(path, found), *_about_chunks(path, found)),
         volume=geometry.ndim == 3 and "image-label" in found.ome and "c" not in found.sizes,
         windows=windows if found.channels == 1 else (),
+        channel_names=read_channel_names(found.ome) if found.channels > 1 else (),
     )
 
 

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from napari_medseg.core import Finding, Geometry, Image, InputError, Labels
 from napari_medseg.io.budget import in_gib, stack_budget
+from napari_medseg.io.dataset import dataset_of
 from napari_medseg.io.findings import counted
 from napari_medseg.io.names import stem_of
 from napari_medseg.io.outlines.placing import holds_outlines, read_outline_labels
@@ -80,7 +81,8 @@ def read_labels(
     sidecar = read_sidecar(found.source) if series is None and isinstance(source, str | Path) else None
     about = sidecar or read_sidecar(found.files[0].parent)
     own = format_for(found.files[0]).classes if len(found.files) == 1 else None
-    known = (own(found.files[0]) if own else ()) or (about.classes if about else ())
+    named = dataset_of(found.files[0])
+    known = (own(found.files[0]) if own else ()) or (about.classes if about else named.classes)
     legend, told = find_legend(found.files, legend)
     known = known or legend.classes
     data, damage = load_values(found, legend)
@@ -91,6 +93,8 @@ def read_labels(
         data, told = join_layers(as_layers(np.moveaxis(data, -1, 0), found.source.name), found.source.name)
     lossy = format_for(found.files[0]).name == "jpeg"
     absent = stored_absent(found.files[0]) if len(found.files) == 1 else None
+    if absent is None and about is None and named.ignored is not None and (data == named.ignored).any():
+        absent = named.ignored
     as_stored = bool(legend) or any(c.value == 255 for c in known) or absent is not None
     data, findings = settle_values(data, keep=as_stored, lossy=lossy)
     findings = (*told, *(f for f in found.findings if f.code not in ("MISSING_SLICES", "NO_SPACING")), *findings)

@@ -221,7 +221,10 @@ def _join_rows(rows: Sequence[TableRow], label: str, table: Path, *, alone: bool
     first = rows[0]
     if alone:
         how = f"row {first.number} of {table.name}"
-        return FilePair(first.image, first.mask, group=first.group, how=how, channels=first.channels)
+        return FilePair(
+            first.image, first.mask, group=first.group, how=how, channels=first.channels,
+            channel_names=first.channel_names,
+        )  # fmt: skip
     how = f"{counted(len(rows), 'row')} of {table.name}, slices of one series"
     slices = tuple((row.image.name, row.mask) for row in rows)
     return FilePair(first.image.parent, first.mask.parent, group=first.group, how=how, series=label, slices=slices)

@@ -26,6 +26,8 @@ class FilePair:
         File name and mask of each slice that has one, where a table says so; ``mask`` is then the folder of the first.
     channels
         Files of the channels after those of ``image``, where each has its own.
+    channel_names
+        What a table calls the channels; empty where it does not.
     """
 
     image: Path
@@ -36,6 +38,7 @@ class FilePair:
     series: str = ""
     slices: tuple[tuple[str, Path], ...] = ()
     channels: tuple[Path, ...] = ()
+    channel_names: tuple[str, ...] = ()
 
     @property
     def masks(self) -> tuple[Path, ...]:

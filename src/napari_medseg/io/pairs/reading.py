@@ -61,7 +61,8 @@ def read_pair(image_path: str | Path | FilePair, mask_path: str | Path = "", *, 
         model has so many.
     """
     pair = image_path if isinstance(image_path, FilePair) else FilePair(Path(image_path), Path(mask_path))
-    image = join_channels([read(path, series=pair.series or None) for path in (pair.image, *pair.channels)])
+    parts = [read(path, series=pair.series or None) for path in (pair.image, *pair.channels)]
+    image = join_channels(parts, names=pair.channel_names)
     if image.channels > MOST_CHANNELS:
         raise InputError(
             f"{pair.image.name} has {image.channels} channels: a model takes at most {MOST_CHANNELS}.",

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from napari_medseg.core import InputError
+from napari_medseg.io.channels import name_channels
 from napari_medseg.io.registry import is_known
 
 SUFFIXES = (".csv", ".tsv")
@@ -23,7 +24,8 @@ _HINT = "Its columns are called image (of channels in files of their own image 1
 class TableRow:
     """A row: where image and mask lie, and the patient they are of; ``problem`` says what is wrong with it.
 
-    ``channels`` are the files of further channels, in the order of the columns.
+    ``channels`` are the files of further channels, in the order of the columns, and ``channel_names`` what these call
+    all of them, where they do.
     """
 
     number: int
@@ -32,6 +34,7 @@ class TableRow:
     group: str = ""
     problem: str = ""
     channels: tuple[Path, ...] = ()
+    channel_names: tuple[str, ...] = ()
 
 
 def is_table(path: Path) -> bool:
@@ -55,6 +58,7 @@ def read_table(path: Path, root: Path) -> list[TableRow]:
     names, rows = _parse(path)
     images, mask = _find_columns(path, names, rows)
     group = next((i for word in _GROUP for i, name in enumerate(names) if name.lower().startswith(word)), None)
+    called = name_channels([names[i] for i in images])
     top = root.resolve()
     found = []
     for number, row in enumerate(rows, 2):
@@ -66,7 +70,7 @@ def read_table(path: Path, root: Path) -> list[TableRow]:
         )  # fmt: skip
         drawn, first, *others = [p or root / "?" for p in paths.values()]
         own = row[group].strip() if group is not None and group < len(row) else ""
-        found.append(TableRow(number, first, drawn, own, problem, tuple(others)))
+        found.append(TableRow(number, first, drawn, own, problem, tuple(others), called))
     return found
 
 

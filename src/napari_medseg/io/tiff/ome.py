@@ -27,10 +27,12 @@ _CLASS_LIST = TypeAdapter(tuple[ClassInfo, ...])
 
 @dataclass(frozen=True)
 class OmeImage:
-    """One image of an OME-TIFF: its geometry, (Z, Y, X), (Y, X) or None; and the names of the files it lies in."""
+    """One image of an OME-TIFF: its geometry, (Z, Y, X), (Y, X) or None; the names of the files it lies in, and of its
+    channels, empty where one has none."""
 
     geometry: Geometry | None
     files: tuple[str, ...] = ()
+    channels: tuple[str, ...] = ()
 
 
 def read_images(text: str) -> list[OmeImage]:
@@ -88,7 +90,9 @@ def _read_image(image: Element) -> OmeImage:
     pixels = next(_named(image, "Pixels"), None)
     if pixels is None:
         return OmeImage(None)
-    files = dict.fromkeys(e.get("FileName", "") for e in _named(pixels, "UUID"))
+    files = tuple(dict.fromkeys(e.get("FileName", "") for e in _named(pixels, "UUID")))
+    names = tuple(e.get("Name", "").strip() for e in _named(pixels, "Channel"))
+    channels = names if all(names) else ()
     sizes: list[float] = []
     units: list[tuple[Unit, float]] = []
     for axis in "ZYX":
@@ -101,6 +105,6 @@ def _read_image(image: Element) -> OmeImage:
             sizes.append(size)
             units.append(unit)
         elif axis != "Z":
-            return OmeImage(None, tuple(files))
+            return OmeImage(None, files, channels)
     spacing, name = common_unit(sizes, units)
-    return OmeImage(Geometry(spacing=spacing, unit=name), tuple(files))
+    return OmeImage(Geometry(spacing=spacing, unit=name), files, channels)

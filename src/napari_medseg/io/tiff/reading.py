@@ -25,7 +25,7 @@ from napari_medseg.io.pixels import damaged
 from .chain import runs_in_a_circle
 from .damage import broken_slices, lost_pages
 from .levels import LevelPages, TiffLevel, level_pages, lost_tiles, open_levels
-from .ome import read_images
+from .ome import OmeImage, read_images
 from .pages import Layout, lay_out, list_parts
 from .shown import shown
 from .spacing import read_geometry, read_tagged_classes
@@ -77,6 +77,7 @@ def read_header(path: Path, part: int | None = None, *, vendor: bool = False) ->
             meaning="RGB" if colors == 3 and layout.is_rgb else "channels" if colors > 1 else "grey",
             broken=broken,
             findings=(*told, *findings, *_about_pages(path, tiff, layout, part)),
+            channel_names=_own_image(tiff, layout).channels if colors > 1 else (),
         )
 
 
@@ -190,11 +191,16 @@ def _opened(path: Path) -> Iterator[tifffile.TiffFile]:
 
 def _other_files(path: Path, tiff: tifffile.TiffFile, layout: Layout) -> str:
     """That an OME-TIFF is one of several files of an image: each is read for what it holds itself."""
-    images = read_images(tiff.ome_metadata or "") if tiff.is_ome else []
-    files = images[layout.index].files if layout.index < len(images) else ()
+    files = _own_image(tiff, layout).files
     if len(files) < 2:
         return ""
     return f"{path.name} is one of {len(files)} files that make up an image; open their folder to have all of it."
+
+
+def _own_image(tiff: tifffile.TiffFile, layout: Layout) -> OmeImage:
+    """What an OME-TIFF says of the image; nothing of other files."""
+    images = read_images(tiff.ome_metadata or "") if tiff.is_ome else []
+    return images[layout.index] if layout.index < len(images) else OmeImage(None)
 
 
 def _read(path: Path, z: int, part: int) -> tuple[npt.NDArray[Any], Layout]:

@@ -158,6 +158,15 @@ def read_windows(ome: Mapping[str, Any]) -> tuple[tuple[Window, ...], bool]:
     return tuple(windows), is_rgb
 
 
+def read_channel_names(ome: Mapping[str, Any]) -> tuple[str, ...]:
+    """What the channels are called; empty where one has no name."""
+    omero = ome.get("omero")
+    channels = omero.get("channels") if isinstance(omero, Mapping) else None
+    listed = channels if isinstance(channels, list) else ()
+    names = tuple(str(one.get("label") or "").strip() if isinstance(one, Mapping) else "" for one in listed)
+    return names if all(names) else ()
+
+
 def list_images(ome: Mapping[str, Any]) -> tuple[str, ...]:
     """Paths of the images in a plate (as ``A/1``, a well) or of several series; empty for a group that is an image."""
     plate = ome.get("plate")
