@@ -125,7 +125,9 @@ def test_three_sequences_are_not_said_to_be_rgb(
 def test_layers_name_the_channels_and_swapped_ones_fit_no_model(
     qtbot: Any, viewer: ViewerModel, opened: list[Any], cards: list[ModelCard]
 ) -> None:
-    cards[:] = [BOTH.model_copy(update={"channel_names": ("t1", "flair")})]
+    strange = BOTH.model_copy(update={"name": "a-scan", "channel_names": ("ct", "pet")})
+    known = BOTH.model_copy(update={"channel_names": ("t1", "flair")})
+    cards[:] = [strange, known]
 
     def picker_of(*names: str, starts: bool = False) -> ModelPicker:
         for layer, name in zip(opened, names, strict=True):
@@ -138,14 +140,17 @@ def test_layers_name_the_channels_and_swapped_ones_fit_no_model(
         return picker
 
     fits = picker_of("t1", "flair")
-    assert (fits.reason, "this has" in fits.summary.text()) == ("", False)
-    assert picker_of("before t1", "before t2").summary.text().endswith("has learnt from t1, flair, this has t1, t2")
+    assert (fits.value(), "this has" in fits.summary.text()) == (known, False)
+    other = picker_of("before t1", "before t2")
+    other.set_value(known)
+    assert other.summary.text().endswith("has learnt from t1, flair, this has t1, t2")
     reason = "has learnt from t1, flair, this has flair, t1"
     for starts in (True, False):
         swapped = picker_of("flair", "t1", starts=starts)
-        item = swapped.box.model().item(0)
+        item = swapped.box.model().item(1)
         assert (item.text(), item.isEnabled()) == (f"sequences  v1 – {reason}", False)
-    assert swapped.reason == reason
+    assert (swapped.value(), swapped.summary.text()) == (None, reason), "rather than one for something else"
+    assert "drag the layers into it" in swapped.advice
 
 
 def test_a_training_gets_all_channels(viewer: ViewerModel, opened: list[Any]) -> None:

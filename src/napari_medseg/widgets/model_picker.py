@@ -89,6 +89,7 @@ class ModelPicker(QWidget):
         self._cards: tuple[ModelCard, ...] = ()
         self._reasons: dict[str, str] = {}
         self._others: set[str] = set()
+        self._swapped: set[str] = set()
         self._image: Image | None = None
         self._chosen = False
         self._last: ModelCard | None = None
@@ -172,6 +173,14 @@ class ModelPicker(QWidget):
         card = self.box.currentData()
         return self._reasons.get(start_of(card), "") if card is not None else "The model library is empty."
 
+    @property
+    def advice(self) -> str:
+        """What to do where nothing can be chosen."""
+        card = self.box.currentData()
+        if card is not None and start_of(card) in self._swapped:
+            return "The model has another order of channels: drag the layers into it, the first lowest, and join them."
+        return "No model fits this image. Choose another image, or add a model in the Models dock."
+
     def refresh(self, *, other_image: bool = False) -> None:
         """Read the library again; the choice stays if it is still there and fits."""
         from napari_medseg.inference.suits import why_not, why_swapped
@@ -187,6 +196,7 @@ class ModelPicker(QWidget):
         fitted = {start_of(card) for card in self._cards if self._starts and card.architecture != "quick"}
         names = self._image.channel_names if self._image is not None else ()
         swapped = {start_of(card): why_swapped(names, card) for card in self._cards}
+        self._swapped = {start for start, reason in swapped.items() if reason}
         self._reasons = {s: swapped[s] or ("" if s in fitted else reason) for s, reason in other.items()}
         self._others = {start for start, reason in other.items() if reason}
         self.box.blockSignals(True)
@@ -221,7 +231,9 @@ class ModelPicker(QWidget):
         for i in (alike if self._chosen else []) if other_image else fitting:
             if before is not None and start_of(self._cards[i]) == start_of(before):
                 return i
-        return min(alike or fitting or [0], key=self._strangeness)
+        # One that only asks for another order says so, rather than that one for something else is offered.
+        asking = [i for i, card in enumerate(self._cards) if start_of(card) in self._swapped]
+        return min(asking + alike or fitting or [0], key=self._strangeness)
 
     def _strangeness(self, i: int) -> int:
         from napari_medseg.inference.suits import strangeness

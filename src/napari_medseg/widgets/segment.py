@@ -158,7 +158,7 @@ class SegmentWidget(Dock):
         elif self._problem:
             self.panel.set_blocked("This layer cannot be segmented: see above.")
         elif card is None:
-            self.panel.set_blocked("No model fits this image. Choose another image, or add a model in the Models dock.")
+            self.panel.set_blocked(self.model.advice)
         else:
             self.panel.set_ready(f"Ready to segment {self.scope_row.describe()} with {card.name} v{card.version}.")
 

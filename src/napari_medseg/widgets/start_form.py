@@ -92,7 +92,7 @@ class StartForm(QWidget):
     def problem(self) -> str:
         """Why nothing can start like this, or ``""``."""
         if self.model.value() is None:
-            return "No model fits this image. Add one in the Models dock."
+            return self.model.advice
         try:
             ModelCard(name=self.name.text().strip(), classes=(ClassInfo.numbered(1),))
         except ValueError:
