@@ -1,6 +1,6 @@
 """The words of the project: images, labels, geometry, model cards, options, progress and errors."""
 
-from .card import CLASSIFIER, MOST_CHANNELS, PALETTE, ClassInfo, ModelCard, Normalisation, check_name
+from .card import CLASSIFIER, LONGEST_NAME, MOST_CHANNELS, PALETTE, ClassInfo, ModelCard, Normalisation, check_name
 from .errors import ComputeError, InputError, MedsegError, ModelError, OutputError
 from .few import spread, spread_ends
 from .geometry import Geometry, lengths_in_words
@@ -11,6 +11,7 @@ from .score import Score
 
 __all__ = [
     "CLASSIFIER",
+    "LONGEST_NAME",
     "MOST_CHANNELS",
     "PALETTE",
     "Axes",

@@ -31,7 +31,10 @@ _PERMISSIVE = ("BSD-3-Clause", "BSD-2-Clause", "MIT", "Apache-2.0", "ISC", "CC-B
 Length = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 """In mm."""
 
-ChannelName = Annotated[str, Field(min_length=1, max_length=100)]
+LONGEST_NAME = 100
+"""Letters in the name of a channel."""
+
+ChannelName = Annotated[str, Field(min_length=1, max_length=LONGEST_NAME)]
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 

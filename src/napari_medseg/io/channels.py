@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from napari_medseg.core import MOST_CHANNELS, Axes, Geometry, Image, InputError
+from napari_medseg.core import LONGEST_NAME, MOST_CHANNELS, Axes, Geometry, Image, InputError
 
 from .cases import channel_of
 from .dataset import dataset_of
@@ -18,9 +18,6 @@ from .names import stem_of
 
 _OFF = 0.1
 """Part of a pixel by which the places of two images may differ: programs round what they write."""
-
-_LONGEST = 100
-"""Letters of a channel's name."""
 
 
 def join_channels(images: Sequence[Image], *, called: Sequence[str] = (), names: Sequence[str] = ()) -> Image:
@@ -108,7 +105,7 @@ def name_channels(called: Sequence[str]) -> tuple[str, ...]:
 
 def settle_names(names: Sequence[str], count: int) -> tuple[str, ...]:
     """Names of so many channels, none too long; nothing where they are not as many, or two are alike."""
-    names = tuple(name.strip()[:_LONGEST] for name in names)
+    names = tuple(name.strip()[:LONGEST_NAME] for name in names)
     alone = len({name.casefold() for name in names}) == len(names) == count > 1
     return names if alone and all(names) else ()
 

@@ -10,13 +10,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from napari_medseg.core import MOST_CHANNELS, ClassInfo
+from napari_medseg.core import LONGEST_NAME, MOST_CHANNELS, ClassInfo
 
 NAME = "dataset.json"
 _LONGEST = 2**26
 _MOST_CLASSES = 2**12
-_ROOM = 100
-"""Letters of a name."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +75,7 @@ def _by_number(told: Any) -> dict[int, str]:
     for one, other in told.items() if isinstance(told, Mapping) else ():
         number, name = (one, other) if isinstance(other, str) else (other, one)
         if isinstance(name, str) and isinstance(number, int | str) and str(number).isdecimal() and len(str(number)) < 6:
-            found.setdefault(int(number), name.strip()[:_ROOM])
+            found.setdefault(int(number), name.strip()[:LONGEST_NAME])
     return {number: name for number, name in found.items() if name} if len(found) <= _MOST_CLASSES else {}
 
 

@@ -145,26 +145,28 @@ def read_label_classes(ome: Mapping[str, Any]) -> tuple[ClassInfo, ...]:
 
 def read_windows(ome: Mapping[str, Any]) -> tuple[tuple[Window, ...], bool]:
     """Ranges to be shown of each channel, and whether the channels are red, green and blue."""
-    omero = ome.get("omero")
-    channels = omero.get("channels") if isinstance(omero, Mapping) else None
+    channels = _channels(ome)
     windows = []
-    for channel in channels if isinstance(channels, list) else ():
-        window = channel.get("window") if isinstance(channel, Mapping) else None
+    for channel in channels:
+        window = channel.get("window")
         low, high = (window.get("start"), window.get("end")) if isinstance(window, Mapping) else (None, None)
         if isinstance(low, int | float) and isinstance(high, int | float) and -math.inf < low < high < math.inf:
             windows.append(Window(str(channel.get("label") or "as in the file"), float(low), float(high)))
-    named = isinstance(channels, list) and all(isinstance(c, Mapping) for c in channels)
-    is_rgb = named and tuple(str(c.get("color", "")).upper().lstrip("#") for c in channels or ()) in _RGB
+    is_rgb = tuple(str(c.get("color", "")).upper().lstrip("#") for c in channels) in _RGB
     return tuple(windows), is_rgb
 
 
 def read_channel_names(ome: Mapping[str, Any]) -> tuple[str, ...]:
     """What the channels are called; empty where one has no name."""
-    omero = ome.get("omero")
-    channels = omero.get("channels") if isinstance(omero, Mapping) else None
-    listed = channels if isinstance(channels, list) else ()
-    names = tuple(str(one.get("label") or "").strip() if isinstance(one, Mapping) else "" for one in listed)
+    names = tuple(str(channel.get("label") or "").strip() for channel in _channels(ome))
     return names if all(names) else ()
+
+
+def _channels(ome: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """What is said of each channel; where one says nothing that makes sense, it is empty."""
+    omero = ome.get("omero")
+    told = omero.get("channels") if isinstance(omero, Mapping) else None
+    return [one if isinstance(one, Mapping) else {} for one in told] if isinstance(told, list) else []
 
 
 def list_images(ome: Mapping[str, Any]) -> tuple[str, ...]:
