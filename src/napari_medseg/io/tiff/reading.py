@@ -67,7 +67,7 @@ def read_header(path: Path, part: int | None = None, *, vendor: bool = False) ->
                 raise _not_there(path, layout, broken[0])
             told = ()
         geometry, findings = read_geometry(tiff, layout, slide=bool(levels))
-        colors = layout.colors
+        colors, own = layout.colors, _own_image(tiff, layout)
         return Header(
             shape=layout.shape,
             dtype=np.dtype(np.uint8) if page.dtype == bool else np.dtype(page.dtype).newbyteorder("="),
@@ -76,12 +76,12 @@ def read_header(path: Path, part: int | None = None, *, vendor: bool = False) ->
             geometry=geometry,
             meaning="RGB" if colors == 3 and layout.is_rgb else "channels" if colors > 1 else "grey",
             broken=broken,
-            findings=(*told, *findings, *_about_pages(path, tiff, layout, part)),
-            channel_names=_own_image(tiff, layout).channels if colors > 1 else (),
+            findings=(*told, *findings, *_about_pages(path, layout, own, part)),
+            channel_names=own.channels if colors > 1 else (),
         )
 
 
-def _about_pages(path: Path, tiff: tifffile.TiffFile, layout: Layout, part: int | None) -> tuple[Finding, ...]:
+def _about_pages(path: Path, layout: Layout, own: OmeImage, part: int | None) -> tuple[Finding, ...]:
     """What the directories say besides the image that is read."""
     findings: list[Finding] = []
 
@@ -97,7 +97,7 @@ def _about_pages(path: Path, tiff: tifffile.TiffFile, layout: Layout, part: int 
     if lost_pages(layout):
         after = counted(layout.slices, "slice")
         tell("MISSING_SLICES", f"{path.name} is cut off or damaged: after {after} it names more.")
-    if text := _other_files(path, tiff, layout):
+    if text := _other_files(path, own):
         tell("OTHER_FILES", text)
     if layout.parts > 1 and part is None:
         text = f"{path.name} holds {layout.parts} images; the first is taken where none is chosen."
@@ -189,12 +189,11 @@ def _opened(path: Path) -> Iterator[tifffile.TiffFile]:
         _READING.reset(before)
 
 
-def _other_files(path: Path, tiff: tifffile.TiffFile, layout: Layout) -> str:
+def _other_files(path: Path, own: OmeImage) -> str:
     """That an OME-TIFF is one of several files of an image: each is read for what it holds itself."""
-    files = _own_image(tiff, layout).files
-    if len(files) < 2:
+    if len(own.files) < 2:
         return ""
-    return f"{path.name} is one of {len(files)} files that make up an image; open their folder to have all of it."
+    return f"{path.name} is one of {len(own.files)} files that make up an image; open their folder to have all of it."
 
 
 def _own_image(tiff: tifffile.TiffFile, layout: Layout) -> OmeImage:
