@@ -56,9 +56,10 @@ def test_card_counts_channels() -> None:
     assert card(neighbours=1, channels=3).in_channels == 9
     assert [card(channels=n).takes for n in (1, 3, 4)] == ["grey", "RGB", "4 channels"]
     assert card(channels=3, normalisation=Normalisation(method="median")).takes == "3 sequences"
-    assert card(channels=3).channel_names == ("red", "green", "blue")
     median = Normalisation(method="median")
-    assert card(channels=3, normalisation=median).channel_names == ("channel0", "channel1", "channel2")
+    named = card(channels=2, channel_names=("T1", "FLAIR"), normalisation=median)
+    assert named.takes == "2 sequences (T1, FLAIR)"
+    assert card(channels=3, normalisation=median).channel_names == (), "nobody named them"
     assert card().out_channels == 2
 
 
