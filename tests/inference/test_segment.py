@@ -226,9 +226,15 @@ def test_channels_of_other_names_are_said_and_swapped_ones_refused(
         labels = segment(replace(image, channel_names=names), model)
         assert [f.code for f in labels.findings if f.code == "OTHER_CHANNELS"] == codes
     assert "has learnt from t1, flair, this has t1, t2" in str([f.message for f in labels.findings])
-    with pytest.raises(ModelError, match="has learnt from t1, flair, this has FLAIR, T1") as raised:
+    with pytest.raises(
+        ModelError, match=r"has the channels FLAIR, T1, the model .* has learnt from t1, flair"
+    ) as raised:
         segment(replace(image, channel_names=("FLAIR", "T1")), model)
-    assert raised.value.hint == "Give the channels in the order of the model."
+    assert raised.value.hint == "Save it with its channels in the order of the model."
+    joined = replace(image, channel_names=("FLAIR", "T1"), source=Path("f.nii"), others=(Path("t.nii"),))
+    with pytest.raises(ModelError, match=r"f\.nii has the channels") as raised:
+        segment(joined, model)
+    assert raised.value.hint == "Give its files in the order of the model."
     assert not segment(replace(image, channel_names=("a", "b")), make_model(channels=2)).findings
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,15 @@ import dask.array as da
 import nibabel as nib
 import numpy as np
 import pytest
+import tifffile
 from made_up import plane, save_png
 from made_up_dicom import dicom_slice, save_dicom
 
 from napari_medseg.core import Finding, Geometry, Image, InputError
-from napari_medseg.io import join_channels, match_pairs, read, read_pair
+from napari_medseg.io import join_channels, match_pairs, read, read_labels, read_pair
 from napari_medseg.io.cases import find_cases
 from napari_medseg.io.channels import name_channels
+from napari_medseg.io.dataset import DataSet, dataset_of
 from napari_medseg.io.pairs.preview import preview_pairs
 
 SHAPE = (3, 12, 10)
@@ -235,6 +238,9 @@ def test_numbered_slices_beside_a_mask_of_their_name_are_not_said_to_lack_a_chan
         (["t1", "T1"], ()),
         (["case", "case_flair"], ("case", "case flair")),
         (["t1"], ()),
+        (["p0_20200100_t1", "p0_20200101_flair"], ("t1", "flair")),
+        (["3_T1_ax", "4_FLAIR_ax"], ("T1", "FLAIR")),
+        (["b 0", "b 1000"], ()),
     ],
 )
 def test_channels_are_called_as_their_names_differ(called: list[str], names: tuple[str, ...]) -> None:
@@ -253,6 +259,44 @@ def test_channels_are_called_as_their_files(sequences: list[Path]) -> None:
     assert join_channels([joined, joined]).channel_names == (), "two of each"
     with pytest.raises(InputError, match="3 names do not fit 2 channels"):
         replace(joined, channel_names=("a", "b", "c"))
+
+
+def test_files_of_one_name_are_called_as_their_folders(tmp_path: Path) -> None:
+    files = [save(tmp_path / kind / "scan.nii.gz") for kind in ("t1", "flair")]
+    assert join_channels([read(path) for path in files]).channel_names == ("t1", "flair")
+
+
+def test_series_of_one_folder_name_the_channels(tmp_path: Path) -> None:
+    for name in ("t1", "flair"):
+        for z in range(3):
+            save_png(tmp_path / f"{name}-{z}.png", plane(z))
+    images = [read(tmp_path, series=name) for name in ("t1-", "flair-")]
+    assert join_channels(images).channel_names == ("t1", "flair")
+
+
+def test_dicom_series_name_the_channels(tmp_path: Path) -> None:
+    """As the scanner called them, wherever they lie; what holds the patient's name is not taken."""
+    for number, name in enumerate(("T1 ax", "FLAIR ax", "Testperson")):
+        told = {"SeriesInstanceUID": f"1.2.3.4.{number}", "SeriesNumber": number, "PatientName": "Testperson^A"}
+        for z in (10.0, 4.0, 7.0):
+            save_dicom(tmp_path / f"{number}-{z}.dcm", dicom_slice(z, SeriesDescription=name, **told))
+    images = [read(tmp_path, series=str(number)) for number in range(3)]
+    assert [image.series for image in images] == ["T1 ax", "FLAIR ax", ""]
+    assert join_channels(images[:2]).channel_names == ("T1", "FLAIR")
+    assert join_channels(images[1:]).channel_names == ()
+
+
+def test_slices_with_other_orders_of_channels_are_no_stack(tmp_path: Path) -> None:
+    for z, names in enumerate((["DAPI", "FITC"], ["DAPI", "FITC"], ["FITC", "DAPI"])):
+        tifffile.imwrite(
+            tmp_path / f"z{z}.ome.tif",
+            np.full((2, 8, 9), z, np.uint8),
+            metadata={"axes": "CYX", "Channel": {"Name": names}},
+        )
+    with pytest.raises(InputError, match=r"z2\.ome\.tif has the channels FITC, DAPI, z0\.ome\.tif has DAPI, FITC"):
+        read(tmp_path)
+    (tmp_path / "z2.ome.tif").unlink()
+    assert read(tmp_path).channel_names == ("DAPI", "FITC")
 
 
 V1 = {"modality": {"0": "T1", "1": "FLAIR"}, "labels": {"0": "background", "1": "oedema", "3": "core"}}
@@ -277,6 +321,44 @@ def test_a_data_set_names_channels_and_classes(
     assert ignored is None or 4 not in {c.value for c in found.classes}
     other = read_pair(match_pairs(*data_set)[1])[1]
     assert other.not_computed is None, "there is nothing to ignore in it"
+
+
+def test_a_data_set_of_pictures_has_its_classes_too(tmp_path: Path) -> None:
+    """Masks that belong to slices by their names are read as any other."""
+    for z in range(2):
+        save_png(tmp_path / "imagesTr" / f"case_{z}.png", plane(z))
+        mask = np.zeros(plane(z).shape, np.uint8)
+        mask[0, :3] = (1, 2, 2)
+        save_png(tmp_path / "labelsTr" / f"case_{z}.png", mask)
+    about = {"labels": {"background": 0, "liver": 1, "ignore": 2}}
+    (tmp_path / "dataset.json").write_text(json.dumps(about))
+    labels = read_pair(tmp_path / "imagesTr", tmp_path / "labelsTr")[1]
+    assert ([c.name for c in labels.classes], labels.not_computed) == (["liver"], 2)
+    alone = read_labels(tmp_path / "labelsTr")
+    assert (alone.classes, alone.not_computed) == (labels.classes, 2)
+
+
+def test_names_of_a_data_set_can_be_shown(data_set: tuple[Path, Path]) -> None:
+    about = {
+        "labels": {"a\n\x1b[31m": 1, "\ud800": 2, "part": [3], "A [31m": 4},
+        "channel_names": {"0": "T1\u202e", "1": "b"},
+    }
+    (data_set[0].parent / "dataset.json").write_text(json.dumps(about))
+    found = dataset_of(data_set[0] / "brain_7_0000.nii.gz")
+    assert [(c.value, c.name) for c in found.classes] == [(1, "a [31m"), (3, "part")], "no name twice"
+    assert found.channel_names == ("T1", "b")
+
+
+def test_a_nearer_file_that_says_nothing_hides_none(data_set: tuple[Path, Path]) -> None:
+    (data_set[0].parent / "dataset.json").write_text(json.dumps(V1))
+    (data_set[0] / "dataset.json").write_text("{}")
+    assert dataset_of(data_set[0] / "brain_7_0000.nii.gz").channel_names == ("T1", "FLAIR")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes here")
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "dataset.json")
+    assert dataset_of(tmp_path / "x.png") == DataSet()
 
 
 def test_a_data_set_names_the_channels_of_one_file(tmp_path: Path) -> None:

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image as Picture
+from pydantic import ValidationError
 from scipy import ndimage
 
 from napari_medseg.core import ClassInfo, Geometry, Image, InputError, ModelCard, ModelError, Normalisation
-from napari_medseg.training import train
+from napari_medseg.training import Pair, train
 from napari_medseg.training.channels import agree_on_names, check_orders, find_channels
 from napari_medseg.training.truth import LabelledSlice
 
@@ -115,20 +116,29 @@ def test_a_model_calls_its_channels_as_all_its_images_do() -> None:
     assert agree_on_names([one, same], new) == (("T1", "FLAIR"), "")
     assert agree_on_names([same, none], new) == ((), ""), "nobody says that it is the same"
     assert agree_on_names([same, none], old) == (("T1", "FLAIR"), "")
-    for start, names in ((new, ()), (old, ("T1", "FLAIR"))):
-        said = agree_on_names([one, other], start)
-        assert said[0] == names
+    for images, start, names in (
+        ([one, other], new, ()),
+        ([one, other], old, ()),
+        ([other, other], old, ("T1", "T2")),
+        ([other, none], old, ()),
+    ):
+        said = agree_on_names(images, start)
+        assert said[0] == names, "what it was fine-tuned on, where that is sure"
         assert "T1, FLAIR here and T1, T2 there" in said[1]
     assert agree_on_names([one], card(3)) == ((), "")
 
 
 def test_channels_in_another_order_are_refused() -> None:
     """What one network learnt from both would be worth nothing."""
-    with pytest.raises(InputError, match="has the channels flair, t1, An image has T1, FLAIR") as raised:
-        check_orders([named(), named("T1", "FLAIR"), named("flair", "t1")], None)
+    with pytest.raises(InputError, match="has the channels flair, t1, another has T1, FLAIR") as raised:
+        check_orders([named(), named("T1", "FLAIR"), named("flair", "t1")], card(2))
     assert raised.value.hint == "Give the channels of all images in the same order."
     start = card(2).model_copy(update={"channel_names": ("T1", "FLAIR")})
-    with pytest.raises(ModelError, match="has learnt from T1, FLAIR, this has FLAIR, T1"):
+    with pytest.raises(InputError, match="has the channels T2, T1, another has T1, T2"):
+        check_orders([named("T1", "FLAIR"), named("T1", "T2"), named("T2", "T1")], card(2))
+    with pytest.raises(
+        ModelError, match=r"The image has the channels FLAIR, T1, the model .* has learnt from T1, FLAIR"
+    ):
         check_orders([named("FLAIR", "T1")], start)
     check_orders([named("T1", "FLAIR"), named("T1", "T2"), named()], start)
 
@@ -153,8 +163,18 @@ def test_a_run_keeps_what_its_channels_are_called(own_library: Path, tmp_path: P
     first = train([table("t1", "flair")], model="unet:tu-resnet10t", name="two", **options)
     assert (first.channels, first.channel_names) == (2, ("t1", "flair"))
     assert train([table("t1", "flair")], model="two", name="next", **options).channel_names == ("t1", "flair")
-    with pytest.raises(ModelError, match="two@1 has learnt from t1, flair, this has flair, t1"):
+    with pytest.raises(ModelError, match=r"0_flair\.png has the channels flair, t1, the model two@1 has learnt"):
         train([table("flair", "t1")], model="two", name="other", **options)
+    quick = train([table("t1", "flair")], model="quick:two", name="trees", **options)
+    assert quick.channel_names == ("t1", "flair"), "whose features it uses"
+    with pytest.raises(ModelError, match="has learnt from t1, flair"):
+        train([table("flair", "t1")], model="quick:two", name="other", **options)
+
+
+@pytest.mark.parametrize("names", [("x" * 101, "b"), ("", "b")])
+def test_a_pair_has_no_names_that_a_card_cannot_have(tmp_path: Path, names: tuple[str, ...]) -> None:
+    with pytest.raises(ValidationError, match="channel_names"):
+        Pair(image=tmp_path / "i", labels=tmp_path / "l", channel_names=names)
 
 
 def test_a_run_says_what_it_takes_the_channels_for(tmp_path: Path, listener: object) -> None:

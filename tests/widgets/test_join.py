@@ -150,7 +150,17 @@ def test_layers_name_the_channels_and_swapped_ones_fit_no_model(
         item = swapped.box.model().item(1)
         assert (item.text(), item.isEnabled()) == (f"sequences  v1 – {reason}", False)
     assert (swapped.value(), swapped.summary.text()) == (None, reason), "rather than one for something else"
-    assert "drag the layers into it" in swapped.advice
+    assert "Join layers in that order" in swapped.advice
+
+
+@pytest.mark.parametrize("order", [("scan", "scan [1]"), ("scan [1]", "scan")])
+def test_of_layers_of_one_name_the_files_say_what_they_are(viewer: ViewerModel, opened: list[Any], order: tuple[str, str]) -> None:
+    """Which of them has a number in its name depends on which was opened first."""
+    for layer, name in zip(opened, order, strict=True):
+        layer.name = name
+    viewer.layers.selection = {*opened}
+    join_selected(viewer)
+    assert image_from_layer(viewer.layers[-1]).channel_names == ("t1", "flair")
 
 
 def test_a_training_gets_all_channels(viewer: ViewerModel, opened: list[Any]) -> None:

@@ -60,7 +60,7 @@ def image_from_layer(layer: Any) -> Image:
     if rgb and data.shape[-1] == 4:
         data, *levels = (_on_white(level) for level in (data, *levels))
     info = about_layer(layer)
-    names = tuple(map(str, info.get("channel_names", ())))
+    names = tuple(map(str, info.get("channel_names") or ()))
     return Image(
         data=data,
         axes=("ZYXC" if many else "ZYX") if ndim == 3 else ("YXC" if many else "YX"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -28,7 +29,9 @@ def join_layers(layers: Sequence[Any]) -> LayerDataTuple:
     layers = leads(layers)
     images = [image_from_layer(layer) for layer in layers]
     names = [layer.name for layer in layers]
-    told = name_channels(names) if not any(image.channel_names for image in images) else ()
+    # The second layer of a name is numbered, whichever it is.
+    plain = [re.sub(r" \[\d+\]$", "", name) for name in names]
+    told = name_channels(plain) if not any(image.channel_names for image in images) else ()
     joined = join_channels(images, called=[f"Layer '{name}'" for name in names], names=told)
     first, shown = layers[0], images[0].data
     if images[0].axes.endswith("C"):

@@ -1,6 +1,15 @@
 """The words of the project: images, labels, geometry, model cards, options, progress and errors."""
 
-from .card import CLASSIFIER, LONGEST_NAME, MOST_CHANNELS, PALETTE, ClassInfo, ModelCard, Normalisation, check_name
+from .card import CLASSIFIER, MOST_CHANNELS, PALETTE, ClassInfo, ModelCard, Normalisation, check_name
+from .channel_names import (
+    RGB,
+    ChannelName,
+    are_swapped,
+    clean_name,
+    find_swapped,
+    same_names,
+    settle_names,
+)  # fmt: skip
 from .errors import ComputeError, InputError, MedsegError, ModelError, OutputError
 from .few import spread, spread_ends
 from .geometry import Geometry, lengths_in_words
@@ -11,11 +20,12 @@ from .score import Score
 
 __all__ = [
     "CLASSIFIER",
-    "LONGEST_NAME",
     "MOST_CHANNELS",
     "PALETTE",
+    "RGB",
     "Axes",
     "Cancelled",
+    "ChannelName",
     "Choice",
     "ClassInfo",
     "ComputeError",
@@ -35,12 +45,17 @@ __all__ = [
     "Reporter",
     "Score",
     "Window",
+    "are_swapped",
     "check_name",
+    "clean_name",
+    "find_swapped",
     "first_problem",
     "lengths_in_words",
     "marked",
     "one_sentence",
     "problems_by_field",
+    "same_names",
+    "settle_names",
     "silent",
     "spare_value",
     "spread",

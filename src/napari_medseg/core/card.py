@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from .channel_names import RGB, ChannelName, same_names
 from .errors import InputError
 from .geometry import lengths_in_words
 from .score import Score, say_scores
@@ -30,11 +31,6 @@ _PERMISSIVE = ("BSD-3-Clause", "BSD-2-Clause", "MIT", "Apache-2.0", "ISC", "CC-B
 
 Length = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 """In mm."""
-
-LONGEST_NAME = 100
-"""Letters in the name of a channel."""
-
-ChannelName = Annotated[str, Field(min_length=1, max_length=LONGEST_NAME)]
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 
@@ -247,11 +243,16 @@ class ModelCard(_Frozen):
     @property
     def takes(self) -> str:
         """The channels of an image in words: ``grey``, ``RGB``, ``3 sequences``, ``2 channels (t1, flair)``."""
+        if self.is_rgb or self.channels == 1:
+            return "RGB" if self.is_rgb else "grey"
         named = f" ({', '.join(self.channel_names)})" if self.channel_names else ""
-        if self.channels > 1 and self.normalisation.method == "median":  # colours would not be as they were
-            return f"{self.channels} sequences{named}"
-        plain = {1: "grey"} if named else {1: "grey", 3: "RGB"}
-        return plain.get(self.channels, f"{self.channels} channels{named}")
+        return f"{self.channels} {'sequences' if self.normalisation.method == 'median' else 'channels'}{named}"
+
+    @property
+    def is_rgb(self) -> bool:
+        """Whether its channels are red, green and blue."""
+        pictures = self.channels == 3 and self.normalisation.method != "median"  # colours would not be as they were
+        return pictures and same_names(self.channel_names or RGB, RGB)
 
     @property
     def out_channels(self) -> int:

@@ -78,6 +78,8 @@ class Image:
         The files or folders that further channels came from, where they are not all in ``source``.
     channel_names
         What each channel is called (``t1``, ``flair``), where files, a table or layers tell; else empty.
+    series
+        Of a file or folder that holds several series, what this one is called; empty elsewhere.
     """
 
     data: Any
@@ -94,6 +96,7 @@ class Image:
     modality: str = ""
     others: tuple[Path, ...] = ()
     channel_names: tuple[str, ...] = ()
+    series: str = ""
 
     def __post_init__(self) -> None:
         if len(self.axes) != self.data.ndim:

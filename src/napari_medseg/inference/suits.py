@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
-from napari_medseg.core import Finding, Image, ModelCard, ModelError
+from napari_medseg.core import Finding, Image, ModelCard, ModelError, are_swapped, same_names
 
 from .ranges import sample_slices
 
@@ -43,7 +42,7 @@ def fits(image: Image, channels: int) -> bool:
 
 def strangeness(image: Image, card: ModelCard) -> int:
     """How much speaks against a model for the image, beside its channels; 0 where nothing does."""
-    colors = {"RGB": card.takes == "RGB", "channels": card.takes != "RGB"}
+    colors = {"RGB": card.is_rgb, "channels": not card.is_rgb}
     other = bool(why_strange(image, card) or why_other_channels(image.channel_names, card))
     other = other or not colors.get(image.meaning, True)
     known = image.geometry.known
@@ -85,30 +84,21 @@ def why_swapped(names: Sequence[str], card: ModelCard) -> str:
 
 def check_order(image: Image, card: ModelCard) -> None:
     """Raise ModelError when the image has the model's channels in another order."""
-    if reason := why_swapped(image.channel_names, card):
-        raise ModelError(f"The model {card.reference} {reason}.", "Give the channels in the order of the model.")
-
-
-def are_swapped(names: Sequence[str], others: Sequence[str]) -> bool:
-    """Whether two images have the same channels in another order, by what they are called."""
-    ours, theirs = _plain(names), _plain(others)
-    return ours != theirs and sorted(ours) == sorted(theirs)
-
-
-def same_names(names: Sequence[str], others: Sequence[str]) -> bool:
-    """Whether channels are called the same, however people write that."""
-    return _plain(names) == _plain(others)
-
-
-def _plain(names: Sequence[str]) -> list[str]:
-    return [re.sub(r"[\W_]+", "", name).casefold() for name in names]
+    if why_swapped(image.channel_names, card):
+        called = image.source.name if image.source else "The image"
+        ours, theirs = ", ".join(image.channel_names), ", ".join(card.channel_names)
+        what = "Give its files" if image.others else "Save it with its channels"
+        raise ModelError(
+            f"{called} has the channels {ours}, the model {card.reference} has learnt from {theirs}.",
+            f"{what} in the order of the model.",
+        )
 
 
 def check_channels(image: Image, card: ModelCard) -> None:
     """Raise ModelError when the model does not take this image's channels, or has them in another order."""
     if not fits(image, card.channels):
         reason = why_not(image.channels, card, image.alike, image.meaning)
-        lacks = image.channels < card.channels and card.takes != "RGB"
+        lacks = image.channels < card.channels and not card.is_rgb
         what = "join the images of all channels (--channel, Layers > Data)" if lacks else "another image"
         raise ModelError(f"The model {card.reference} {reason}.", f"Choose another model or {what}.")
     check_order(image, card)

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from napari_medseg.core import LONGEST_NAME, MOST_CHANNELS, Axes, Geometry, Image, InputError
+from napari_medseg.core import MOST_CHANNELS, Axes, Geometry, Image, InputError, settle_names
 
 from .cases import channel_of
 from .dataset import dataset_of
@@ -89,8 +89,8 @@ def join_channels(images: Sequence[Image], *, called: Sequence[str] = (), names:
 def name_channels(called: Sequence[str]) -> tuple[str, ...]:
     """What tells names apart, as the names of channels: ``t1``, ``flair`` of ``case 7_t1``, ``case 7_flair``.
 
-    Words that all of them begin or end with are left out. Names that are only counted (``0000``, ``0001``) say nothing:
-    then there are none.
+    Words that all of them begin or end with are left out, and numbers, such as dates, where words tell them apart.
+    Names that are only counted (``0000``, ``image 2``) say nothing: then there are none.
     """
     words = [[word for word in re.split(r"[\s_.,;:/\\-]+", name) if word] for name in called]
     if len(words) < 2:
@@ -99,15 +99,8 @@ def name_channels(called: Sequence[str]) -> tuple[str, ...]:
         while all(len(own) > 1 for own in words) and len({own[end].casefold() for own in words}) == 1:
             for own in words:
                 own.pop(end)
-    names = settle_names([" ".join(own) for own in words], len(words))
-    return () if any(name.isdecimal() for name in names) else names
-
-
-def settle_names(names: Sequence[str], count: int) -> tuple[str, ...]:
-    """Names of so many channels, none too long; nothing where they are not as many, or two are alike."""
-    names = tuple(name.strip()[:LONGEST_NAME] for name in names)
-    alone = len({name.casefold() for name in names}) == len(names) == count > 1
-    return names if alone and all(names) else ()
+    told = [" ".join(word for word in own if not word.isdecimal()) for own in words]
+    return settle_names(told, len(words)) or settle_names([" ".join(own) for own in words], len(words))
 
 
 def _told_names(images: Sequence[Image], count: int) -> tuple[str, ...]:
@@ -120,7 +113,10 @@ def _told_names(images: Sequence[Image], count: int) -> tuple[str, ...]:
     listed = [dict(enumerate(dataset_of(source).channel_names)) for source in sources]
     numbers = [channel_of(source.name) for source in sources]
     names = [own.get(number, "") for own, number in zip(listed, numbers, strict=True) if number is not None]
-    return settle_names(names, count) or name_channels([stem_of(source) for source in sources])
+    series = [image.series for image in images]
+    stems = series if any(series) else [stem_of(source) for source in sources]
+    folders = [source.parent.name for source in sources] if len({*stems}) == 1 else []
+    return settle_names(names, count) or name_channels(stems) or name_channels(folders)
 
 
 def find_difference(

@@ -4,16 +4,20 @@ Medical Segmentation Decathlon."""
 from __future__ import annotations
 
 import json
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from napari_medseg.core import LONGEST_NAME, MOST_CHANNELS, ClassInfo
+import numpy as np
+import numpy.typing as npt
+
+from napari_medseg.core import MOST_CHANNELS, ClassInfo, clean_name
 
 NAME = "dataset.json"
-_LONGEST = 2**26
+_LONGEST = 2**22
 _MOST_CLASSES = 2**12
 
 
@@ -35,6 +39,10 @@ class DataSet:
     classes: tuple[ClassInfo, ...] = ()
     ignored: int | None = None
 
+    def ignored_in(self, mask: npt.NDArray[Any]) -> int | None:
+        """The value that says nothing, where the mask has it."""
+        return self.ignored if self.ignored is not None and np.any(mask == self.ignored) else None
+
 
 def dataset_of(path: Path) -> DataSet:
     """What is said of an image or mask, by a `NAME` in its folder or the folder above; nothing where there is none.
@@ -47,7 +55,9 @@ def dataset_of(path: Path) -> DataSet:
             state = file.stat()
         except OSError:
             continue
-        return _read(file, state.st_mtime_ns, state.st_size)
+        # A pipe of that name would be waited for.
+        if stat.S_ISREG(state.st_mode) and (found := _read(file, state.st_mtime_ns, state.st_size)) != DataSet():
+            return found
     return DataSet()
 
 
@@ -70,13 +80,21 @@ def _read(file: Path, changed: int, size: int) -> DataSet:
 
 
 def _by_number(told: Any) -> dict[int, str]:
-    """Names by number, whichever of the two is the key; regions, which have several numbers, are left out."""
+    """Names by number, whichever of the two is the key; regions of several numbers and a name's second number are left
+    out."""
     found: dict[int, str] = {}
+    taken: set[str] = set()
     for one, other in told.items() if isinstance(told, Mapping) else ():
         number, name = (one, other) if isinstance(other, str) else (other, one)
-        if isinstance(name, str) and isinstance(number, int | str) and str(number).isdecimal() and len(str(number)) < 6:
-            found.setdefault(int(number), name.strip()[:LONGEST_NAME])
-    return {number: name for number, name in found.items() if name} if len(found) <= _MOST_CLASSES else {}
+        if isinstance(number, list) and len(number) == 1:  # a region of one class
+            number = number[0]
+        if not (isinstance(number, int | str) and str(number).isdecimal() and len(str(number)) < 6):
+            continue
+        name = clean_name(name)
+        if name and name.casefold() not in taken and int(number) not in found:
+            taken.add(name.casefold())
+            found[int(number)] = name
+    return found if len(found) <= _MOST_CLASSES else {}
 
 
 def _in_order(names: Mapping[int, str]) -> tuple[str, ...]:

@@ -75,6 +75,8 @@ class Arranged:
         What to choose it by, unique among the series of a folder; carries no patient's name.
     title
         For people: description, modality, number of slices.
+    called
+        What the scanner called it, without anything that names the patient; empty where that is not told.
     files, headers
         In order of position, one header a file; None where a file could not be made out.
     geometry
@@ -101,6 +103,7 @@ class Arranged:
     minor: bool = False
     part: int | None = None
     slide: bool = False
+    called: str = ""
 
 
 Kept = Literal["spacing", "orientation", "positions", "classes", "colors"]

@@ -11,11 +11,19 @@ import dask.array as da
 import numpy as np
 import numpy.typing as npt
 
-from napari_medseg.core import MOST_CHANNELS, Finding, Geometry, Image, InputError
+from napari_medseg.core import (
+    MOST_CHANNELS,
+    Finding,
+    Geometry,
+    Image,
+    InputError,
+    find_swapped,
+    same_names,
+    settle_names,
+)  # fmt: skip
 from napari_medseg.core.geometry import Unit
 from napari_medseg.core.image import Axes
 
-from .channels import settle_names
 from .dataset import dataset_of
 from .format import ALL
 from .levels import GreyLevel
@@ -71,12 +79,12 @@ def read(
     axes: Axes = ("ZYXC" if many else "ZYX") if found.is_stack else ("YXC" if many else "YX")
     meaning = "RGB" if found.color else found.header.meaning if found.header.meaning not in ("", "RGB") else "grey"
     data, *levels = _levels(found) or [_lazy(found)]
-    named = found.header.channel_names or dataset_of(found.files[0]).channel_names if meaning == "channels" else ()
+    named = _channel_names(found) or dataset_of(found.files[0]).channel_names if meaning == "channels" else ()
     return Image(
         data=data, axes=axes, geometry=geometry, names=found.names, meaning=meaning, source=found.source,
         findings=findings, missing=frozenset(found.unreadable), windows=found.header.windows, levels=tuple(levels),
         alike=1 if many or levels else found.header.channels, modality=found.header.modality,
-        channel_names=settle_names(named, found.channels),
+        channel_names=settle_names(named, found.channels), series=found.label,
     )  # fmt: skip
 
 
@@ -115,13 +123,19 @@ def read_set(source: Source) -> list[Image]:
     return images
 
 
+def _channel_names(found: Series) -> tuple[str, ...]:
+    """What all of its files call the channels."""
+    first = found.header.channel_names
+    return first if all(same_names(h.channel_names, first) for h in found.headers if h) else ()
+
+
 def check_one(found: Series) -> None:
     """Refuse what is not one image or stack, saying what to do.
 
     Raises
     ------
     InputError
-        If there are several series, stacks or sizes.
+        If there are several series, stacks, sizes or orders of channels.
     """
     place, count = found.source.name, len(found.files)
     by_code = {f.code: f for f in found.findings}
@@ -144,6 +158,14 @@ def check_one(found: Series) -> None:
         raise InputError(
             f"{place} holds {count} {what} and not one numbered series.",
             "Choose one file, name the files of one stack, or read them as a set of single images.",
+        )
+    named = [h.channel_names if h else () for h in found.headers]
+    if swapped := find_swapped(named):
+        first, other = swapped
+        raise InputError(
+            f"{found.files[other].name} has the channels {', '.join(named[other])}, {found.files[first].name} has"
+            f" {', '.join(named[first])}.",
+            "Give the channels of all slices in the same order.",
         )
     kinds = {h.dtype for h in found.headers if h}
     mixed = len({h.channels for h in found.headers if h}) > 1 and (found.color or found.channels > 1)

@@ -56,6 +56,8 @@ class Series:
         Where the whole stack lies, when its files tell that together.
     levels
         Of a single image that is large or a slide, what reads it and its smaller copies; the image itself comes first.
+    label
+        Of one of several series, what it is called.
     """
 
     kind: Kind
@@ -70,6 +72,7 @@ class Series:
     part: int | None = None
     place: Geometry | None = None
     levels: tuple[Any, ...] = ()
+    label: str = ""
 
     @property
     def header(self) -> Header:
@@ -169,7 +172,7 @@ def find_series(source: Source, *, series: str | None = None, color: bool | None
     return Series(
         "images" if is_set else "series", place, tuple(chosen), tuple(headers), unreadable,
         color=is_color(chosen, headers, unreadable, color), groups=tuple(groups) if several else (),
-        masks=tuple(masks), findings=tuple(findings),
+        masks=tuple(masks), findings=tuple(findings), label=series or "",
     )  # fmt: skip
 
 
@@ -265,7 +268,7 @@ def _arranged(place: Path, choice: Choice, color: bool | None) -> Series:
         "images" if several else "file" if whole else "series", place if several or not whole else files[0],
         tuple(files), tuple(headers), unreadable, color=is_color(files, headers, unreadable, color),
         groups=choice.groups, masks=choice.masks, findings=findings, part=None if several else one.part,
-        place=None if several else one.geometry,
+        place=None if several else one.geometry, label="" if several else one.called,
     )  # fmt: skip
 
 

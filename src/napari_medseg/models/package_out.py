@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_medseg.core import CLASSIFIER, ModelCard, ModelError
+from napari_medseg.core import CLASSIFIER, RGB, ModelCard, ModelError
 
 from .build import QUICK, size_multiple
 from .package_in import LIBRARY
@@ -172,7 +172,7 @@ def _called(card: ModelCard) -> tuple[str, ...]:
     """A name for each channel of an image."""
     if card.channel_names:
         return card.channel_names
-    return ("red", "green", "blue") if card.takes == "RGB" else tuple(f"channel{c}" for c in range(card.channels))
+    return RGB if card.is_rgb else tuple(f"channel{c}" for c in range(card.channels))
 
 
 def _outputs(card: ModelCard, place: Path) -> list[dict[str, Any]]:

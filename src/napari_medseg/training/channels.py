@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from napari_medseg.core import Image, InputError, ModelCard
+from napari_medseg.core import Image, InputError, ModelCard, find_swapped, same_names
 from napari_medseg.inference.colours import tell_colours
-from napari_medseg.inference.suits import are_swapped, check_order, same_names
+from napari_medseg.inference.suits import check_order
 
 if TYPE_CHECKING:
     from .truth import LabelledSlice
@@ -81,45 +81,46 @@ def find_channels(slices: Sequence[LabelledSlice], card: ModelCard, asked: str =
     return Channels(kind, planes, normalisation.mean, normalisation.std)
 
 
-def check_orders(images: Sequence[Image], start: ModelCard | None) -> None:
-    """Refuse images that have the same channels in different orders, by what they are called.
+def check_orders(images: Sequence[Image], card: ModelCard) -> None:
+    """Refuse images that have the same channels in different orders, or another than a model, by what they are called.
 
     Raises
     ------
     ModelError
-        It is the start that has another order.
+        It is the model that has another order.
     InputError
         It is one of the images.
     """
-    told = [image for image in images if image.channel_names]
-    for image in told:
-        if start is not None:
-            check_order(image, start)
-        if are_swapped(image.channel_names, told[0].channel_names):
-            ours, others = (", ".join(one.channel_names) for one in (image, told[0]))
-            raise InputError(
-                f"{_called(image)} has the channels {ours}, {_called(told[0])} has {others}.",
-                "Give the channels of all images in the same order.",
-            )
+    for image in images:
+        check_order(image, card)
+    if swapped := find_swapped(image.channel_names for image in images):
+        first, other = (images[i] for i in swapped)
+        ours, theirs = (", ".join(image.channel_names) for image in (other, first))
+        raise InputError(
+            f"{_called(other)} has the channels {ours}, {_called(first, 'another')} has {theirs}.",
+            "Give the channels of all images in the same order.",
+        )
 
 
 def agree_on_names(images: Sequence[Image], card: ModelCard) -> tuple[tuple[str, ...], str]:
     """What the channels of a model are called that learns from images, and what there is to say where they differ.
 
-    The names that its ``card`` has already stay. Without them all images have to tell, and the same.
+    The names that its ``card`` has already stay where the images have them or none. Otherwise all images have to tell,
+    and the same.
     """
     told = [image.channel_names for image in images if len(image.channel_names) == card.channels]
-    first = card.channel_names or next(iter(told), ())
-    for names in told:
-        if not same_names(names, first):
-            ours, others = ", ".join(first), ", ".join(names)
-            said = f"Channels are called {ours} here and {others} there: all have to show the same, in the same order."
-            return card.channel_names, said
-    return first if card.channel_names or len(told) == len(images) else (), ""
+    names = next(iter(told), ())
+    agreed = all(same_names(own, names) for own in told)
+    first = card.channel_names or names
+    other = next((own for own in told if not same_names(own, first)), ())
+    if not other:
+        return first if card.channel_names or len(told) == len(images) else (), ""
+    said = f"Channels are called {', '.join(first)} here and {', '.join(other)} there: all have to show the same."
+    return names if agreed and len(told) == len(images) else (), said
 
 
-def _called(image: Image) -> str:
-    return image.source.name if image.source else "An image"
+def _called(image: Image, otherwise: str = "An image") -> str:
+    return image.source.name if image.source else otherwise
 
 
 def _look(slices: Sequence[LabelledSlice], card: ModelCard) -> str:

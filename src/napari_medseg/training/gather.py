@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_medseg.core import ClassInfo, InputError, Labels
+from napari_medseg.core import ClassInfo, InputError, Labels, settle_names
 
 from .naming import is_background, merged_class, merged_in_words
 from .options import TrainOptions
@@ -161,7 +161,7 @@ def read_painted(
     from napari_medseg.io import read_pair
 
     image, labels, slices = read_pair(found, legend=reading.legend)
-    names = pair.channel_names if len(pair.channel_names) == image.channels else image.channel_names
+    names = settle_names(pair.channel_names, image.channels) or image.channel_names
     image = replace(image, modality=pair.modality or image.modality, channel_names=names)
     for finding in (*(f for f in image.findings if f.code == "UNREADABLE"), *labels.findings):
         if finding.code in TOLD:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from napari_medseg.core import Normalisation
+from napari_medseg.core import ChannelName, Normalisation
 from napari_medseg.inference.ranges import ValueRange
 
 
@@ -75,4 +75,4 @@ class Pair(BaseModel):
     part: bool = False
     neighbours: int | None = Field(default=None, ge=0)
     modality: str = ""
-    channel_names: tuple[str, ...] = ()
+    channel_names: tuple[ChannelName, ...] = ()

@@ -98,9 +98,9 @@ def start_quick(template: ModelCard, placed: bool, base: Model | None = None) ->
     settings = Settings(position=placed and template.channels != 3, trees=TREES, base=base.card if base else None)
     card = ModelCard(
         name=template.name, architecture=QUICK, encoder="catboost", network=settings.model_dump(mode="json"),
-        classes=template.classes, channels=source.channels, neighbours=source.neighbours,
-        normalisation=source.normalisation, pixel_size=source.pixel_size, tile=source.tile,
-        reduction=source.reduction, longest=source.longest,
+        classes=template.classes, channels=source.channels, channel_names=source.channel_names,
+        neighbours=source.neighbours, normalisation=source.normalisation, pixel_size=source.pixel_size,
+        tile=source.tile, reduction=source.reduction, longest=source.longest,
     )  # fmt: skip
     network: Any = build_network(card)
     if base:

@@ -23,7 +23,6 @@ from napari_medseg.models.heads import UNSET
 from napari_medseg.models.starts import check_pretrained, is_quick_start
 from napari_medseg.models.weights import adapt_network
 
-from .channels import check_orders
 from .memory import EMPTY, Archive
 from .neighbours import choose_neighbours
 from .quick import PLACE, check_quick, start_quick
@@ -106,7 +105,6 @@ def make_start(
                 f"{image.source or 'An image'} has {counted(image.channels, 'channel')}, others have {channels}.",
                 "Train grey and colour images apart.",
             )
-    check_orders(images, teacher.card if teacher and as_they_are else None)
     if parent is None:
         spec = "unet:resnet18" if quick else run.start
         neighbours = 0 if quick else choose_neighbours(run, painted)

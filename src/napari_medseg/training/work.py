@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from napari_medseg.core import ModelCard, Reporter, check_name, silent
+from napari_medseg.core import ClassInfo, ModelCard, Reporter, check_name, silent
 from napari_medseg.evaluation.panels import check_folder
 from napari_medseg.inference.device import pick_device
 from napari_medseg.io.atomic import write_text
@@ -21,7 +21,7 @@ from napari_medseg.models import Model, library_home
 from napari_medseg.models.build import QUICK
 
 from .blend import blend
-from .channels import find_channels
+from .channels import check_orders, find_channels
 from .checkpoint import Checkpoints, check_resumable, discard, fingerprint
 from .classes import check_painted, find_absent, find_classes, merge_classes
 from .distributed import Team
@@ -109,7 +109,7 @@ def work_on(
     absent = find_absent([*parts], run.classes, options.unlabelled)
     for note in (*notes, *strangers([*held_out, *parts.test], index), *absent):
         watch.say(note)
-    start = make_start(run, [*training, *held_out], classes, parent)
+    start = begin(run, parts, classes, parent)
     run = team.share(lambda: settle_options(run, start, [*training, *held_out], watch))
     options = run.options
     start = note_origin(run, take_in(run, start, [*training, *held_out], watch), training)
@@ -121,7 +121,7 @@ def work_on(
     engine = job.engine
     if start.card.architecture != QUICK:
         watch.say(describe_steps(job, team))
-    rival = make_start(run, [*training, *held_out], classes, find_start(run.recall)) if run.recall else start
+    rival = begin(run, parts, classes, find_start(run.recall)) if run.recall else start
     old = measure_start(rival, job, watch)
     job.pretrained = team.share(lambda: job.pretrained)  # only the first process has measured it
 
@@ -158,6 +158,13 @@ def work_on(
     result = team.share(lambda: keep(run, start, job, best, judge(best.scores), watch))
     result = draw_panels(result, job, parts, index, watch)
     return replace(result, held_out=tuple(sorted({(one.pair, one.z) for one in held_out if one.pair >= 0})))
+
+
+def begin(run: TrainingRun, parts: Parts, classes: tuple[ClassInfo, ...], parent: Model | None) -> Start:
+    """The network to train, of which all images, those that are set aside too, have the order of channels."""
+    start = make_start(run, [*parts.training, *parts.held_out], classes, parent)
+    check_orders([one.image for one in parts], start.card)
+    return start
 
 
 def describe_steps(job: Job, team: Team) -> str:

@@ -178,7 +178,10 @@ class ModelPicker(QWidget):
         """What to do where nothing can be chosen."""
         card = self.box.currentData()
         if card is not None and start_of(card) in self._swapped:
-            return "The model has another order of channels: drag the layers into it, the first lowest, and join them."
+            return (
+                "The model has another order of channels. Join layers in that order, the first lowest; where one file "
+                "holds them, save it so."
+            )
         return "No model fits this image. Choose another image, or add a model in the Models dock."
 
     def refresh(self, *, other_image: bool = False) -> None:

@@ -60,11 +60,15 @@ def arrange(files: Sequence[Path]) -> list[Arranged]:
 
 def describe(facts: Facts) -> str:
     """What a series is called, without anything that names the patient."""
+    return " · ".join(part for part in (_called(facts), facts.modality) if part)
+
+
+def _called(facts: Facts) -> str:
     told = facts.text("SeriesDescription")
     names = [*re.split(r"[\^=\s,]+", facts.text("PatientName")), facts.text("PatientID")]
     if any(len(n) > 2 and n.lower() in told.lower() for n in names):
         told = ""
-    return " · ".join(part for part in (told, facts.modality) if part)
+    return told
 
 
 def _without_copies(files: list[_File]) -> list[_File]:
@@ -130,7 +134,7 @@ def _arrange_slices(files: list[_File]) -> list[Arranged]:
         found.append(
             Arranged(
                 "", " · ".join(part for part in title if part), tuple(f.path for f in own), tuple(headers),
-                stack.geometry, broken, tuple(findings), stack.minor,
+                stack.geometry, broken, tuple(findings), stack.minor, called=_called(own[0].facts),
             )
         )  # fmt: skip
     return found

@@ -93,8 +93,8 @@ def read_labels(
         data, told = join_layers(as_layers(np.moveaxis(data, -1, 0), found.source.name), found.source.name)
     lossy = format_for(found.files[0]).name == "jpeg"
     absent = stored_absent(found.files[0]) if len(found.files) == 1 else None
-    if absent is None and about is None and named.ignored is not None and (data == named.ignored).any():
-        absent = named.ignored
+    if absent is None and about is None:
+        absent = named.ignored_in(data)
     as_stored = bool(legend) or any(c.value == 255 for c in known) or absent is not None
     data, findings = settle_values(data, keep=as_stored, lossy=lossy)
     findings = (*told, *(f for f in found.findings if f.code not in ("MISSING_SLICES", "NO_SPACING")), *findings)

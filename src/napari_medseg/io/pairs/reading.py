@@ -11,7 +11,9 @@ import numpy.typing as npt
 
 from napari_medseg.core import MOST_CHANNELS, ClassInfo, Finding, Image, InputError, Labels
 from napari_medseg.io.channels import join_channels
+from napari_medseg.io.dataset import DataSet, dataset_of
 from napari_medseg.io.findings import counted
+from napari_medseg.io.masks.absent import known_absent
 from napari_medseg.io.masks.colors import find_legend
 from napari_medseg.io.masks.layers import as_layers, join_classes, join_layers
 from napari_medseg.io.masks.legend import Legend
@@ -143,17 +145,20 @@ def _by_slice(image: Image, pair: FilePair, mask_folder: Path, legend: Legend | 
     data = np.zeros(image.shape, dtype)
     for z, plane in planes.items():
         data[z] = plane
-    known = (sidecar.classes if sidecar else ()) or legend.classes
-    as_stored = bool(legend) or any(c.value == 255 for c in known)
+    named = dataset_of(next(iter(wanted.values()))) if wanted and not sidecar else DataSet()
+    absent = named.ignored_in(data)
+    known = (sidecar.classes if sidecar else named.classes) or legend.classes
+    as_stored = bool(legend) or any(c.value == 255 for c in known) or absent is not None
     lossy = any(path.suffix.lower() in (".jpg", ".jpeg") for path in wanted.values())
     data, findings = settle_values(data, keep=as_stored, lossy=lossy)
     if damage:
         text = f"{counted(len(damage), 'mask')} cannot be read, counted as missing: {next(iter(damage.values()))}"
         findings = (*findings, Finding("UNREADABLE", text, tuple(wanted[z].name for z in damage)))
-    return Labels(
+    labels = Labels(
         data=data, classes=classes_in(data, known), geometry=image.geometry, names=image.names, source=mask_folder,
         findings=(*told, *findings), missing=frozenset(range(len(image))) - planes.keys(),
     )  # fmt: skip
+    return known_absent(labels, absent)
 
 
 def _load(wanted: dict[int, Path], image: Image, legend: Legend) -> tuple[dict[int, npt.NDArray[Any]], dict[int, str]]:
