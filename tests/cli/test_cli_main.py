@@ -86,6 +86,7 @@ def test_version(run: Run) -> None:
         (("sement",), 'Did you mean "segment"'),
         (("segment",), "requires an argument"),
         (("segment", "a.png", "--model", "m", "--output", "o", "--tiles", "3"), "--tiles"),
+        (("segment", "a.png", "--model", "m", "-o", "o"), "There is no option -o."),
         (("segment", "nowhere.png", "--model", "m", "--output", "o"), "nowhere.png does not exist"),
         (("models", "show", "nothing"), "no model 'nothing'"),
         (("train",), "nothing to train on"),

@@ -154,7 +154,9 @@ def test_layers_name_the_channels_and_swapped_ones_fit_no_model(
 
 
 @pytest.mark.parametrize("order", [("scan", "scan [1]"), ("scan [1]", "scan")])
-def test_of_layers_of_one_name_the_files_say_what_they_are(viewer: ViewerModel, opened: list[Any], order: tuple[str, str]) -> None:
+def test_of_layers_of_one_name_the_files_say_what_they_are(
+    viewer: ViewerModel, opened: list[Any], order: tuple[str, str]
+) -> None:
     """Which of them has a number in its name depends on which was opened first."""
     for layer, name in zip(opened, order, strict=True):
         layer.name = name

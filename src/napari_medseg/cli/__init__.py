@@ -10,7 +10,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, MissingArgumentError
 
 from napari_medseg import __version__
 
@@ -84,7 +84,10 @@ def _tell(error: BaseException, tokens: Sequence[str]) -> int:
     match error:
         case CycloptsError():
             command = next((f" {token}" for token in tokens[:1] if token in _COMMANDS), "")
-            _say(str(error), f"See napari-medseg{command} --help.")
+            left = error.unused_tokens if isinstance(error, MissingArgumentError) else ()
+            unknown = [token for token in left or () if token.startswith("-")]
+            note = f"There is no option {unknown[0]}. " if unknown else ""
+            _say(str(error), f"{note}See napari-medseg{command} --help.")
             return BAD_INPUT
         case MedsegError():
             _say(error.message, error.hint)
