@@ -107,12 +107,13 @@ def make_femur_ct(output: Path, minutes: float, seed: int) -> None:
             held_out = tuple(pool.map(partial(draw_person, folder), range(UNSEEN, UNSEEN + 10)))
         options = TrainOptions(max_minutes=minutes, seed=seed, augmentation="medium")
         run = TrainingRun(
-            pairs=pairs, validation_pairs=held_out, start="unet:tu-resnet10t", name="femur-ct", classes=FEMURS,
+            pairs=pairs, validation_pairs=held_out, start="unet:tu-resnet10t", name="new-femur-ct", classes=FEMURS,
             options=options, folder=folder / "run",
         )  # fmt: skip
         card = train(run, report=tell)
     trained = load_model(find_model(card.reference))
     card = trained.card.model_copy(update={
+        "name": "femur-ct",
         "version": 1,
         "title": "Femora in CT, hip to knee",
         "description": (

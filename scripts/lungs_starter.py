@@ -84,12 +84,13 @@ def make_lungs_xray(output: Path, minutes: float, seed: int) -> None:
         options = TrainOptions(max_minutes=minutes, seed=seed, longest=LONGEST, remember=False, rival=False)
         run = TrainingRun(
             pairs=(*real[HELD_OUT:], *draw(Path(folder), seed)), validation_pairs=tuple(real[:HELD_OUT]),
-            start=f"unet:{ENCODER}", name="lungs-xray", classes=(ClassInfo.numbered(1, "lung"),), merge=True,
+            start=f"unet:{ENCODER}", name="new-lungs-xray", classes=(ClassInfo.numbered(1, "lung"),), merge=True,
             options=options, folder=Path(folder) / "run",
         )  # fmt: skip
         card = train(run, report=tell)
     model = find_model(card.reference)
     card = card.model_copy(update={
+        "name": "lungs-xray",
         "version": 1,
         "title": "Lungs in chest X-rays",
         "description": (

@@ -74,12 +74,13 @@ def make_tumour_mr(output: Path, minutes: float, seed: int) -> None:
             augmentation="medium", learning_rate=RATE, validation=0.05, remember=False, rival=False,
         )  # fmt: skip
         run = TrainingRun(
-            pairs=tuple(draw(Path(folder), seed)), start=START, name="tumour-mr", options=options,
+            pairs=tuple(draw(Path(folder), seed)), start=START, name="new-tumour-mr", options=options,
             classes=(TUMOUR,), folder=Path(folder) / "run",
         )  # fmt: skip
         card = train(run, report=tell)
     model = find_model(card.reference)
     card = card.model_copy(update={
+        "name": "tumour-mr",
         "version": 1,
         "reduction": float(REDUCTION),
         "pixel_range": (VIEW / SIZE / REDUCTION,) * 2,

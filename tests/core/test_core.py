@@ -27,6 +27,7 @@ from napari_medseg.core import (
     one_sentence,
     spread,
     spread_ends,
+    told_apart,
 )
 from napari_medseg.core.score import SEEDS, TRAINING_STEPS, TRIAL
 
@@ -50,6 +51,15 @@ def card(**changes: object) -> ModelCard:
 def test_card_comes_back_from_json() -> None:
     original = card(neighbours=1, channels=3, pixel_size=0.8, network={"decoder_channels": [8, 4]})
     assert ModelCard.model_validate_json(original.model_dump_json()) == original
+
+
+def test_classes_of_like_colours_are_told_apart() -> None:
+    found = told_apart([ClassInfo.numbered(value) for value in (1, 17, 127, 255)])
+    assert len({one.color for one in found}) == 4
+    assert found[0] == ClassInfo.numbered(1)
+    assert [one.value for one in found] == [1, 17, 127, 255]
+    many = told_apart([ClassInfo.numbered(value) for value in range(1, 30)])
+    assert many[:16] == tuple(ClassInfo.numbered(value) for value in range(1, 17))
 
 
 def test_card_counts_channels() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import pickle
 import tarfile
@@ -15,6 +16,7 @@ import torch
 
 from napari_medseg.core import ClassInfo, ModelCard, ModelError
 from napari_medseg.models import (
+    add_model,
     build_network,
     export_model,
     import_model,
@@ -24,6 +26,8 @@ from napari_medseg.models import (
     start_network,
     unpack,
 )
+from napari_medseg.models.smp import import_smp
+from napari_medseg.models.weights import save_network
 
 Tiny = tuple[ModelCard, Any]
 NETWORK = "unet:tu-resnet10t"
@@ -196,7 +200,7 @@ def test_bare_weights_need_their_network_named(tiny: Tiny, tmp_path: Path) -> No
     torch.save(tiny[1].state_dict(), tmp_path / "m.pt")
     with pytest.raises(ModelError, match="Name it as architecture:encoder"):
         import_model(tmp_path / "m.pt")
-    with pytest.raises(ModelError, match="do not fit unet with the encoder resnet18"):
+    with pytest.raises(ModelError, match=r"holds no weights of unet:resnet18\. Name the network that they were"):
         import_model(tmp_path / "m.pt", network="unet:resnet18")
     assert "m" not in [c.name for c in list_models()]
 
@@ -381,3 +385,86 @@ def test_a_member_larger_than_its_claim_is_refused(tmp_path: Path) -> None:
 def test_a_bad_name_is_one_sentence(tiny_folder: Path) -> None:
     with pytest.raises(ModelError, match="model's name has small letters"):
         import_model(tiny_folder, "Not A Name")
+
+
+@pytest.mark.parametrize("encoder", ["tu-efficientnet_lite0", "mit_b0", "tu-resnet10t"])
+def test_bare_weights_are_read_in_whatever_order_they_lie(tmp_path: Path, encoder: str) -> None:
+    """Files may be sorted by name: then a layer in the middle comes first."""
+    network = import_smp().create_model("unet", encoder, encoder_weights=None, in_channels=3, classes=2)
+    state = {key: value.contiguous() for key, value in sorted(network.state_dict().items())}
+    safetensors.torch.save_file(state, tmp_path / "m.safetensors")
+    card = import_model(tmp_path / "m.safetensors", network=f"unet:{encoder}")
+    assert (card.channels, card.out_channels) == (3, 2)
+
+
+def test_a_model_takes_no_other_models_place(tiny: Tiny, tmp_path: Path) -> None:
+    """Used by its name, it would be the newest version."""
+    first = add_model(tiny[1], tiny[0].model_copy(update={"name": "hip"}))
+    other = build_network(tiny[0])
+    for name, parent in (("hip", ""), ("femur-ct", ""), ("hip", "hip@1")):
+        folder = tmp_path / f"{name}{parent}"
+        save_network(folder, tiny[0].model_copy(update={"name": name, "parent": parent}), other)
+    for name in ("hip", "femur-ct"):
+        with pytest.raises(ModelError, match=f"There is another model {name}, in whose place") as raised:
+            import_model(tmp_path / name)
+        assert raised.value.hint == "Give it a name of its own (--name)."
+    with pytest.raises(ModelError, match="another model femur-ct"):
+        import_model(tmp_path / "hip", "femur-ct")
+    assert import_model(tmp_path / "hip", "hip").reference == "hip@2", "the name was chosen"
+    assert import_model(tmp_path / "hiphip@1").reference == "hip@3", "made from a version of it"
+    export_model(first.reference, tmp_path / "same")
+    assert import_model(tmp_path / "same").reference == "hip@4", "the same weights"
+
+
+def test_the_configuration_that_goes_along_is_that_of_the_card(tiny_folder: Path, tmp_path: Path) -> None:
+    (tiny_folder / "config.json").write_text("garbage")
+    card = import_model(tiny_folder)
+    export_model(card.reference, tmp_path / "out")
+    opened = import_smp().from_pretrained(tmp_path / "out")
+    assert opened.config["encoder_name"] == "tu-resnet10t"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"normalisation": {"method": "window", "low": 0, "high": 1e400}}, "finite number"),
+        ({"normalisation": {"method": "percentile", "low": -50, "high": 900}}, "percentiles are 0 to 100"),
+        ({"classes": [{"value": 2**70, "name": "a", "color": "#ffffff"}]}, "less than 4294967296"),
+        ({"classes": [{"value": 1, "name": " ", "color": "#ffffff"}]}, "pattern"),
+        ({"classes": [{"value": v, "name": "a", "color": "#ffffff"} for v in (1, 2)]}, "two classes share a name"),
+    ],
+)
+def test_cards_that_could_not_be_used_are_refused_at_once(tiny_folder: Path, change: dict[str, Any], said: str) -> None:
+    card = json.loads((tiny_folder / "card.json").read_text())
+    (tiny_folder / "card.json").write_text(json.dumps({**card, **change}))
+    with pytest.raises(ModelError, match=said):
+        import_model(tiny_folder)
+
+
+def test_cards_steer_no_terminal(tiny_folder: Path) -> None:
+    card = json.loads((tiny_folder / "card.json").read_text())
+    classes = [{"value": 1, "name": "a\x1b[2Jb", "color": "#ffffff"}]
+    said = {"title": "x\x1b]0;pwn\x07", "description": "one\ntwo", "licence": "MIT\r", "classes": classes}
+    (tiny_folder / "card.json").write_text(json.dumps({**card, **said}))
+    found = import_model(tiny_folder)
+    assert (found.title, found.description, found.licence) == ("x ]0;pwn", "one two", "MIT")
+    assert found.classes[0].name == "a [2Jb"
+
+
+def test_a_network_of_many_layers_is_not_built(tiny_folder: Path) -> None:
+    """M8"""
+    card = json.loads((tiny_folder / "card.json").read_text())
+    for key, value in (("layers", [2000] * 4), ("depths", [900] * 4)):
+        (tiny_folder / "card.json").write_text(json.dumps({**card, "network": {key: value}}))
+        with pytest.raises(ModelError, match=f"sets '{key}' for its network, which a card may not"):
+            import_model(tiny_folder)
+
+
+def test_a_foreign_network_says_what_does_not_fit(tmp_path: Path) -> None:
+    smp = import_smp()
+    for name, more in (("wide", {"in_channels": 20}), ("many", {"classes": 3, "activation": "sigmoid"})):
+        smp.create_model("unet", "tu-resnet10t", encoder_weights=None, **more).save_pretrained(tmp_path / name)
+    with pytest.raises(ModelError, match=r"describes a model that cannot be used: channels: .* 16"):
+        import_model(tmp_path / "wide")
+    with pytest.raises(ModelError, match="has a sigmoid over 3 output channels"):
+        import_model(tmp_path / "many")

@@ -144,7 +144,7 @@ def test_sides_are_seen_in_what_is_remembered(library: Path, write_series: Write
     write_card(folder, read_card(folder).model_copy(update={"sides": False}))
     only = write_series(2, change=lambda mask, i: np.where(mask == 1, 1, 0).astype(np.uint8))
     go(pair(only), classes=NAMES, listener=listener)
-    assert "'disc' lies left of 'square' in every slice" in listener.said
+    assert "'disc' lies left of 'square' in all" in listener.said
 
 
 def test_whole_masks_and_strokes_train_together(library: Path, write_series: WriteSeries, listener: Listener) -> None:

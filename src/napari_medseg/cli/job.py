@@ -8,15 +8,14 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from napari_medseg import io
-from napari_medseg.core import Image, InputError
+from napari_medseg.core import Image
 from napari_medseg.inference import SegmentOptions
 from napari_medseg.io.registry import is_folder_format
 from napari_medseg.models import Model
 
 from .lookout import Lookout
 from .record import Record
-from .sources import series_in
+from .sources import open_image
 
 DONE, CANCELLED = 0, 130
 
@@ -93,20 +92,7 @@ class Extras:
     def read(self, source: Path, *channels: Path) -> Image:
         """Open an image, with the files of further channels, with what is known about it."""
         spacing = self.spacing[0] if len(self.spacing) == 1 else self.spacing or None
-        first = io.read(source, spacing=spacing, series=self.series or None)
-        others = [
-            io.read(place, spacing=spacing, series=series)
-            for place, series in (self._find(source, one) for one in (*channels, *self.channel))
-        ]
-        return io.join_channels([first, *others])
-
-    def _find(self, source: Path, channel: Path) -> tuple[Path, str | None]:
-        """Where a further channel lies, and as which series."""
-        if channel.exists():
-            return channel, series_in(channel, self.series)
-        if series := series_in(source, str(channel)):
-            return source, series
-        raise InputError(f"{channel} does not exist.", "Give --channel a file, a folder or a series of the input.")
+        return open_image(source, (*channels, *self.channel), self.series, spacing)
 
     @property
     def shared(self) -> bool:

@@ -189,7 +189,7 @@ def rename(
 
 @app.command
 def remove(
-    name: Reference,
+    name: Annotated[str, Parameter(name="NAME", help="A model of your own, or one version of it: NAME@VERSION.")],
     /,
     *,
     yes: Annotated[bool, Parameter(help="Do not ask.", negative=(), show_default=False)] = False,

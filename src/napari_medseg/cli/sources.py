@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from napari_medseg import io
@@ -50,6 +51,29 @@ def series_in(source: Path, series: str) -> str | None:
     if source.is_file() and holds_outlines(source):
         return series if len(read_outlines(source).names) > 1 else None
     return series if io.inspect(source).groups else None
+
+
+def open_image(
+    source: Path, channels: Sequence[Path], series: str, spacing: float | tuple[float, ...] | None = None
+) -> Image:
+    """Open an image, or a series of it, and the files or other series that are further channels.
+
+    Raises
+    ------
+    InputError
+        One is not there, or they are no channels of one image.
+    """
+    places = [(source, series or None), *(_find(source, one, series) for one in channels)]
+    return io.join_channels([io.read(place, spacing=spacing, series=which) for place, which in places])
+
+
+def _find(source: Path, channel: Path, series: str) -> tuple[Path, str | None]:
+    """Where a further channel lies, and as which series."""
+    if channel.exists():
+        return channel, series_in(channel, series)
+    if found := series_in(source, str(channel)):
+        return source, found
+    raise InputError(f"{channel} does not exist.", "Give --channel a file, a folder or a series of the input.")
 
 
 def read_images(source: Path, series: str = "") -> list[Image]:

@@ -20,7 +20,7 @@ from napari_medseg.models import find_model, read_card
 
 from .flags import with_options
 from .progress import shown_progress
-from .sources import is_set, series_in
+from .sources import is_set, open_image
 from .targets import RENAME, check_target
 
 MOST = 10
@@ -42,6 +42,12 @@ class Extras:
     series: Annotated[
         str, Parameter(help="Which series of an image that holds several; 'all' of a file's.", show_default=False)
     ] = ""
+    channel: Annotated[
+        tuple[Path, ...],
+        Parameter(
+            help="The image of a further channel, as of segment; may be repeated.", negative=(), show_default=False
+        ),
+    ] = ()
 
 
 @with_options(SegmentOptions, skip=marked(SegmentOptions, Mark.ALONE))
@@ -70,7 +76,7 @@ def compare(
         raise InputError(f"{source} holds images of different sizes.", "Give one of them.")
     if extras.output is not None:
         check_target(extras.output, source, remedy=RENAME)
-    image = io.read(source, series=series_in(source, extras.series))
+    image = open_image(source, extras.channel, extras.series)
     truth = None if extras.truth is None else io.read_labels(extras.truth)
     with shown_progress() as report:
         found = compare_models(image, (one, two), truth, options=options, report=report)

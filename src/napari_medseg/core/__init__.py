@@ -1,6 +1,6 @@
 """The words of the project: images, labels, geometry, model cards, options, progress and errors."""
 
-from .card import CLASSIFIER, MOST_CHANNELS, PALETTE, ClassInfo, ModelCard, Normalisation, check_name
+from .card import CLASSIFIER, MOST_CHANNELS, PALETTE, ClassInfo, ModelCard, Normalisation, check_name, told_apart
 from .channel_names import (
     RGB,
     ChannelName,
@@ -60,4 +60,5 @@ __all__ = [
     "spare_value",
     "spread",
     "spread_ends",
+    "told_apart",
 ]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from .channel_names import RGB, ChannelName, same_names
+from .channel_names import RGB, ChannelName, printable, same_names
 from .errors import InputError
 from .geometry import lengths_in_words
 from .score import Score, say_scores
@@ -29,6 +30,9 @@ MOST_CHANNELS = 16
 _PERMISSIVE = ("BSD-3-Clause", "BSD-2-Clause", "MIT", "Apache-2.0", "ISC", "CC-BY-4.0", "CC0-1.0")
 """Licences that let what is made from a model have another."""
 
+Text = Annotated[str, BeforeValidator(lambda text: printable(text) if isinstance(text, str) else text)]
+"""Cards come from strangers, too."""
+
 Length = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 """In mm."""
 
@@ -43,20 +47,29 @@ _WORDS = {
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class ClassInfo(_Frozen):
     """One class of a segmentation: the value of its pixels, its name and its colour ``#rrggbb``."""
 
-    value: int = Field(ge=1)
-    name: str = Field(min_length=1)
+    value: int = Field(ge=1, lt=2**32)
+    name: Text = Field(min_length=1, pattern=r"\S")
     color: str = Field(pattern=r"^#[0-9a-fA-F]{6}$")
 
     @classmethod
     def numbered(cls, value: int, name: str = "") -> ClassInfo:
         """The class of a mask that came without names: ``class 3`` in the palette's third colour."""
         return cls(value=value, name=name or f"class {value}", color=PALETTE[(value - 1) % len(PALETTE)])
+
+
+def told_apart(classes: Sequence[ClassInfo]) -> tuple[ClassInfo, ...]:
+    """The classes, of which those that have the colour of an earlier one get one that is free, as long as there is."""
+    colors: list[str] = []
+    for one in classes:
+        free = (color for color in PALETTE if color not in colors)
+        colors.append(next(free, one.color) if one.color in colors else one.color)
+    return tuple(one.model_copy(update={"color": color}) for one, color in zip(classes, colors, strict=True))
 
 
 class Normalisation(_Frozen):
@@ -106,6 +119,10 @@ class Normalisation(_Frozen):
     def _ordered(self) -> Self:
         if not self.low < self.high:
             raise ValueError(f"low ({self.low}) must be below high ({self.high})")
+        if self.method == "percentile" and not 0 <= self.low < self.high <= 100:
+            raise ValueError(f"percentiles are 0 to 100, not {self.low:g} and {self.high:g}")
+        if self.method == "median" and not 0 <= self.low <= 100:
+            raise ValueError(f"a percentile is 0 to 100, not {self.low:g}")
         if len(self.mean) != len(self.std):
             raise ValueError("mean and std need the same number of channels")
         return self
@@ -123,8 +140,8 @@ class ModelCard(_Frozen):
 
     name: str
     version: int = Field(default=1, ge=1)
-    title: str = ""
-    description: str = ""
+    title: Text = ""
+    description: Text = ""
     architecture: str = "unet"
     encoder: str = "resnet18"
     network: dict[str, Any] = Field(default_factory=dict, description="Further arguments of smp.create_model")
@@ -154,9 +171,9 @@ class ModelCard(_Frozen):
         "above: whole pictures without a scale, such as X-rays",
     )
     tile: int = Field(default=512, ge=32)
-    modality: str = ""
-    licence: str = ""
-    trained_on: str = ""
+    modality: Text = ""
+    licence: Text = ""
+    trained_on: Text = ""
     scores: tuple[Score, ...] = ()
     presence: float | None = Field(
         default=None,
@@ -175,6 +192,8 @@ class ModelCard(_Frozen):
         values = [c.value for c in self.classes]
         if len(set(values)) != len(values):
             raise ValueError(f"two classes share a value: {values}")
+        if len({c.name for c in self.classes}) != len(values):
+            raise ValueError(f"two classes share a name: {', '.join(c.name for c in self.classes)}")
         if len(self.normalisation.mean) not in (0, 1, self.channels):
             many = f"{self.channels} channel{'s' if self.channels > 1 else ''}"
             raise ValueError(f"mean and std have {len(self.normalisation.mean)} values for {many}")

@@ -22,10 +22,14 @@ _COUNTED = re.compile(
 """Names that count or say what everything is: nothing is known from them."""
 
 
+def printable(text: str) -> str:
+    """Text of a file as it can be shown and saved: without signs that steer a terminal."""
+    return text if text.isprintable() else "".join(sign if sign.isprintable() else " " for sign in text).strip()
+
+
 def clean_name(name: str) -> str:
-    """A name that a file gives, as it can be shown and saved: without signs that steer a terminal, not too long."""
-    shown = "".join(sign if sign.isprintable() else " " for sign in name)
-    return " ".join(shown.split())[:LONGEST_NAME].strip()
+    """A name that a file gives, as it can be shown and saved, and not too long."""
+    return " ".join(printable(name).split())[:LONGEST_NAME].strip()
 
 
 def settle_names(names: Sequence[str], count: int) -> tuple[str, ...]:

@@ -34,8 +34,10 @@ QUICK = "quick"
 # contradict the card's own fields.
 _REFUSED = re.compile(
     r"arch|encoder_name|encoder_weights|in_channels|in_chans|classes|pretrained.*|checkpoint.*|cache_dir|features_only"
-    r"|out_indices|output_stride|scriptable|exportable|jit|config"
+    r"|out_indices|output_stride|scriptable|exportable|jit|config|layers|depths?|num_layers|block_args"
 )
+
+_KNOWN = re.compile(r"decoder_.*|encoder_depth|encoder_output_stride|aux_params|activation|upsampling|psp_.*")
 
 
 _COMMON = 2048  # the widest layer of common networks
@@ -143,11 +145,12 @@ def outline_network(card: ModelCard) -> nn.Module:
     """Build a network whose weights are to be compared with a file's, without their memory where they are many.
 
     Widths come from whoever made the card, and a few numbers can ask for more memory than there is: beyond what is
-    common, all tensors are on the device ``meta``.
+    common, and where the encoder gets arguments of its own, all tensors are on the device ``meta``.
     """
     import torch
 
-    if card.architecture == QUICK or max(_numbers([card.network, card.in_channels, card.out_channels])) <= _COMMON:
+    small = max(_numbers([card.network, card.in_channels, card.out_channels])) <= _COMMON
+    if card.architecture == QUICK or (small and all(_KNOWN.fullmatch(key) for key in card.network)):
         return build_network(card)
     import_smp()
     with torch.device("meta"):

@@ -8,10 +8,11 @@ from typing import Literal
 
 from napari_medseg.core import ModelCard
 
+from .configs import model_name
 from .export import export_to
 from .foreign import import_file, import_folder
 from .library import find_model
-from .weights import CARD, model_name
+from .weights import CARD
 
 
 def import_model(path: str | Path, name: str = "", *, network: str = "", part: str = "") -> ModelCard:

@@ -33,6 +33,9 @@ TOLERANCE = 1e-3
 
 FORMATS = ("folder", "zip", "onnx", "bioimageio")
 
+_NO_FOLDERS = (".pt", ".pth", ".ckpt", ".bin", ".safetensors", ".tar", ".gz", ".tgz")
+"""Endings of files that hold models elsewhere; none of them is written here."""
+
 _SUFFIXES = {".zip": ("zip", "bioimageio"), ".onnx": ("onnx",)}
 """Formats that files with such names may have; the first of them where none is asked for."""
 
@@ -51,7 +54,7 @@ def export_to(
     kind = kind or fitting[0]
     if kind not in FORMATS:
         raise OutputError(f"There is no export format {kind!r}.", f"Formats: {', '.join(FORMATS)}.")
-    if kind not in fitting:
+    if kind not in fitting or (kind != "folder" and fitting is FORMATS) or out.suffix.lower() in _NO_FOLDERS:
         raise OutputError(
             f"{out.name} is no name for the format {kind}.", "Choose another name, or the format that its ending tells."
         )
@@ -164,7 +167,8 @@ def _write_onnx(folder: Path, card: ModelCard, part: Path) -> None:
     model = program.model_proto
     onnx.helper.set_model_props(model, {"card": card.model_dump_json()})
     model.doc_string = (
-        f"{card.title or card.name}. Images go in {card.size_in_words}, {card.normalisation.in_words} as 0 to 1."
+        f"{card.title or card.name}. Images go in {card.size_in_words}, {card.normalisation.in_words} as 0 to 1. "
+        f"Height and width are multiples of {size_multiple(card)} pixels."
     )
     content = model.SerializeToString()
     _check_onnx(content, network, card, side)

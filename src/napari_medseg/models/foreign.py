@@ -13,14 +13,16 @@ from pydantic import ValidationError
 
 from napari_medseg.core import CLASSIFIER, ClassInfo, ModelCard, ModelError, first_problem
 
+from .build import outline_network
+from .configs import MOST_OUTPUTS, model_name
 from .heads import UNSET
 from .library import add_model, adopt_model, copy_memory
 from .package_in import find_description, make_model, read_own
 from .parts import MASKS, SLICES, pick_network
-from .rename import renamed
+from .rename import check_stranger, renamed
 from .starts import is_start, start_card
 from .unpack import ARCHIVES, DAMAGE, told_as, unpacked
-from .weights import CONFIG, MOST_OUTPUTS, WEIGHTS, fill_network, load_network, model_name, read_card
+from .weights import CONFIG, WEIGHTS, fill_network, load_network, read_card
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -57,6 +59,7 @@ def import_file(path: Path, name: str, network: str, part: str) -> ModelCard:
     state = read_weights(path, part)
     source = f"{part} of {path.name}" if part else path.name
     card = card_of(state, name or model_name(path.name.partition(".")[0]), network, source)
+    check_stranger(card, named=bool(name))
     return add_model(fill_network(card, state, source), card)
 
 
@@ -78,6 +81,7 @@ def import_folder(folder: Path, name: str = "", network: str = "", part: str = "
     described = read_card(folder).sha256
     card, trained = load_network(folder)
     card = renamed(card, name)
+    check_stranger(card, named=bool(name))
     # Weights that a card vouches for stay byte for byte; smp's own may have lost or gained outputs on the way in.
     if described and (folder / CONFIG).is_file():
         return adopt_model(folder, card)
@@ -176,8 +180,9 @@ def card_of(state: dict[str, Tensor], name: str, network: str, source: str) -> M
     outlines = network.partition(":")[0].lower() != CLASSIFIER
     start = start_card(network, name="start", classes=(one,))
     head = [v for k, v in state.items() if k.startswith(MASKS) and v.ndim == 4]
-    first = [v for k, v in state.items() if k.startswith("encoder.") and v.ndim == 4]
-    if not first or bool(head) != outlines:
+    # Files may have their tensors in another order: the network tells which is the first layer's.
+    first = next(k for k, v in outline_network(start).state_dict().items() if k.startswith("encoder.") and v.ndim == 4)
+    if first not in state or state[first].ndim != 4 or bool(head) != outlines:
         kind = f"{CLASSIFIER}:ENCODER" if outlines and not head else "the network that they were trained with"
         raise ModelError(f"{source} holds no weights of {network}.", f"Name {kind}.")
     outputs = int(head[-1].shape[0]) if head else 2
@@ -190,7 +195,7 @@ def card_of(state: dict[str, Tensor], name: str, network: str, source: str) -> M
         )
     try:
         return ModelCard(
-            name=name, architecture=start.architecture, encoder=start.encoder, channels=int(first[0].shape[1]),
+            name=name, architecture=start.architecture, encoder=start.encoder, channels=int(state[first].shape[1]),
             network={**start.network, **_decoder_widths(start.architecture, state)},
             classes=tuple(ClassInfo.numbered(v) for v in range(1, max(2, outputs))), presence=presence,
             description=f"Imported from {source}: class names, normalisation and pixel size are guesses; "

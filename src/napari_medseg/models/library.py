@@ -16,8 +16,9 @@ import platformdirs
 
 from napari_medseg.core import Finding, ModelCard, ModelError, OutputError
 
+from .build import outline_network
 from .hub import download_model
-from .weights import CONFIG, MEMORY, WEIGHTS, read_card, write_card, write_model
+from .weights import MEMORY, WEIGHTS, read_card, write_card, write_config, write_model
 
 if TYPE_CHECKING:
     from torch import nn
@@ -134,8 +135,8 @@ def adopt_model(folder: Path, card: ModelCard) -> ModelCard:
     """Add a copy of a checked model folder to the library; its weights stay the same file, byte for byte."""
 
     def copy(part: Path) -> ModelCard:
-        for name in (CONFIG, WEIGHTS):
-            shutil.copyfile(folder / name, part / name)
+        write_config(part, outline_network(card))  # the folder's own may say something else
+        shutil.copyfile(folder / WEIGHTS, part / WEIGHTS)
         copy_memory(folder, part)
         return card
 
@@ -251,8 +252,8 @@ def children(references: Collection[str]) -> list[Entry]:
 
 def _named(reference: str) -> list[Entry]:
     """Entries of ``name`` or ``name@version``, oldest first."""
-    name, _, version = reference.partition("@")
-    entries = _scan(name)[0] if name else []  # an empty name would be all of them
+    name, at, version = reference.partition("@")
+    entries = _scan(name)[0] if name and bool(at) == bool(version) else []  # an empty one would be all of them
     wanted = [e for e in entries if not version or str(e.card.version) == version]
     return sorted(wanted, key=lambda e: e.card.version)
 
@@ -276,7 +277,7 @@ def _scan(name: str = "") -> tuple[list[Entry], list[Finding]]:
             if card.name != own_name or version not in ("", str(card.version)):
                 raise ModelError(f"{folder} holds {card.reference}, which belongs in a folder of that name.")
         except ModelError as error:
-            findings.append(Finding("BROKEN_MODEL", str(error), (str(folder),)))
+            findings.append(Finding("BROKEN_MODEL", f"{error} Delete {folder} if it is not needed.", (str(folder),)))
             continue
         entries[card.reference] = Entry(card, folder)  # the user's own comes later and wins
     return list(entries.values()), findings

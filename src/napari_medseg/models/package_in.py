@@ -17,8 +17,9 @@ from pydantic import ValidationError
 from napari_medseg.core import ClassInfo, ModelCard, ModelError, first_problem
 
 from .build import outline_network
+from .configs import card_from_config, model_name, refuse_sigmoid
 from .package_steps import name_steps, read_steps
-from .weights import CARD, CONFIG, MEMORY, WEIGHTS, card_from_config, fill_network, model_name, write_card, write_model
+from .weights import CARD, CONFIG, MEMORY, WEIGHTS, fill_network, write_card, write_model
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -219,12 +220,8 @@ def _refuse_sigmoid(description: dict[str, Any], config: dict[str, Any], title: 
     """Several outputs that each have a sigmoid are no background and classes: the first is a class, too."""
     outputs = description.get("outputs") or [{}]
     sigmoid = "sigmoid" in name_steps(outputs[0].get("postprocessing")) or config.get("activation") == "sigmoid"
-    if sigmoid and int(config["classes"]) > 1:
-        raise ModelError(
-            f"{title} has a sigmoid over {config['classes']} output channels, and networks here have one background "
-            "and a softmax.",
-            "Only networks with a softmax, or with one output channel, can be imported.",
-        )
+    if sigmoid:
+        refuse_sigmoid(int(config["classes"]), title)
 
 
 def _text(value: object) -> str:

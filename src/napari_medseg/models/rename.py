@@ -12,8 +12,10 @@ from pydantic import ValidationError
 
 from napari_medseg.core import ModelCard, ModelError, OutputError, first_problem
 
-from .library import children, drop_entry, library_home, own_entries, versions
+from .library import STARTERS, children, drop_entry, library_home, own_entries, versions
 from .weights import CARD
+
+_OWN = "Give it a name of its own (--name)."
 
 
 def rename_model(old: str, new: str) -> tuple[ModelCard, ...]:
@@ -78,6 +80,40 @@ def renamed(card: ModelCard, name: str) -> ModelCard:
     except ValidationError as error:
         problem = first_problem(error)
         raise ModelError(f"{problem[0].upper()}{problem[1:]}.") from error
+
+
+def check_stranger(card: ModelCard, *, named: bool) -> None:
+    """Refuse a model from elsewhere that would be used in place of another one, by its name.
+
+    Parameters
+    ----------
+    named
+        Whether the user chose the name: then only those of built-in models are taken.
+
+    Raises
+    ------
+    ModelError
+        There is another model of that name, from which this one was not made.
+    """
+    there = versions(card.name) if not named or _is_shipped(card.name) else ()
+    if there and card.parent.partition("@")[0] != card.name and card.sha256 not in {one.sha256 for one in there}:
+        raise ModelError(f"There is another model {card.name}, in whose place it would be used.", _OWN)
+
+
+def check_name_is_own(name: str, *made_from: str) -> None:
+    """Refuse the name of a built-in model for what is not made from it: it would be used in its place.
+
+    Raises
+    ------
+    ModelError
+        There is a built-in model of that name.
+    """
+    if _is_shipped(name) and name not in {reference.partition("@")[0] for reference in made_from}:
+        raise ModelError(f"{name} is a built-in model, in whose place this one would be used.", _OWN)
+
+
+def _is_shipped(name: str) -> bool:
+    return (STARTERS / name).is_dir()
 
 
 def _follow(card: ModelCard, moved: dict[str, tuple[str, str]]) -> ModelCard:

@@ -17,8 +17,9 @@ from typing import IO
 
 from napari_medseg.core import ModelError
 
+from .configs import model_name
 from .package_in import DESCRIPTIONS, read_source
-from .weights import CARD, CONFIG, MEMORY, WEIGHTS, model_name
+from .weights import CARD, CONFIG, MEMORY, WEIGHTS
 
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz")
 

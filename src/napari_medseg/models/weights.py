@@ -9,20 +9,18 @@ import copy
 import hashlib
 import json
 import os
-import re
 import shutil
 import uuid
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from napari_medseg.core import CLASSIFIER, ClassInfo, ModelCard, ModelError, OutputError, first_problem
+from napari_medseg.core import ModelCard, ModelError, OutputError, first_problem
 
 from .adapt import adapt_network
-from .build import ARCHITECTURES, QUICK, build_network, outline_network, unwrap
-from .heads import UNSET
-from .smp import first_line
+from .build import QUICK, build_network, outline_network, unwrap
+from .configs import read_config
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -31,7 +29,6 @@ __all__ = ["CARD", "CONFIG", "MEMORY", "WEIGHTS", "adapt_network", "load_network
 
 CARD, CONFIG, WEIGHTS = "card.json", "config.json", "model.safetensors"
 THUMBNAIL = "thumbnail.png"  # of a built-in model: a small picture of what it finds; scripts/starter_thumbnails.py
-MOST_OUTPUTS = 1000  # of a network from elsewhere
 MEMORY = "memory.zip"  # labelled slices that a model learnt from; napari_medseg.training.memory writes and reads it
 
 
@@ -83,12 +80,18 @@ def write_model(folder: Path, card: ModelCard, network: nn.Module, *, half: bool
 
     bare = unwrap(network)
     check_finite(bare.state_dict(), card.name)
-    config = {**bare.config, "_model_class": type(bare).__name__}
-    (folder / CONFIG).write_text(json.dumps(config, sort_keys=True, indent=2), encoding="utf-8")
+    write_config(folder, bare)
     save_model(_halved(bare) if half else bare, str(folder / WEIGHTS))
     shutil.copymode(folder / CONFIG, folder / WEIGHTS)  # safetensors makes files that only their owner may read
     digest = hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
     return write_card(folder, card.model_copy(update={"sha256": digest}))
+
+
+def write_config(folder: Path, network: nn.Module) -> None:
+    """Write what smp opens the network by."""
+    bare = unwrap(network)
+    config = {**bare.config, "_model_class": type(bare).__name__}
+    (folder / CONFIG).write_text(json.dumps(config, sort_keys=True, indent=2), encoding="utf-8")
 
 
 def write_card(folder: Path, card: ModelCard) -> ModelCard:
@@ -162,56 +165,11 @@ def read_card(folder: str | Path) -> ModelCard:
         except (OSError, UnicodeDecodeError) as error:
             raise ModelError(f"{folder / CARD} cannot be read: {error}.") from error
     if (folder / CONFIG).is_file():
-        return _card_from_config(folder)
+        return read_config(folder / CONFIG)
     raise ModelError(
         f"There is no model in {folder}: it has neither {CARD} nor {CONFIG}.",
         "A model's folder holds config.json and model.safetensors, as segmentation_models_pytorch saves them.",
     )
-
-
-def _card_from_config(folder: Path) -> ModelCard:
-    path = folder / CONFIG
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-        return card_from_config(config, model_name(folder.name), "Read from a folder of segmentation_models_pytorch "
-                                "without a card: class names, normalisation and pixel size are guesses.")  # fmt: skip
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
-        reason = f"{error} is missing" if isinstance(error, KeyError) else first_line(error)
-        raise ModelError(
-            f"{path} is not a configuration of segmentation_models_pytorch: {reason}.",
-            "Save the model with save_pretrained of segmentation_models_pytorch.",
-        ) from error
-
-
-def card_from_config(config: dict[str, Any], name: str, note: str) -> ModelCard:
-    """Card of a network of which only the arguments are known, and ``_model_class``; ValueError and others if wrong."""
-    architecture = str(config.pop("_model_class")).lower()
-    encoder, channels, outputs = config.pop("encoder_name"), config.pop("in_channels"), config.pop("classes")
-    if architecture not in ARCHITECTURES:
-        raise ValueError(f"{architecture} is no architecture of segmentation_models_pytorch")
-    if not 1 <= int(outputs) <= MOST_OUTPUTS:
-        raise ValueError(f"{outputs} classes are too many")
-    notes = [note]
-    if outputs == 1:
-        notes.append("Its one output became background and class 1, divided at probability 0.5.")
-    else:
-        notes.append("Its first output is taken for the background.")
-    if config.pop("activation", None):
-        notes.append("Its activation was left out; the order of the classes does not change.")
-    if config.pop("aux_params", None):
-        notes.append("Its classification head was left out.")
-    config.pop("encoder_weights", None)
-    values = range(1, max(2, int(outputs)))
-    return ModelCard(
-        name=name, architecture=architecture, encoder=encoder, channels=channels,
-        network=config, classes=tuple(ClassInfo.numbered(v) for v in values), description=" ".join(notes),
-        presence=UNSET if architecture == CLASSIFIER else None,
-    )  # fmt: skip
-
-
-def model_name(text: str) -> str:
-    """Turn a file's or folder's name into one that a model may have."""
-    return re.sub(r"[^a-z0-9._-]+", "-", text.lower()).strip("-._") or "model"
 
 
 def load_network(folder: str | Path) -> tuple[ModelCard, nn.Module]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from napari_medseg.core import ClassInfo, InputError
+from napari_medseg.core import ClassInfo, InputError, told_apart
 
 from .naming import is_background, listed
 from .truth import Painted
@@ -122,7 +122,7 @@ def merge_classes(
         )
     classes.extend(painted.values())
     index = {0: 0} | {c.value: 0 for c in background} | {c.value: i for i, c in enumerate(classes, 1)}
-    return tuple(classes), index, notes
+    return told_apart(classes), index, notes
 
 
 def check_painted(painted: Sequence[Painted], classes: Sequence[ClassInfo], index: dict[int, int]) -> None:
@@ -153,20 +153,21 @@ def are_sides(classes: Sequence[ClassInfo], places: Iterable[Mapping[int, float]
     if named := [c.name for c in classes if _SIDE.search(c.name)]:
         return f"'{named[0]}' names a side"
     columns: dict[int, list[float]] = {}
-    order: dict[tuple[int, int], set[bool]] = {}
+    order: dict[tuple[int, int], list[bool]] = {}
     for found in places:
         for k, x in found.items():
             columns.setdefault(k, []).append(x)
             for other, x_other in found.items():
                 # Two centres that are close belong to things above or inside each other, not side by side.
                 if k < other:
-                    order.setdefault((k, other), set()).add(x < x_other)
+                    order.setdefault((k, other), []).append(x < x_other)
                     if abs(x - x_other) < 0.1:
-                        order[k, other] = {True, False}
+                        order[k, other] += [True, False]
     for (a, b), signs in order.items():
-        if len(signs) == 1:
-            left, right = (a, b) if signs == {True} else (b, a)
-            return f"'{classes[left - 1].name}' lies left of '{classes[right - 1].name}' in every slice"
+        if len({*signs}) == 1:
+            left, right = (a, b) if signs[0] else (b, a)
+            shown = "the one slice that shows both" if len(signs) == 1 else f"all {len(signs)} slices that show both"
+            return f"'{classes[left - 1].name}' lies left of '{classes[right - 1].name}' in {shown}"
     for k, xs in columns.items():
         if len(xs) >= 3 and (max(xs) < 0.4 or min(xs) > 0.6):
             return f"'{classes[k - 1].name}' lies on one side of every slice"

@@ -19,6 +19,7 @@ from napari_medseg.io.findings import counted
 from napari_medseg.io.pairs.listing import SPLIT_FILE, split_text
 from napari_medseg.models import Model, library_home
 from napari_medseg.models.build import QUICK
+from napari_medseg.models.rename import check_name_is_own
 
 from .blend import blend
 from .channels import check_orders, find_channels
@@ -216,6 +217,7 @@ def settle(run: TrainingRun, parent: ModelCard | None) -> TrainingRun:
     """Give the run a valid name, the exact version of its start and a folder, and save it there."""
     name = run.name or (parent.name if parent else run.start.replace(":", "-").replace("+", "-").lower())
     check_name(name)
+    check_name_is_own(name, parent.name if parent else "", run.recall)
     # A model in a folder of its own is named by the folder, one of the library by its version.
     start = parent.reference if parent and not Path(run.start).exists() and ":" not in run.start else run.start
     folder = run.folder
