@@ -291,3 +291,29 @@ def test_patients_of_a_table_count_where_the_group_is_not_found(write_series: Wr
     options = TrainOptions(group="TCGA")
     painted = gather([Pair(image=table, labels=table.parent)], options, Watch(listener, Budget(None, 1)))
     assert {one.group for one in painted} == {"ann"}
+    assert "such as 0.png: the patients of the table are held out whole." in listener.said
+    assert "without it" not in listener.said
+
+
+def test_slices_without_a_patient_go_by_their_volume_beside_those_of_a_table(
+    write_series: WriteSeries, listener: Listener
+) -> None:
+    folders, others = write_series(3), write_series(4, name="other")
+    table = folders[0].parent / "table.csv"
+    table.write_text("\n".join(["patient,image,mask", *(f"ann,images/{k}.png,masks/{k}.png" for k in range(3))]))
+    pairs = [Pair(image=table, labels=table.parent), Pair(image=others[0], labels=others[1])]
+    painted = gather(pairs, TrainOptions(group="TCGA"), Watch(listener, Budget(None, 1)))
+    assert [one.group for one in painted] == [*3 * ["ann"], *4 * ["volume 2"]]
+    assert "the patients of the table are held out whole, of others the volumes." in listener.said
+
+
+def test_the_name_of_a_file_comes_before_that_of_its_folder(write_series: WriteSeries, listener: Listener) -> None:
+    """And a folder beside which there is no other of that kind tells nothing: it may hold everybody's files."""
+    named, others = rename(write_series(2, name="p7"), "p1-ant", "p2-bee"), write_series(2, name="x")
+    for folders, name in ((named, "p7"), (others, "p8")):
+        folders[0].rename(folders[0].with_name(name))
+    pairs = [Pair(image=i.with_name(name), labels=m) for (i, m), name in ((named, "p7"), (others, "p8"))]
+    options, watch = TrainOptions(group="p[0-9]"), Watch(listener, Budget(None, 1))
+    assert [one.group for one in gather(pairs, options, watch)] == ["p1", "p2", "p8", "p8"]
+    assert "p[0-9]" not in listener.said
+    assert [one.group for one in gather(pairs[1:], options, watch)] == ["", ""]

@@ -14,12 +14,15 @@ from PIL import Image as Picture
 from napari_medseg.core import InputError, OutputError
 from napari_medseg.io.pairs.listing import read_split
 from napari_medseg.training import TrainOptions, plan_run, train, work
+from napari_medseg.training.material import split
+from napari_medseg.training.schedule import Budget
 from napari_medseg.training.set_aside import set_aside
-from napari_medseg.training.split import Past
+from napari_medseg.training.split import NOTHING, WHOLLY, Past
 from napari_medseg.training.step import Job
 from napari_medseg.training.truth import Painted
+from napari_medseg.training.watch import Watch
 
-from .conftest import Folders, Listener
+from .conftest import Folders, Listener, draw
 
 SMALL: dict[str, Any] = {"model": "unet:tu-resnet10t", "device": "cpu", "batch": 2, "augmentation": "none"}
 
@@ -85,6 +88,62 @@ def test_what_the_start_knows_is_no_test(paint_slices: Paint) -> None:
     assert "knows them" in note
     with pytest.raises(InputError, match="the start model knows them"):
         set_aside(painted, 0.1, Past(frozenset(test)))
+
+
+def patients(folder: Path, count: int, slices: int = 4, name: str = "pat{}") -> Path:
+    """A folder of slices, each with its mask beside it, of each of several patients."""
+    for k in range(count):
+        own = folder / name.format(k + 1)
+        own.mkdir(parents=True)
+        for z in range(slices):
+            image, mask = draw(100 * k + z)
+            Picture.fromarray(image).save(own / f"{z}.png")
+            Picture.fromarray(mask).save(own / f"{z}_mask.png")
+    return folder
+
+
+def share_out(folder: Path, listener: Listener, past: Past = NOTHING, **options: Any) -> tuple[list[set[str]], str]:
+    """Which patients train, measure and test; and what was said."""
+    chosen = TrainOptions(validation=0.2, test=0.2, **options)
+    run = plan_run([(folder, folder)], SMALL["model"]).model_copy(update={"options": chosen})
+    parts = split(run, past, Watch(listener, Budget(None, 1)))
+    return [
+        {str(one.image.source.name) for one in part if one.image.source is not None}
+        for part in (parts.training, parts.held_out, parts.test)
+    ], listener.said
+
+
+@pytest.mark.parametrize("past", [NOTHING, Past(frozenset({"x"}), {"y": WHOLLY})], ids=["new", "of a start"])
+@pytest.mark.parametrize("group", ["", "TCGA_[0-9]+"])
+@pytest.mark.parametrize("count", [5, 6])
+def test_no_patient_with_a_folder_of_its_own_is_in_two_parts(
+    tmp_path: Path, listener: Listener, past: Past, group: str, count: int
+) -> None:
+    """With a start that knows others, with an expression that finds nothing, and where few are left to be held out."""
+    (training, measuring, test), said = share_out(patients(tmp_path / "own", count), listener, past, group=group)
+    assert (len(training), len(measuring), len(test)) == (count - 2, 1, 1)
+    assert len(training | measuring | test) == count
+    assert ("found in no name" in said) is bool(group)
+    assert f"Set aside for the test: 4 of {4 * count} slices ({test.pop()})." in said
+
+
+def test_a_patient_is_found_in_the_name_of_the_folder(tmp_path: Path, listener: Listener) -> None:
+    """Where a file's name does not tell, even where there are several volumes of one patient."""
+    folder = patients(tmp_path / "own", 5)
+    (folder / "pat5").rename(folder / "pat1b")
+    (training, measuring, test), said = share_out(folder, listener, group="pat[0-9]")
+    assert sorted([*training, *measuring, *test]) == ["pat1", "pat1b", "pat2", "pat3", "pat4"], "each in one part"
+    assert {"pat1", "pat1b"} in [part & {"pat1", "pat1b"} for part in (training, measuring, test)]
+    assert measuring
+    assert test
+    assert "no name" not in said
+
+
+def test_others_are_named_where_there_are_others(paint_slices: Paint) -> None:
+    painted = paint_slices(*[box(1)] * 80, groups=tuple(f"p{i // 8}" for i in range(80)))
+    assert "16 of 80 slices (p2, p7)." in set_aside(painted, 0.2)[2]
+    assert "and others)." in set_aside(painted, 0.6)[2]
+    assert "1 of 10 slices (slice 5)." in set_aside(paint_slices(*[box(1)] * 10), 0.1)[2]
 
 
 def test_of_two_images_none_can_be_set_aside(paint_slices: Paint) -> None:

@@ -204,3 +204,57 @@ def test_what_has_measured_decides_whatever_volumes_there_are(paint_slices: Pain
     training, measuring, _ = hold_out(painted, 0.2, past=Past(trained, before))
     assert {one.identity for one in measuring} == {*before}
     assert len(training) == 15
+
+
+def volumes(paint_slices: Paint, count: int, *masks: np.ndarray) -> list[Painted]:
+    """Slices of several volumes, no two alike."""
+    painted = [one for _ in range(count) for one in paint_slices(*masks)]
+    for i, one in enumerate(painted):
+        one.image.data[one.z, 60:62, 60] = i + 1, 7
+    return painted
+
+
+def images(painted: list[Painted]) -> set[int]:
+    return {id(one.image) for one in painted}
+
+
+def test_whole_volumes_measure_whatever_else_the_start_has_learnt(paint_slices: Paint) -> None:
+    """Such as a shipped model, which knows none of them."""
+    past = Past(frozenset({"x"}), {"y": Measured(np.ones((1, 1), bool), (0, 0), (1, 1))})
+    training, measuring, _ = hold_out(volumes(paint_slices, 5, *[strokes(1, 2)] * 4), 0.2, past=past)
+    assert (len(training), len(measuring)) == (16, 4)
+    assert not images(training) & images(measuring)
+
+
+def test_new_slices_of_a_known_volume_go_where_it_went(paint_slices: Paint) -> None:
+    """What has measured goes on measuring, and never with slices of its volume that are new and train."""
+    painted = volumes(paint_slices, 6, *[strokes(1, 2)] * 4)
+    wholly = Measured(np.ones((1, 1), bool), (0, 0), (1, 1))
+    old = [painted[4 * k + z] for k in range(6) for z in (0, 1)]
+    measured = {one.identity: wholly for one in old[4:6]}
+    past = Past(frozenset(one.identity for one in old) - {*measured}, measured)
+    _, measuring, _ = hold_out(painted, 0.2, past=past)
+    assert {one.identity for one in measuring} == {one.identity for one in painted[8:12]}, "all of the third"
+    measured = {painted[1].identity: wholly, painted[8].identity: wholly}
+    past = Past(frozenset(one.identity for one in old[:10]) - {*measured}, measured)
+    training, measuring, _ = hold_out(painted, 0.2, past=past)
+    assert {one.identity for one in measuring} == {*measured}, "of volumes that did both, and no new slice of them"
+    assert len(training) == 22
+
+
+def test_a_new_class_in_a_volume_that_measured_leaves_the_rest_of_it_measuring(paint_slices: Paint) -> None:
+    painted = volumes(paint_slices, 6, *[strokes(1)] * 3)
+    measured = {one.identity: Measured(np.ones((1, 1), bool), (0, 0), (1, 1)) for one in painted[3:5]}
+    past = Past(frozenset(one.identity for one in (*painted[:3], *painted[6:])), measured)
+    new = replace(painted[5], values=strokes(1, 2).astype(np.int64))
+    training, measuring, _ = hold_out([*painted[:5], new, *painted[6:]], 0.2, past=past)
+    assert {one.identity for one in measuring} == {*measured}
+    assert new.identity in {one.identity for one in training}
+
+
+def test_where_of_every_volume_a_slice_has_measured_the_others_train(paint_slices: Paint) -> None:
+    painted = volumes(paint_slices, 5, *[strokes(1, 2)] * 4)
+    measured = {one.identity: Measured(np.ones((1, 1), bool), (0, 0), (1, 1)) for one in painted[1::4]}
+    training, measuring, _ = hold_out(painted, 0.2, past=Past(measured=measured))
+    assert {one.identity for one in measuring} == {*measured}
+    assert len(training) == 15

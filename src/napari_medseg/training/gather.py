@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from napari_medseg.io import FilePair
     from napari_medseg.io.masks.legend import Legend
 
-TOLD = ("UNREADABLE", "OVERLAP", "ONE_HOT_MASK", "MATCHED_BY_ORDER", "SIDECAR_MISMATCH")
+TOLD = ("UNREADABLE", "OVERLAP", "ONE_HOT_MASK", "MATCHED_BY_ORDER", "SIDECAR_MISMATCH", "SOFT_MASK")
 """Findings about masks that may change what is learnt."""
 
 
@@ -108,29 +109,47 @@ def gather(pairs: Sequence[Pair], options: TrainOptions, watch: Watch, reading: 
 
 
 def group_rest(painted: list[Painted], expression: str, patients: Mapping[int, str], watch: Watch) -> list[Painted]:
-    """Slices in whose names the expression finds nothing go by the patient of their table, else by their volume; where
-    it finds nothing at all, as without an expression. It is said once.
+    """Slices in whose names the expression finds nothing go by what it finds in the name of their folder, else by the
+    patient of their table, else by their volume; where nothing tells any, as without an expression. It is said once.
 
     Parameters
     ----------
     patients
         By ``id`` of the image; empty where no table tells them.
     """
+    folders = _search_folders(painted, expression)
+    painted = [one if one.group else replace(one, group=folders[id(one.image)]) for one in painted]
     rest = [one for one in painted if not one.group]
     if not rest:
         return painted
     number = {image: i for i, image in enumerate(dict.fromkeys(id(one.image) for one in rest), 1)}
-    if nowhere := len(rest) == len(painted):
-        where, so = "found in no name", "slices are held out as without it"
+    told = [bool(patients[id(one.image)]) for one in rest]
+    nowhere = len(rest) == len(painted)
+    where = "found in no name" if nowhere else f"not found in {len(rest)} of {len(painted)} names"
+    if any(told):
+        so = "the patients of the table are held out whole" + ("" if all(told) else ", of others the volumes")
     else:
-        where, so = f"not found in {len(rest)} of {len(painted)} names", "their slices are held out by volume"
+        so = "slices are held out as without it" if nowhere else "their slices are held out by volume"
     watch.say(f"The group '{expression}' is {where}, such as {rest[0].name}: {so}.")
+    if nowhere and not any(told):
+        return painted
     return [
-        one
-        if one.group
-        else replace(one, group=patients[id(one.image)] or ("" if nowhere else f"volume {number[id(one.image)]}"))
+        one if one.group else replace(one, group=patients[id(one.image)] or f"volume {number[id(one.image)]}")
         for one in painted
     ]
+
+
+def _search_folders(painted: Sequence[Painted], expression: str) -> dict[int, str]:
+    """What an expression finds in the name of the folder of each image's files, by ``id`` of the image, ``""`` where
+    nothing; nothing anywhere unless it tells folders apart: one folder of everybody's files is no patient."""
+    result = {}
+    for one in painted:
+        source, names = one.image.source, one.image.names
+        inside = bool(names) and source is not None and source.name != names[one.z]  # then it is the folder itself
+        folder = "" if source is None else source.name if inside else source.absolute().parent.name
+        found = re.search(expression, folder)
+        result[id(one.image)] = ((found.group(1) if found.groups() else found.group()) if found else "") or ""
+    return result if len({*result.values()} - {""}) > 1 else dict.fromkeys(result, "")
 
 
 def is_damage(error: InputError, found: FilePair) -> bool:
@@ -164,7 +183,10 @@ def read_painted(
     names = settle_names(pair.channel_names, image.channels) or image.channel_names
     image = replace(image, modality=pair.modality or image.modality, channel_names=names)
     for finding in (*(f for f in image.findings if f.code == "UNREADABLE"), *labels.findings):
-        if finding.code in TOLD:
+        if finding.code == "SOFT_MASK":  # of a hundred that are alike, the first is named
+            if not any(finding.message in note for note in watch.notes):
+                watch.say(f"{', '.join(finding.files)}: {finding.message} Other masks like it are read so, too.")
+        elif finding.code in TOLD:
             watch.say(finding.message)
     chosen = slices if pair.slices is None else [z for z in pair.slices if z in slices]
     if pair.slices and not chosen:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .truth import Painted
+from .volumes import group_volumes
 
 FEWEST = 3
 """Of fewer slices (or groups) than this, none is held out: each is worth more for learning than for measuring."""
@@ -23,10 +23,6 @@ SMALLEST = 9
 
 FEWEST_AREAS = 3
 """From so many connected areas on that show a class, an area (whole strokes, work areas) is held out with all in it."""
-
-VOLUMES = 5
-"""From so many volumes of several labelled slices on, whole volumes are held out: neighbouring slices are so alike that
-they would flatter."""
 
 Mask = npt.NDArray[np.bool_]
 
@@ -83,10 +79,10 @@ def hold_out(
 ) -> tuple[list[Painted], list[Painted], str]:
     """Split labelled slices into those that train and those that measure, the same way each time.
 
-    By group where groups are given, or where there are `VOLUMES`. Else inner slices, evenly spread: the first and last
-    of a series show where the anatomy begins and ends, which nothing else could teach. Of a few slices with strokes,
-    connected strokes of one class. What is alone with some class stays; what measured in an earlier training goes on
-    measuring only; what a model labelled and the user accepted as it was measures only where nothing else can.
+    By group where groups are given, or where there are many volumes. Else inner slices, evenly spread: the first and
+    last of a series show where the anatomy begins and ends, which nothing else could teach. Of a few slices with
+    strokes, connected strokes of one class. What is alone with some class stays; what measured in an earlier training
+    goes on measuring only; what a model labelled and the user accepted as it was measures only where nothing else can.
 
     Parameters
     ----------
@@ -101,8 +97,7 @@ def hold_out(
     """
     if share == 0:
         return list(painted), [], ""
-    if past == NOTHING:  # else slices that have measured decide
-        painted = _group_volumes(painted)
+    painted = group_volumes(painted, past.trained, past.measured)
     units: dict[str, list[Painted]] = {}
     for i, one in enumerate(painted):
         units.setdefault(one.group or f"\0{i}", []).append(one)
@@ -113,15 +108,6 @@ def hold_out(
     if divided or (strokes and len(groups) < most and len(groups) - len(strokes) < FEWEST):
         return _split_strokes(painted, share, background, past)
     return _split_groups(groups, share, background, past, empty)
-
-
-def _group_volumes(painted: Sequence[Painted]) -> Sequence[Painted]:
-    """The slices, each volume a group where there are enough of them and no other groups."""
-    slices = Counter(id(one.image) for one in painted)
-    if any(one.group for one in painted) or sum(count > 1 for count in slices.values()) < VOLUMES:
-        return painted
-    number = {image: i for i, image in enumerate(slices, 1)}
-    return [replace(one, group=f"volume {number[id(one.image)]}") for one in painted]
 
 
 def _is_partial(one: Painted) -> bool:
