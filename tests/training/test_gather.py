@@ -317,3 +317,17 @@ def test_the_name_of_a_file_comes_before_that_of_its_folder(write_series: WriteS
     assert [one.group for one in gather(pairs, options, watch)] == ["p1", "p2", "p8", "p8"]
     assert "p[0-9]" not in listener.said
     assert [one.group for one in gather(pairs[1:], options, watch)] == ["", ""]
+
+
+def test_an_image_with_two_masks_is_refused(tmp_path: Path, listener: Listener) -> None:
+    """What one of them calls a class, the other calls background."""
+    for folder in ("images", "left", "right"):
+        (tmp_path / folder).mkdir()
+        for i in range(2):
+            pixels = np.zeros((32, 32), np.uint8)
+            pixels[:, : 9 if folder == "left" else 20] = 1
+            Picture.fromarray(pixels * 255).save(tmp_path / folder / f"{i}.png")
+    pairs = [Pair(image=tmp_path / "images", labels=tmp_path / side) for side in ("left", "right")]
+    with pytest.raises(InputError, match=r"is given twice, with the masks .*left.* and .*right"):
+        gather(pairs, TrainOptions(), Watch(listener, Budget(None, 1)))
+    assert gather([pairs[0]] * 2, TrainOptions(), Watch(listener, Budget(None, 1))), "the same mask contradicts nothing"

@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -46,6 +47,18 @@ class Reading:
     background: tuple[int, ...] = ()
 
 
+def _check_once(found: FilePair, read: Sequence[Painted], masks: dict[tuple[Path, str, int], Path]) -> None:
+    """Refuse a second mask for a slice: what one calls a class, the other calls background."""
+    for one in read:
+        first = masks.setdefault((found.image, found.series, one.z), found.mask)
+        if first != found.mask:
+            ours, theirs = (f"{path.parent.name}/{path.name}" for path in (first, found.mask))
+            raise InputError(
+                f"{found.image.name} is given twice, with the masks {ours} and {theirs}.",
+                "For masks of several classes, give one folder that holds a folder for each class.",
+            )
+
+
 def find_reading(run: TrainingRun, watch: Watch) -> Reading:
     """How all masks of a run are read, those that only measure too; colours that nobody named are said.
 
@@ -75,10 +88,11 @@ def gather(pairs: Sequence[Pair], options: TrainOptions, watch: Watch, reading: 
     Raises
     ------
     InputError
-        No file can be read, an image has no mask or another size than its mask, or nothing is labelled.
+        No file can be read, an image has no mask, two, or another size than its mask, or nothing is labelled.
     """
     painted: list[Painted] = []
     patients: dict[int, str] = {}
+    masks: dict[tuple[Path, str, int], Path] = {}
     unread: list[InputError] = []
     for number, found in expand(pairs, watch):
         pair = pairs[number]
@@ -87,6 +101,7 @@ def gather(pairs: Sequence[Pair], options: TrainOptions, watch: Watch, reading: 
             group = pair.group or ("" if options.group else found.group)
             chosen = pair.model_copy(update={"group": group})
             read = [replace(one, pair=number) for one in read_painted(found, chosen, options, watch, reading)]
+            _check_once(found, read, masks)
             patients |= {id(one.image): found.group for one in read}
             painted += read
         except InputError as error:

@@ -15,8 +15,9 @@ import numpy.typing as npt
 from napari_medseg.core import ClassInfo, Finding, InputError, spread_ends
 from napari_medseg.io.pixels import is_grey
 from napari_medseg.io.registry import format_for, read_header
+from napari_medseg.io.slices import open_slices
 
-from .legend import Legend, hex_of, name_color, read_legend
+from .legend import Legend, hex_of, name_color, read_legend, rgb
 
 Array = npt.NDArray[Any]
 
@@ -59,7 +60,7 @@ def find_legend(files: Sequence[Path], given: Legend | None = None) -> tuple[Leg
     files
         All masks that have to have the same classes.
     given
-        What the user says; it stands above everything.
+        What the user says of these files; it stands above everything.
 
     Returns
     -------
@@ -69,9 +70,10 @@ def find_legend(files: Sequence[Path], given: Legend | None = None) -> tuple[Leg
     Raises
     ------
     InputError
-        If the masks are coloured pictures, not masks in a few colours.
+        If the masks are coloured pictures, not masks in a few colours, or are grey where colours are ``given``.
     """
     if given:
+        _check_given(given, files)
         return given, ()
     folders = {f: [p for p in files if p.parent == f] for f in dict.fromkeys(p.parent for p in files)}
     colored = {folder: own for folder, own in folders.items() if _are_colored(own)}
@@ -87,6 +89,40 @@ def find_legend(files: Sequence[Path], given: Legend | None = None) -> tuple[Leg
         counts = [one for found in pool.map(_count, chain(*colored.values())) for one in found]
     legend = _choose(counts, next(iter(colored.values()))[0])
     return legend, (legend.finding(),)
+
+
+def _check_given(given: Legend, files: Sequence[Path]) -> None:
+    """Refuse colours where no mask has any, but some have values that are neither black nor said.
+
+    Raises
+    ------
+    InputError
+        There is such a mask.
+    """
+    if given.is_grey or any(next(_colored_slices(file), None) is not None for file in [*dict.fromkeys(files)]):
+        return
+    odd = next((file for file in files if _has_other_greys(given, file)), None)
+    if odd is not None:
+        color = next(c.color for c in given.classes if len({*rgb(c.color)}) > 1)
+        raise InputError(
+            f"The masks hold grey levels or numbers, such as {odd.name}, and the colour {color} is in none of them.",
+            "Say which value is which class, such as --classes 1=NAME, where 1 also stands for 255 in masks of 0 and"
+            " 255.",
+        )
+
+
+def _has_other_greys(given: Legend, path: Path) -> bool:
+    """Whether a grey mask has values that are no greys of the legend; not of outlines and of what cannot be read."""
+    try:
+        header, pixels = read_header(path), open_slices(path, values=True)
+        for z in range(header.slices):
+            values = pixels(z)
+            values = values[..., 0] if values.ndim == 3 else values
+            if values.any() and (values.dtype != np.uint8 or not given.holds(values)):
+                return True
+    except InputError:  # told when it is read as a mask
+        pass
+    return False
 
 
 def _are_colored(files: Sequence[Path]) -> bool:

@@ -55,6 +55,11 @@ class Legend(BaseModel):
         """Whether all its colours are shades of grey: then it holds for grey masks too."""
         return all(c[1:3] == c[3:5] == c[5:7] for c in (*self.background, *(c.color for c in self.classes)))
 
+    def holds(self, values: Array) -> bool:
+        """Whether grey 8-bit pixels (Y, X) have no other values than those of its colours that are shades of grey."""
+        greys = [rgb(c)[0] for c in (*self.background, *(c.color for c in self.classes)) if len({*rgb(c)}) == 1]
+        return bool(np.isin(np.flatnonzero(np.bincount(values.ravel(), minlength=256)), greys).all())
+
     def values(self, pixels: Array) -> Array:
         """Class values (Y, X) of coloured (Y, X, 3) or grey (Y, X) 8-bit pixels: those of the nearest colour.
 

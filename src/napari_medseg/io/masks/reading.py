@@ -42,9 +42,9 @@ def read_labels(
     Values are taken as stored: of a palette image its indices, of a 2-bit image 0-3. Two kinds of mask are given the
     value 1 instead of 255, unless a sidecar names the class 255, and a finding says so each time: masks of 0 and 255
     only (``BINARY_MASK``), and those whose edges were softened by scaling or JPEG between 0 and 255 (``SOFT_MASK``; cut
-    at half). Masks in a few colours become classes by the nearest colour: those of ``legend``, of a list of colours
-    beside the masks (`read_legend`) or, told by a finding (``COLOR_MASK``), those that are found. One layer of 0 and 1
-    for each class becomes classes too (``ONE_HOT_MASK``).
+    at half; `settle_values` says which these are). Masks in a few colours become classes by the nearest colour: those
+    of ``legend``, of a list of colours beside the masks (`read_legend`) or, told by a finding (``COLOR_MASK``), those
+    that are found. One layer of 0 and 1 for each class becomes classes too (``ONE_HOT_MASK``).
 
     Of a folder that holds images and masks beside them the masks are read. A sidecar restores class names, colours,
     geometry, and slices without a result (``missing``); for single files of a folder, its sidecar names the classes.
@@ -83,7 +83,8 @@ def read_labels(
     own = format_for(found.files[0]).classes if len(found.files) == 1 else None
     named = dataset_of(found.files[0])
     known = (own(found.files[0]) if own else ()) or (about.classes if about else named.classes)
-    legend, told = find_legend(found.files, legend)
+    # A legend that is given is one of many masks, of which this one may well have no colour.
+    legend, told = (legend, ()) if legend else find_legend(found.files)
     known = known or legend.classes
     data, damage = load_values(found, legend)
     lost = frozenset(damage)
@@ -96,7 +97,7 @@ def read_labels(
     if absent is None and about is None:
         absent = named.ignored_in(data)
     as_stored = bool(legend) or any(c.value == 255 for c in known) or absent is not None
-    data, findings = settle_values(data, keep=as_stored, lossy=lossy)
+    data, findings = settle_values(data, keep=as_stored, lossy=lossy, name=found.source.name)
     findings = (*told, *(f for f in found.findings if f.code not in ("MISSING_SLICES", "NO_SPACING")), *findings)
     if lost - found.unreadable.keys():
         text = f"{counted(len(lost), 'mask')} cannot be read, counted as missing: {next(iter(damage.values()))}"

@@ -16,6 +16,8 @@ from .legend import Legend
 Array = npt.NDArray[Any]
 
 _AT_ONCE = 2**22
+_STRAY = 1e-4
+"""Single pixels of other values that a softened mask may have away from its edges, for each pixel of 255."""
 
 
 def class_values(values: Array, name: str, legend: Legend | None = None) -> Array:
@@ -40,7 +42,7 @@ def class_values(values: Array, name: str, legend: Legend | None = None) -> Arra
             )
         return values
     values = values[..., 0] if values.ndim == 3 else values
-    if legend and legend.is_grey and values.dtype == np.uint8:
+    if legend and values.dtype == np.uint8 and (legend.is_grey or legend.holds(values)):
         return legend.values(values)
     return whole_numbers(values, name)
 
@@ -78,10 +80,22 @@ def smallest_type(top: int) -> np.dtype[Any]:
     return np.dtype(np.uint8 if top < 2**8 else np.uint16 if top < 2**16 else np.uint32)
 
 
-def settle_values(data: Array, *, keep: bool = False, lossy: bool = False) -> tuple[Array, tuple[Finding, ...]]:
+def settle_values(
+    data: Array, *, keep: bool = False, lossy: bool = False, name: str = ""
+) -> tuple[Array, tuple[Finding, ...]]:
     """Make 1 of 255 where 255 can only mean "yes"; ``keep`` leaves everything as stored.
 
-    After JPEG (``lossy``) no value can be trusted to be a class: they are cut at half.
+    It can where there are only 0 and 255, and where the values between are what scaling, smoothing or JPEG leaves of
+    an edge: many levels with few pixels, or however few levels, if they form no area and lie between a darker and a
+    brighter pixel (`_is_softened`). Then values are cut at half. Values that fill an area of 3 x 3 pixels anywhere are
+    classes. After JPEG (``lossy``) no value can be trusted to be a class: they are cut at half.
+
+    Parameters
+    ----------
+    data
+        A mask (Y, X) or all slices of one (Z, Y, X).
+    name
+        What the findings call it as their file; without, they name none.
 
     Raises
     ------
@@ -91,24 +105,64 @@ def settle_values(data: Array, *, keep: bool = False, lossy: bool = False) -> tu
     if keep or data.dtype != np.uint8 or not data.size:
         return data, ()
     counts = count_values(data)
+    files = (name,) if name else ()
     if lossy and counts[1:].any():
-        return _cut_lossy(data, counts)
+        return _cut_lossy(data, counts, files)
     if not counts[255]:
         return data, ()
     if not counts[1:255].any():
         text = "The mask has the values 0 and 255 only: 255 is read as class 1."
         return (data == 255).astype(np.uint8), (Finding("BINARY_MASK", text),)
     inside = counts[1:].sum()
-    between = int((counts[1:] > 0).sum())
-    if between > 8 and counts[224:].sum() >= 0.7 * inside and counts[32:224].sum() <= 0.2 * inside:
+    many = (counts[1:] > 0).sum() > 8
+    if (many and counts[224:].sum() >= 0.7 * inside and counts[32:224].sum() <= 0.2 * inside) or _is_softened(
+        data, counts
+    ):
+        # The same words for every mask: training says each sentence once.
         text = (
-            f"The mask has {between} values between 0 and 255, as scaling or JPEG leaves them: from 128 up is class 1."
+            "The mask has values between 0 and 255 along its edges, as scaling or JPEG leaves them: from 128 up is"
+            " class 1. If they are classes, say their levels: --classes '#808080=one' '#ffffff=two'."
         )
-        return (data >= 128).astype(np.uint8), (Finding("SOFT_MASK", text),)
+        return (data >= 128).astype(np.uint8), (Finding("SOFT_MASK", text, files),)
     return data, ()
 
 
-def _cut_lossy(data: Array, counts: Array) -> tuple[Array, tuple[Finding, ...]]:
+def _is_softened(data: Array, counts: Array) -> bool:
+    """Whether all values between 0 and 255 are those of a softened edge, however few they are.
+
+    A pixel of an edge has a darker and a brighter one within two pixels; a class has an area somewhere, 3 x 3 pixels of
+    one value. Classes are kept, too, that count from 1 (255 is what does not count there), that have as many pixels as
+    255, and one that runs along most of an edge, as outlines do. Single pixels may lie anywhere if they are very few.
+    """
+    from scipy.ndimage import maximum_filter, minimum_filter
+
+    levels = np.flatnonzero(counts[1:255]) + 1
+    between = int(counts[1:255].sum())
+    if not counts[0] or between >= counts[255] or levels[-1] == len(levels):
+        return False
+    strays = touching = 0
+    for plane in data.reshape(-1, *data.shape[-2:]):
+        darkest = minimum_filter(plane, 3)
+        touching += int(((plane == 255) & (darkest == 0)).sum())
+        amid = (plane > 0) & (plane < 255)
+        if not amid.any():
+            continue
+        if (amid & (darkest == maximum_filter(plane, 3))).any():
+            return False
+        off = np.argwhere(amid & ((minimum_filter(plane, 5) == plane) | (maximum_filter(plane, 5) == plane)))
+        strays += len(off)
+        if strays > _STRAY * counts[255] or any(not _is_alone(plane, y, x) for y, x in off):
+            return False
+    return len(levels) > 1 or 2 * between <= touching
+
+
+def _is_alone(plane: Array, y: int, x: int) -> bool:
+    """Whether no neighbour has the value of this pixel."""
+    around = plane[max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2]
+    return bool((around == plane[y, x]).sum() == 1)
+
+
+def _cut_lossy(data: Array, counts: Array, files: tuple[str, ...]) -> tuple[Array, tuple[Finding, ...]]:
     """Values after JPEG, cut at half, unless there is a level between that holds more than softened edges do."""
     levels = np.convolve(counts[40:216], np.ones(9, int), "valid")
     if levels.max() > max(64, 0.5 * counts[224:].sum()):
@@ -117,7 +171,7 @@ def _cut_lossy(data: Array, counts: Array) -> tuple[Array, tuple[Finding, ...]]:
             "Save masks as PNG, or say its levels: --classes '#808080=one' '#ffffff=two'.",
         )
     text = "The mask went through JPEG, which blurs its values: from 128 up is class 1."
-    return (data >= 128).astype(np.uint8), (Finding("SOFT_MASK", text),)
+    return (data >= 128).astype(np.uint8), (Finding("SOFT_MASK", text, files),)
 
 
 def count_values(data: Array) -> npt.NDArray[np.int64]:

@@ -95,7 +95,7 @@ def _read_masks(image: Image, pair: FilePair, mask_path: Path, legend: Legend | 
     if not image.is_stack and labels.is_stack and tuple(labels.data.shape[1:]) == image.shape:
         data, findings = join_layers(as_layers(labels.data, mask_path.name), mask_path.name)
         # That 255 was read as 1 is no news of layers.
-        told = tuple(f for f in labels.findings if f.code not in ("BINARY_MASK", "SOFT_MASK"))
+        told = tuple(f for f in labels.findings if f.code != "BINARY_MASK")
         labels = Labels(data, classes_in(data), image.geometry, (), labels.source, (*told, *findings))
     if image.is_stack and len(image) == 1 and not labels.is_stack:
         labels = replace(labels, data=labels.data[np.newaxis], geometry=image.geometry, names=())
@@ -113,7 +113,7 @@ def _join(parts: list[Labels], pair: FilePair) -> Labels:
     data, findings = join_classes([part.data for part in parts], pair.image.name)
     names = [name for name, _ in pair.parts]
     classes = tuple(ClassInfo.numbered(value, name) for value, name in enumerate(names, 1))
-    told = dict.fromkeys(f for part in parts for f in part.findings if f.code not in ("BINARY_MASK", "SOFT_MASK"))
+    told = dict.fromkeys(f for part in parts for f in part.findings if f.code != "BINARY_MASK")
     missing = frozenset().union(*(part.missing for part in parts))
     return replace(parts[0], data=data, classes=classes, findings=(*told, *findings), missing=missing, source=pair.mask)
 
@@ -139,7 +139,10 @@ def _by_slice(image: Image, pair: FilePair, mask_folder: Path, legend: Legend | 
     wanted = {z: matched.masks[name] for z, name in enumerate(image.names) if name in matched.masks and z not in none}
     if wanted and all(holds_outlines(path) for path in wanted.values()):
         return fill_slices(wanted, image, mask_folder)
-    legend, told = find_legend(pair.masks if pair.slices else mask_files(image_folder, mask_folder), legend)
+    if legend:
+        told: tuple[Finding, ...] = ()
+    else:
+        legend, told = find_legend(pair.masks if pair.slices else mask_files(image_folder, mask_folder))
     planes, damage = _load(wanted, image, legend)
     dtype = np.result_type(*planes.values()) if planes else np.dtype(np.uint8)
     data = np.zeros(image.shape, dtype)
@@ -150,7 +153,7 @@ def _by_slice(image: Image, pair: FilePair, mask_folder: Path, legend: Legend | 
     known = (sidecar.classes if sidecar else named.classes) or legend.classes
     as_stored = bool(legend) or any(c.value == 255 for c in known) or absent is not None
     lossy = any(path.suffix.lower() in (".jpg", ".jpeg") for path in wanted.values())
-    data, findings = settle_values(data, keep=as_stored, lossy=lossy)
+    data, findings = settle_values(data, keep=as_stored, lossy=lossy, name=mask_folder.name)
     if damage:
         text = f"{counted(len(damage), 'mask')} cannot be read, counted as missing: {next(iter(damage.values()))}"
         findings = (*findings, Finding("UNREADABLE", text, tuple(wanted[z].name for z in damage)))
