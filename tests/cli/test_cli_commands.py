@@ -321,6 +321,46 @@ def test_train_takes_the_file_of_a_recipe(run: Run, trained: dict[str, Any], tmp
     assert "is no training run" in run("train", path).err
 
 
+@pytest.mark.parametrize(
+    ("text", "alone", "beside_data"),
+    [
+        ('{"start": "unet:resnet18"}', "is no recipe: title: Field required.", "is no recipe: title: Field required."),
+        ('{"title": "t"}', "is no recipe: start: Field required.", "is no recipe: start: Field required."),
+        ("{", "is no training run: Invalid JSON", "is no recipe: Invalid JSON"),
+        ("[1]", "is no training run: ", "is no recipe: "),
+        ('{"rows": []}', "is no training run: pairs: Field required.", "is no recipe: title: Field required."),
+        ('{"pairs": []}', "is no training run: pairs: ", "says already what to train on"),
+        (None, "cannot be read: No such file", "cannot be read: No such file"),
+    ],
+)
+def test_what_is_wrong_with_a_recipe_is_told(
+    run: Run, trained: dict[str, Any], tmp_path: Path, text: str | None, alone: str, beside_data: str
+) -> None:
+    """Not that --data is missing where it is given, and the other way round."""
+    path = tmp_path / "r.json"
+    if text is not None:
+        path.write_text(text)
+    for data, said in (((), alone), (("--data", "a", "b"), beside_data)):
+        result = run("train", path, *data)
+        assert (result.code, f"{path} {said}" in result.err) == (2, True), result.err
+    assert not trained
+
+
+def test_a_third_path_is_no_run(run: Run, trained: dict[str, Any], tmp_path: Path) -> None:
+    """Most often it is a second folder of masks."""
+    right = tmp_path / "right"
+    right.mkdir()
+    for third in (right, tmp_path / "right.png", tmp_path / "nowhere"):
+        result = run("train", "--data", "img", "left", third, "--recipe", "lungs-xray")
+        assert result.code == 2
+        assert f"--data takes two paths, images and masks, and {third} is a third.\n" in result.err
+        assert "masks/left and masks/right" in result.err
+    assert "Give --recipe lungs-xray." in run("train", "lungs-xray", "--data", "a", "b").err
+    plan_run([("a", "b")]).model_copy(update={"folder": right}).save()
+    assert "says already what to train on" in run("train", right, "--data", "a", "b").err
+    assert not trained
+
+
 def test_train_recalls_what_a_model_remembers_from_its_first_ancestor(run: Run, trained: dict[str, Any]) -> None:
     assert run("train", "--data", "a", "b", "--recall", "femur-ct", "--max-steps", "5").code == 0
     made = trained["data"]

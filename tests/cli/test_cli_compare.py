@@ -129,6 +129,7 @@ def test_an_earlier_report_is_replaced_only_when_asked(
         (("unet:no-such", "unet:resnet18"), "no-such"),
         (("unet:resnet18", "nonsense"), "nonsense"),
         (("unet:resnet18",), "only one candidate"),
+        (("classifier:resnet18", "unet:resnet18"), "classifier:resnet18 only says whether a slice holds anything"),
     ],
 )
 def test_a_dry_run_refuses_what_cannot_be_compared(
@@ -137,6 +138,31 @@ def test_a_dry_run_refuses_what_cannot_be_compared(
     result = run("compare", "--data", *folders, "--dry-run", "--starts", *starts)
     assert result.code == 2
     assert why in result.err
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (("--batches", "0.5"), "--batches takes whole numbers, not 0.5."),
+        (("--batches", "2", "2.5"), "--batches takes whole numbers, not 2.5."),
+        (("--batches", "-1"), "greater than or equal to 0"),
+        (("--batches", "two"), 'unable to convert "two" into int'),
+        (("--seeds", "1.6"), "--seeds takes whole numbers, not 1.6."),
+        (("--seed", "nan"), "--seed takes whole numbers, not nan."),
+    ],
+)
+def test_whole_numbers_are_not_made_of_others(
+    run: Run, compared: dict[str, Any], given: tuple[str, ...], said: str
+) -> None:
+    """Half a sample in a step would be rounded to 0, which chooses the batch itself."""
+    result = run("compare", "--data", "a", "b", *given)
+    assert (result.code, said in result.err) == (2, True), result.err
+    assert not compared
+
+
+def test_a_batch_may_be_chosen_by_itself(run: Run, compared: dict[str, Any]) -> None:
+    assert run("compare", "--data", "a", "b", "--batches", "0", "2.0", "--seeds", "1").code == 0
+    assert (compared["options"].batches, compared["options"].seeds) == ((0, 2), 1)
 
 
 @pytest.mark.usefixtures("trained_here")

@@ -51,6 +51,20 @@ def test_names_are_shown_as_they_will_be_learnt(run: Run, folders: tuple[Path, P
     assert "1 lesion: in 2 pairs" in merged
 
 
+def test_folders_of_masks_in_one_are_taken_together(run: Run, tmp_path: Path) -> None:
+    """As docs/lungs-xray.md has it."""
+    for folder in ("images", "masks/left", "masks/right"):
+        (tmp_path / folder).mkdir(parents=True)
+        for name in ("a_one", "b_two"):
+            pixels = np.eye(16, dtype=np.uint8)[:, :: -1 if folder.endswith("right") else 1]
+            Picture.fromarray(255 * pixels).save(tmp_path / folder / f"{name}.png")
+    command = ("train", "--data", tmp_path / "images", tmp_path / "masks", "--recipe", "lungs-xray", "--dry-run")
+    one = run(*command)
+    assert (one.code, "1 lung: in 2 pairs" in one.out) == (0, True), one.out + one.err
+    two = run(*command, "--no-merge")
+    assert ("1 left: in 2 pairs" in two.out, "2 right: in 2 pairs" in two.out) == (True, True), two.out + two.err
+
+
 @pytest.mark.parametrize(
     ("given", "classes", "said"),
     [

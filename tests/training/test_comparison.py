@@ -26,9 +26,9 @@ from napari_medseg.core import (
 )
 from napari_medseg.inference.cost import Cost, measure_cost
 from napari_medseg.models import find_model, list_models, read_card
-from napari_medseg.training import TrainingRun, TrainOptions, plan_run, rounds
+from napari_medseg.training import TrainingRun, TrainOptions, comparison, plan_run, rounds
 from napari_medseg.training.candidates import AXES, VARIED, CompareOptions, lay_out
-from napari_medseg.training.comparison import adopt_candidate, compare
+from napari_medseg.training.comparison import adopt_candidate, check_comparison, compare
 from napari_medseg.training.standings import Comparison, Row
 from napari_medseg.training.verdict import TrainingResult, Verdict
 
@@ -345,6 +345,32 @@ def test_measuring_costs_can_be_stopped() -> None:
 def test_one_candidate_is_no_comparison() -> None:
     with pytest.raises(InputError, match="only one candidate"):
         compare(plan_run([("a", "b")]), CompareOptions(starts=("unet:resnet18",)))
+
+
+@pytest.mark.parametrize("other", ["unet:resnet18", "quick", "femur-ct"])
+@pytest.mark.parametrize("how", ["start", "model"])
+def test_slice_classifiers_are_not_ranked_among_networks_that_outline(
+    trainings: Trainings, monkeypatch: pytest.MonkeyPatch, other: str, how: str
+) -> None:
+    """Of slices the one, of pixels the other: an F1 is no Dice, and the winner might outline nothing."""
+    cards = {
+        "sorter": ModelCard(name="sorter", version=1, architecture="classifier", classes=(ClassInfo.numbered(1),),
+                            presence=0.5),
+        "femur-ct": read_card(find_model("femur-ct")),
+    }  # fmt: skip
+    monkeypatch.setattr(comparison, "find_model", lambda name: name)
+    monkeypatch.setattr(comparison, "read_card", cards.__getitem__)
+    sorter = "sorter" if how == "model" else "Classifier:resnet18"
+    for starts in ((sorter, other), (other, sorter)):
+        with pytest.raises(InputError, match=f"{sorter} only says .* {other} outlines it: .* cannot be compared"):
+            compare(plan_run([("a", "b")]), CompareOptions(starts=starts))
+    assert not trainings.runs
+
+
+def test_slice_classifiers_are_compared_with_each_other() -> None:
+    check_comparison(
+        plan_run([("a", "b")]), CompareOptions(starts=("classifier:resnet18", "classifier:resnet34", "no-such"))
+    )  # fmt: skip
 
 
 def test_when_it_is_stopped_what_is_known_stays(trainings: Trainings) -> None:

@@ -200,3 +200,20 @@ def test_classes_by_colour_stay_so_in_a_recipe(tmp_path: Path) -> None:
     run = plan_run([("images", "masks")], classes=["#00ff00=gland", "#0000ff=vessel", "#ffffff=background"])
     again = Recipe.of(run, "t").plan([("images", "masks")])
     assert (again.classes, again.background_colors) == (run.classes, run.background_colors)
+
+
+@pytest.mark.parametrize("text", ["{", '{"start": "unet:resnet18"}', '{"title": "t", "start": "s", "other": 1}'])
+def test_what_a_recipe_has_is_told_where_one_is_wrong(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "r.json"
+    path.write_text(text)
+    with pytest.raises(InputError, match="is no recipe: ") as caught:
+        Recipe.read(path)
+    assert all(key in caught.value.hint for key in Recipe.model_fields)
+    assert "--save-recipe" in caught.value.hint
+
+
+def test_a_recipe_of_another_suffix_is_told_apart_from_a_name(tmp_path: Path) -> None:
+    path = tmp_path / "r.txt"
+    path.write_text('{"title": "t", "start": "unet:resnet18"}')
+    with pytest.raises(InputError, match=r"is not called \.json"):
+        Recipe.read(path)

@@ -160,12 +160,12 @@ def test_winner_is_kept_and_chosen_elsewhere(
         dock.winner.keep.click()
     assert chosen == ["mine@1"]
     assert "mine  v1" in [picker.box.itemText(i) for i in range(picker.box.count())]
-    assert (library.find_model("mine") / "config.json").read_text() == "fpn:resnet18"
+    assert (library.find_model("mine") / "model.safetensors").read_text() == "fpn:resnet18"
     dock.table.selectRow(2)
     assert dock.winner.keep.text() == "Keep the selected"
     with qtbot.waitSignal(dock.panel.job.finished):
         dock.winner.keep.click()
-    assert (library.find_model("mine@2") / "config.json").read_text() == "unet:resnet34"
+    assert (library.find_model("mine@2") / "model.safetensors").read_text() == "unet:resnet34"
 
 
 def test_report_is_saved_as_json_and_csv(

@@ -9,10 +9,10 @@ from typing import Annotated, Any, ClassVar
 from cyclopts import Parameter
 
 from napari_medseg.core import InputError
-from napari_medseg.training import Recipe, TrainingRun, TrainOptions
+from napari_medseg.training import Recipe, TrainingRun, TrainOptions, list_recipes
 from napari_medseg.training import train as train_model
 from napari_medseg.training.recipe import is_recipe
-from napari_medseg.training.run import recalling
+from napari_medseg.training.run import RUN_FILE, recalling
 
 from .flags import with_options
 from .material import Material
@@ -100,8 +100,11 @@ def train(
     ```
     """
     settings = options.model_dump(exclude_unset=True)
-    if run is not None and is_recipe(run):
+    if run is not None and plan.data:
+        _check_file(run)
+    if run is not None and not run.is_dir() and is_recipe(run, beside_data=bool(plan.data)):
         if not plan.data:
+            Recipe.read(run)  # else one that is broken would be told of only after data are given, too
             raise InputError(
                 f"{run} is a recipe, which does not say what to train on.", "Give --data IMAGES MASKS, too."
             )
@@ -139,6 +142,26 @@ def train(
     if first_here():
         print(f"{card.reference}: {card.description}".rstrip(": "))
     return 0
+
+
+def _check_file(run: Path) -> None:
+    """Refuse what stands beside ``--data`` and is neither a run nor a file: most often a second folder of masks.
+
+    Raises
+    ------
+    InputError
+        It is the name of a recipe, or another path.
+    """
+    if run.suffix.lower() == ".json" and not run.is_dir():
+        return
+    if (run / RUN_FILE).is_file():
+        return
+    if str(run) in list_recipes() and not run.exists():
+        raise InputError(f"{run} is the name of a recipe, not a file.", f"Give --recipe {run}.")
+    raise InputError(
+        f"--data takes two paths, images and masks, and {run} is a third.",
+        "For several folders of masks give the one that holds them: masks, with masks/left and masks/right in it.",
+    )
 
 
 def _write_recipe(run: TrainingRun, settings: dict[str, Any], path: Path | None) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from napari_medseg.core import Cancelled, InputError, ModelCard, Reporter, check_name, silent
+from napari_medseg.core import CLASSIFIER, Cancelled, InputError, MedsegError, ModelCard, Reporter, check_name, silent
 from napari_medseg.io.atomic import check_writable
 from napari_medseg.models import find_model, is_start, read_card
 from napari_medseg.models.library import adopt_model
@@ -94,12 +95,14 @@ def check_comparison(run: TrainingRun, options: CompareOptions) -> None:
     Raises
     ------
     InputError
-        There is nothing to choose between or to measure with, or logging needs what is not installed.
+        There is nothing to choose between or to measure with, the starts are measured in different ways, or logging
+        needs what is not installed.
     OutputError
         The folder for logs cannot be written to.
     """
     if len(options.candidates) < 2:
         raise InputError("There is only one candidate.", "Give several starts, losses, rates or others.")
+    _check_alike(dict.fromkeys(candidate.start for candidate in options.candidates))
     if not (run.options.validation or run.validation_pairs):
         raise InputError(
             "Nothing is held out, so nothing can be compared.", "Hold out a share, or give images that only measure."
@@ -109,6 +112,33 @@ def check_comparison(run: TrainingRun, options: CompareOptions) -> None:
 
         check_log(run.options)
         check_writable(run.options.log_dir / "log")
+
+
+def _check_alike(starts: Iterable[str]) -> None:
+    """Refuse slice classifiers beside networks that outline: an F1 of slices would be ranked among Dice of pixels.
+
+    Raises
+    ------
+    InputError
+        There are both.
+    """
+    kinds: dict[bool, str] = {}
+    for start in starts:
+        with suppress(MedsegError):  # what does not exist is told when its turn comes, and the others go on
+            kinds.setdefault(_outlines(start), start)
+    if len(kinds) > 1:
+        raise InputError(
+            f"{kinds[False]} only says whether a slice holds anything, {kinds[True]} outlines it: their scores cannot "
+            "be compared.",
+            "Compare classifiers with classifiers, and networks that outline with each other.",
+        )
+
+
+def _outlines(start: str) -> bool:
+    """Whether what is trained from this start gives masks."""
+    if is_start(start):
+        return start.partition(":")[0].lower() != CLASSIFIER
+    return read_card(find_model(start)).outlines
 
 
 def adopt_candidate(row: Row, name: str) -> ModelCard:

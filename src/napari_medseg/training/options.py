@@ -241,8 +241,8 @@ class TrainOptions(Options):
     group: Annotated[str, Mark.SHARED] = Field(
         "",
         title="Group",
-        description="Regular expression on file names, or else their folders'; what it finds (a patient) is held out as "
-        "a whole; of names in which it finds nothing, the volume is",
+        description="Regular expression on file names, or else their folders'; what it finds (a patient) is held out "
+        "as a whole; of names in which it finds nothing, the volume is",
     )
     log_dir: Annotated[Path | None, Mark.OWN, Mark.SHARED] = Field(
         None,

@@ -61,6 +61,10 @@ class Recipe(BaseModel):
         if path.suffix.lower() != ".json":
             shipped = files("napari_medseg") / "recipes" / f"{name}.json"
             if not shipped.is_file():
+                if path.is_file():
+                    raise InputError(
+                        f"{path} is not called .json, as recipes are.", "Give it a name that ends in .json."
+                    )
                 near = difflib.get_close_matches(str(name), list_recipes(), 1, cutoff=0.4)
                 hint = f"Did you mean {near[0]}? " if near else ""
                 raise InputError(f"There is no recipe {name}.", f"{hint}There are {', '.join(list_recipes())}.")
@@ -72,9 +76,7 @@ class Recipe(BaseModel):
         except OSError as error:
             raise InputError(f"{path} cannot be read: {error.strerror}.", "Check how the path is spelled.") from error
         except ValidationError as error:
-            raise InputError(
-                f"{path} is no recipe: {one_sentence(error).message}", "Compare it with another."
-            ) from error
+            raise InputError(f"{path} is no recipe: {one_sentence(error).message}", _what_it_has()) from error
         return recipe
 
     @classmethod
@@ -148,13 +150,35 @@ def differing_ways(options: CompareOptions) -> dict[str, Any]:
     return {"starts": [*options.starts], **changed}
 
 
-def is_recipe(path: Path) -> bool:
-    """Whether a file holds a recipe, right or wrong, and no training run."""
+def is_recipe(path: Path, *, beside_data: bool = False) -> bool:
+    """Whether a file holds a recipe, right or wrong, and no training run.
+
+    Parameters
+    ----------
+    path
+        The file.
+    beside_data
+        Whether it is given together with what to train on: then only a recipe can be meant by anything but a run, so
+        that `Recipe.read` says what is wrong with it.
+    """
     try:
         content = json.loads(path.read_bytes())
     except (OSError, ValueError):
-        return False
-    return isinstance(content, dict) and "title" in content and "pairs" not in content
+        return beside_data
+    if not isinstance(content, dict):
+        return beside_data
+    own = "title" in content or bool(content and {*content} <= {*Recipe.model_fields})
+    return "pairs" not in content and (beside_data or own)
+
+
+def _what_it_has() -> str:
+    """The keys of a recipe, and where one to look at comes from."""
+    needed, others = (
+        [name for name, field in Recipe.model_fields.items() if field.is_required() == required]
+        for required in (True, False)
+    )
+    keys = f"A recipe has {' and '.join(needed)}, and may have {', '.join(others[:-1])} and {others[-1]}"
+    return f"{keys}; train --save-recipe FILE.json writes one."
 
 
 def list_recipes() -> tuple[str, ...]:
