@@ -123,7 +123,7 @@ def evaluate(
     pairs = read_pairs(prediction, truth, outputs.series)
     if scope.split is not None:
         pairs = only_listed(pairs, [row for row in read_split(scope.split) if row.part == scope.part])
-    told = {f.message: f for pair in pairs for labels in pair for f in labels.findings if f.code != _USUAL}
+    told = {(f.message, f.files): f for pair in pairs for labels in pair for f in labels.findings if f.code != _USUAL}
     for line in alike(told.values()):
         print(line, file=sys.stderr)
     if dry_run:
