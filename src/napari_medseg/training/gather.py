@@ -200,7 +200,8 @@ def read_painted(
     for finding in (*(f for f in image.findings if f.code == "UNREADABLE"), *labels.findings):
         if finding.code == "SOFT_MASK":  # of a hundred that are alike, the first is named
             if not any(finding.message in note for note in watch.notes):
-                watch.say(f"{', '.join(finding.files)}: {finding.message} Other masks like it are read so, too.")
+                called = "".join(f"{name}: " for name in finding.files)
+                watch.say(f"{called}{finding.message} Other masks like it are read so, too.")
         elif finding.code in TOLD:
             watch.say(finding.message)
     chosen = slices if pair.slices is None else [z for z in pair.slices if z in slices]
