@@ -160,6 +160,14 @@ def test_whole_numbers_are_not_made_of_others(
     assert not compared
 
 
+@pytest.mark.parametrize(
+    ("flag", "value"), [("--batch", "0.5"), ("--max-steps", "2.5"), ("--unlabelled", "1.5"), ("--seed", "nan")]
+)
+def test_nor_are_those_of_a_training(run: Run, flag: str, value: str) -> None:
+    result = run("train", "--data", "a", "b", flag, value)
+    assert (result.code, f"{flag} takes whole numbers, not {value}." in result.err) == (2, True), result.err
+
+
 def test_a_batch_may_be_chosen_by_itself(run: Run, compared: dict[str, Any]) -> None:
     assert run("compare", "--data", "a", "b", "--batches", "0", "2.0", "--seeds", "1").code == 0
     assert (compared["options"].batches, compared["options"].seeds) == ((0, 2), 1)

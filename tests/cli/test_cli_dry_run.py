@@ -51,6 +51,13 @@ def test_names_are_shown_as_they_will_be_learnt(run: Run, folders: tuple[Path, P
     assert "1 lesion: in 2 pairs" in merged
 
 
+def test_a_named_class_that_no_mask_shows_is_told(run: Run, folders: tuple[Path, Path]) -> None:
+    said = "Value 3, named 'cyst', is in no mask.\n"
+    command = ("train", "--data", *folders, "--dry-run", "--classes", "1=lesion")
+    assert said in run(*command, "3=cyst").out
+    assert "is in no mask" not in run(*command).out
+
+
 def test_folders_of_masks_in_one_are_taken_together(run: Run, tmp_path: Path) -> None:
     """As docs/lungs-xray.md has it."""
     for folder in ("images", "masks/left", "masks/right"):

@@ -83,6 +83,21 @@ def test_a_patient_that_cannot_be_segmented_is_left_out_and_told(
     assert result.code == 2
 
 
+def test_a_patient_whose_images_are_not_for_the_model_is_left_out(
+    run: Run, patients: Path, model: Model, tmp_path: Path
+) -> None:
+    for file in (patients / "p2").iterdir():
+        Picture.fromarray(np.random.default_rng(0).integers(0, 255, (48, 48, 3), np.uint8)).save(file)
+    assert "p2 is left out: The model threshold@1 needs grey" in segment(run, patients, tmp_path / "found")
+    assert sorted(p.name for p in (tmp_path / "found").iterdir()) == ["p1.a", "p10"]
+
+
+def test_a_model_that_is_not_there_leaves_no_patient_out(run: Run, patients: Path, tmp_path: Path) -> None:
+    result = run("segment", patients, "--model", "nobody-s", "--output", tmp_path / "none")
+    assert (result.code, "left out" in result.err) == (2, False)
+    assert "There is no model 'nobody-s'" in result.err
+
+
 def test_patients_go_on_where_they_were_stopped(
     run: Run, patients: Path, model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -264,6 +264,35 @@ def test_unreadable_image_of_a_set_is_told_and_the_others_are_done(run: Run, ima
     assert sorted(p.name for p in (tmp_path / "masks").glob("*.png")) == ["hip.png", "knee.png"]
 
 
+def test_a_series_that_is_not_for_the_model_leaves_nothing_behind(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "series").mkdir()
+    for z in range(2):
+        colours = np.random.default_rng(z).integers(0, 255, (40, 40, 3), np.uint8)
+        Picture.fromarray(colours).save(tmp_path / "series" / f"{z}.png")
+    result = run("segment", tmp_path / "series", "--model", "any", "--output", tmp_path / "masks")
+    assert (result.code, "needs grey, this is RGB" in result.err) == (2, True)
+    assert not (tmp_path / "masks").exists()
+
+
+def test_image_of_a_set_that_is_not_for_the_model_is_told_and_the_others_are_done(
+    run: Run, images: Path, tmp_path: Path
+) -> None:
+    colours = np.random.default_rng(0).integers(0, 255, (40, 40, 3), np.uint8)
+    Picture.fromarray(colours).save(images / "ankle.png")
+    result = run("segment", images, "--model", "any", "--output", tmp_path / "masks", "--report", tmp_path / "r.json")
+    assert result.code == 0, result.err
+    assert "No result for 1 slice: ankle.png" in result.err
+    told = {one["code"]: one["files"] for one in json.loads((tmp_path / "r.json").read_text())["findings"]}
+    assert told["NOT_FOR_MODEL"] == ["ankle.png"]
+    assert sorted(p.name for p in (tmp_path / "masks").glob("*.png")) == ["hip.png", "knee.png"]
+    for name in ("hip", "knee"):
+        (images / f"{name}.png").unlink()
+    Picture.fromarray(colours[:30]).save(images / "elbow.png")
+    result = run("segment", images, "--model", "any", "--output", tmp_path / "none")
+    assert (result.code, "None of the 2 images in" in result.err) == (2, True)
+    assert "needs grey, this is RGB" in result.err
+
+
 def test_probabilities_are_written(run: Run, series: Path, tmp_path: Path) -> None:
     chances = tmp_path / "chances.npz"
     assert run("segment", series, "--model", "any", "--output", tmp_path / "m", "--probabilities", chances).code == 0

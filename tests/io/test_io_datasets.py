@@ -296,6 +296,19 @@ def test_a_table_pairs_images_and_masks_and_groups_patients(table: Path) -> None
     assert [c.value for c in read_pair(pairs[0])[1].classes] == [1]
 
 
+def test_folders_left_out_of_the_paths_of_a_table_are_told(table: Path) -> None:
+    """A file of that name in another folder may be another image."""
+    [told] = preview_pairs(table, table.parent).findings[:1]
+    assert told == match_pairs(table, table.parent).findings[0]
+    assert told.code == "SHORTENED_PATHS"
+    assert told.message == (
+        "Files of data_mask.csv were found in set without the first folders of their paths: "
+        "data (4 rows), content/data (4 rows)."
+    )
+    table.write_text("image,mask\np1/p1_2.png,p1/p1_2_mask.png\n")
+    assert match_pairs(table, table.parent).findings == ()
+
+
 def test_rows_of_a_table_are_slices_of_the_series_in_their_folder(table: Path) -> None:
     """Those that no row names have no mask; masks may be called anything and lie anywhere."""
     for k in (3, 10):

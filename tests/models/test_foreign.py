@@ -337,6 +337,14 @@ def test_small_weights_that_claim_a_huge_network_are_refused(
         import_model(tmp_path / name, network=NETWORK)
 
 
+@pytest.mark.parametrize("kind", [torch.complex64, torch.int8])
+def test_weights_that_are_no_floating_point_numbers_are_refused(tiny: Tiny, tmp_path: Path, kind: torch.dtype) -> None:
+    """Torch would drop imaginary parts, and take quantised weights without their scale."""
+    torch.save({key: value.to(kind) for key, value in tiny[1].state_dict().items()}, tmp_path / "w.pt")
+    with pytest.raises(ModelError, match=f"holds {str(kind).removeprefix('torch.')} numbers"):
+        import_model(tmp_path / "w.pt", network=NETWORK)
+
+
 def test_a_compressed_checkpoint_is_refused(tiny: Tiny, tmp_path: Path) -> None:
     torch.save(tiny[1].state_dict(), tmp_path / "m.pt")
     with (

@@ -149,14 +149,28 @@ def test_models_are_removed_but_shipped_ones_stay(tiny: Tiny, shipped: Path) -> 
     for _ in range(2):
         add_model(network, card)
         add_model(network, card.model_copy(update={"name": "starter"}))
-    assert [c.reference for c in remove_model("tiny@1")] == ["tiny@1"]
-    assert [c.reference for c in remove_model("starter")] == ["starter@2", "starter@3"]
+    assert [*remove_model("tiny@1")] == ["tiny@1"]
+    assert [*remove_model("starter")] == ["starter@2", "starter@3"]
     assert [c.reference for c in list_models()] == ["starter@1", "tiny@2"]
     with pytest.raises(ModelError, match="came with napari-medseg and cannot be removed"):
         remove_model("starter")
     assert shipped.is_dir()
     with pytest.raises(ModelError, match="no model 'other'"):
         remove_model("other")
+
+
+def test_damaged_versions_are_removed_too(tiny: Tiny) -> None:
+    for _ in range(3):
+        add_model(tiny[1], tiny[0])
+    for number in (1, 3):
+        (find_model(f"tiny@{number}") / "card.json").write_text("{")
+    assert "models remove tiny@1 or delete" in check_library()[0].message
+    assert remove_model("tiny@1") == ("tiny@1",)
+    assert remove_model("tiny") == ("tiny@2", "tiny@3")
+    assert not check_library()
+    for nothing in ("", "@1", "tiny@", "tiny@3"):
+        with pytest.raises(ModelError, match="There is no"):
+            remove_model(nothing)
 
 
 def test_an_unwritable_library_is_one_sentence(tiny: Tiny, own_library: Path) -> None:

@@ -103,7 +103,7 @@ def test_a_quick_model_lives_in_the_library_like_others(own_library: Path, tmp_p
     out = export_model("quick", tmp_path / "out.zip")
     again = import_model(out, "other")
     assert (again.name, again.sha256) == ("other", added.sha256)
-    assert [c.reference for c in remove_model("quick")] == ["quick@1"]
+    assert [*remove_model("quick")] == ["quick@1"]
 
 
 def test_onnx_is_refused_in_one_sentence(folder: Path, tmp_path: Path) -> None:

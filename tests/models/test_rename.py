@@ -68,6 +68,15 @@ def test_a_name_whose_model_was_removed_is_free(own_library: Path) -> None:
     assert references() == ["knee@1", "knee@2"]
 
 
+def test_no_damaged_version_stays_behind_under_the_old_name(own_library: Path) -> None:
+    (find_model("hip@2") / "card.json").write_text("{")
+    with pytest.raises(ModelError, match="hip@2 is damaged") as caught:
+        rename_model("hip", "pelvis")
+    assert caught.value.hint == "Remove it first: models remove hip@2."
+    remove_model("hip@2")
+    assert [c.reference for c in rename_model("hip", "pelvis")] == ["pelvis@1"]
+
+
 def test_children_of_another_model_of_that_name_stay(tiny: Tiny) -> None:
     card, network = tiny
     other = {"name": "other", "parent": "hip@1", "parent_sha256": "0" * 64}
@@ -83,6 +92,9 @@ def test_children_of_another_model_of_that_name_stay(tiny: Tiny) -> None:
         ("hip", "hip", "a model hip already"),
         ("hip", "A Name", "a model's name has small letters"),
         ("hip", "../out", "a model's name has small letters"),
+        ("hip", "con", "'con' cannot be a folder on Windows"),
+        ("hip", "lpt1.knee", "cannot be a folder on Windows"),
+        ("hip", "knee.", "cannot be a folder on Windows"),
         ("hip@1", "pelvis", "cannot be renamed alone"),
         ("nobody", "pelvis", "no model 'nobody'"),
     ],
@@ -121,7 +133,7 @@ def test_a_kill_at_any_moment_loses_no_version(moment: int, monkeypatch: pytest.
         return work
 
     with monkeypatch.context() as patch:
-        steps = ((module, "_replace_card"), (module, "drop_entry"), (module.shutil, "copytree"), (Path, "rename"))
+        steps = ((module, "_replace_card"), (module, "drop_folder"), (module.shutil, "copytree"), (Path, "rename"))
         for owner, name in steps:
             patch.setattr(owner, name, or_die(getattr(owner, name)))
         with suppress(Killed):

@@ -151,7 +151,7 @@ def test_a_model_fine_tuned_from_a_built_in_one_does_not_take_its_picture(dock: 
     shipped = library.STARTERS / "my-femur"
     models.save_network(shipped, CARD, network)
     Picture.new("RGB", (96, 96), "#ff0000").save(shipped / "thumbnail.png")
-    library.drop_entry(library.own_entries("my-femur@1", "removed")[0])
+    models.remove_model("my-femur@1")
     own = read_card(library.find_model("my-femur@2"))
     shown = [_pixels(model_icon(card).pixmap(SIDE, SIDE).toImage())[5, 5] for card in (read_card(shipped), own)]
     np.testing.assert_allclose(shown, [(255, 0, 0), (230, 159, 0)], atol=2)

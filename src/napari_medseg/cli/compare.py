@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated
 
-from cyclopts import Parameter, Token, convert
+from cyclopts import Parameter
 
 from napari_medseg.core import InputError, Mark, marked
 from napari_medseg.training import Recipe, TrainOptions
@@ -41,35 +38,6 @@ class Outputs:
     ] = False
 
 
-def _read_whole(kind: Any, tokens: Sequence[Token]) -> Any:
-    """Whole numbers; cyclopts itself rounds, and half a sample in a step would become 0, which chooses the batch.
-
-    Raises
-    ------
-    InputError
-        One is not whole.
-    """
-    for token in tokens:
-        with suppress(ValueError):  # no number at all: cyclopts says so
-            if not float(token.value).is_integer():
-                raise InputError(f"{token.keyword} takes whole numbers, not {token.value}.", "Correct this number.")
-    return convert(kind, tokens)
-
-
-def _in_whole_numbers(command: Callable[..., int]) -> Callable[..., int]:
-    """Have all flags of a command that are whole numbers read by `_read_whole`."""
-    own = inspect.signature(command)
-    flags = [
-        one.replace(annotation=Annotated[one.annotation, Parameter(converter=_read_whole)])
-        if get_args(one.annotation)[:1] in ((int,), (tuple[int, ...],))
-        else one
-        for one in own.parameters.values()
-    ]
-    command.__signature__ = own.replace(parameters=flags)  # type: ignore[attr-defined]
-    return command
-
-
-@_in_whole_numbers
 @with_options(TrainOptions, only=marked(TrainOptions, Mark.SHARED), keyword="shared")
 @with_options(CompareOptions)
 def compare(

@@ -6,16 +6,17 @@ import inspect
 import operator
 import types
 import typing
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from functools import reduce
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le, Lt
-from cyclopts import Parameter
+from cyclopts import Parameter, Token, convert
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
-from napari_medseg.core import Choice, Options, one_sentence
+from napari_medseg.core import Choice, InputError, Options, one_sentence
 
 _BOUNDS = ((Ge, "ge", "at least"), (Gt, "gt", "above"), (Le, "le", "at most"), (Lt, "lt", "below"))
 
@@ -58,14 +59,37 @@ def with_options(
 def _flag(name: str, field: FieldInfo) -> inspect.Parameter:
     default = field.get_default(call_default_factory=True)
     empty = default is None or default is False or default in ((), "", {})
+    kind = _flag_type(field)
     parameter = Parameter(
         help=help_text(field),
+        converter=_read_whole if _is_whole(kind) else None,
         show_default=not empty,
         negative=() if default is False else None,
         consume_multiple=True if _is_sequence(field.annotation) else None,
     )
-    annotation = typing.cast(Any, Annotated)[_flag_type(field), parameter]
+    annotation = typing.cast(Any, Annotated)[kind, parameter]
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+
+def _is_whole(kind: Any) -> bool:
+    """Whether a flag holds whole numbers: ``int``, ``int | None``, ``int | Literal["auto"]``, ``tuple[int, ...]``."""
+    parts = {kind, *typing.get_args(kind)}
+    return int in parts and float not in parts
+
+
+def _read_whole(kind: Any, tokens: Sequence[Token]) -> Any:
+    """Whole numbers; cyclopts itself rounds, and half a sample in a step would become 0, which chooses the batch.
+
+    Raises
+    ------
+    InputError
+        One is not whole.
+    """
+    for token in tokens:
+        with suppress(ValueError):  # no number at all: cyclopts says so
+            if not float(token.value).is_integer():
+                raise InputError(f"{token.keyword} takes whole numbers, not {token.value}.", "Correct this number.")
+    return convert(kind, tokens)
 
 
 def _is_sequence(annotation: Any) -> bool:

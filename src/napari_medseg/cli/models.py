@@ -11,7 +11,8 @@ from cyclopts import App, Parameter
 from napari_medseg import models as library
 from napari_medseg.core import Cancelled, InputError
 from napari_medseg.io.findings import counted
-from napari_medseg.models.library import ancestry, children, own_entries
+from napari_medseg.models.library import ancestry
+from napari_medseg.models.remove import children, own_folders
 from napari_medseg.training.memory import count_memory
 
 from .targets import RENAME, check_target
@@ -207,13 +208,13 @@ def remove(
     """
     if not yes:
         _ask_to_remove(name)
-    print(f"Removed {', '.join(card.reference for card in library.remove_model(name))}")
+    print(f"Removed {', '.join(library.remove_model(name))}")
     return 0
 
 
 def _ask_to_remove(name: str) -> None:
     """Raise `Cancelled` if the user does not want that, and an `InputError` where nobody is there to say so."""
-    going = [entry.card.reference for entry in own_entries(name, "removed")]
+    going = [*own_folders(name)]
     left = [e.card.reference for e in children(going) if e.card.reference not in going]
     what = f"{counted(len(going), 'version')} of {name.partition('@')[0]} ({', '.join(going)})"
     if not sys.stdin.isatty():

@@ -10,6 +10,7 @@ from napari_medseg.io.masks.legend import Legend
 from napari_medseg.io.pairs.preview import preview_pairs
 from napari_medseg.models import find_model, is_start, read_card
 from napari_medseg.training import TrainingRun
+from napari_medseg.training.classes import about_absent
 from napari_medseg.training.naming import is_background, merged_class, merged_in_words
 from napari_medseg.training.run import name_merged
 
@@ -27,6 +28,7 @@ def show_pairs(run: TrainingRun, report: Reporter) -> int:
         run = name_merged(run, () if is_start(run.start) else read_card(find_model(run.start)).classes)
     merged = merged_class(run.classes) if run.merge else None
     legend = Legend(classes=run.classes, background=run.background_colors) if run.background_colors else None
+    seen: set[int] = set()
     for title, pairs in (("Trains", run.pairs), ("Only measures", run.validation_pairs)):
         usable = 0
         for pair in pairs:
@@ -38,8 +40,11 @@ def show_pairs(run: TrainingRun, report: Reporter) -> int:
                 kept = {run.options.unlabelled, *(c.value for c in run.classes if is_background(c))}
                 print(merged_in_words(apart - kept, merged))
             usable += len(found.usable)
+            seen |= {c.value for row in found.usable for c in row.classes}
         if pairs and not usable:
             raise InputError("None of these pairs can be used.", "The reasons are listed above.")
+    if not merged and (absent := about_absent(run.classes, seen)):
+        print("\n".join(absent))
     print("Nothing was trained (--dry-run).")
     return 0
 

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from napari_medseg.core import Cancelled, InputError
+from napari_medseg.core import Cancelled, InputError, ModelError
 from napari_medseg.io.atomic import explained
 from napari_medseg.io.findings import counted
 
@@ -23,7 +23,7 @@ def segment_patients(work: Work, source: Path, patients: Sequence[Path], output:
 
     Raises
     ------
-    InputError
+    InputError, ModelError
         None can be segmented, or what is asked for suits one series only.
     OutputError
         The output is there already, or cannot be written.
@@ -40,7 +40,7 @@ def segment_patients(work: Work, source: Path, patients: Sequence[Path], output:
     check_target(output, source, overwrite=extras.overwrite or extras.shared)
     names = ", ".join(one.name for one in patients[:5]) + (" …" if len(patients) > 5 else "")
     print(f"Each folder in {source} is segmented by itself: {names}", file=sys.stderr)
-    lost: list[InputError] = []
+    lost: list[InputError | ModelError] = []
     for number, patient in enumerate(patients):
         target = output / patient.name
         with explained(target):  # one that is there is a folder, even where its name has a dot
@@ -49,7 +49,7 @@ def segment_patients(work: Work, source: Path, patients: Sequence[Path], output:
         try:
             if work(patient, target, replace(extras, report=report)) == CANCELLED:
                 return CANCELLED
-        except InputError as error:
+        except (InputError, ModelError) as error:
             lost.append(error)
             print(f"{patient.name} is left out: {error}", file=sys.stderr)
         except (Cancelled, KeyboardInterrupt):

@@ -14,6 +14,7 @@ from napari_medseg.core import InputError, OutputError
 from napari_medseg.inference import SegmentOptions
 from napari_medseg.inference.options import parse_shard
 from napari_medseg.inference.shares import Shares
+from napari_medseg.inference.suits import check_channels
 from napari_medseg.io.findings import counted
 from napari_medseg.io.locks import in_use
 from napari_medseg.io.names import stem_of
@@ -66,8 +67,10 @@ def segment(
     napari-medseg segment patients/ --model MODEL --output found/
     ```
     """
-    work = partial(_segment, find=cache(lambda: load_model(model)), options=options)
+    find = cache(lambda: load_model(model))
+    work = partial(_segment, find=find, options=options)
     if extras.series in ("", EVERY) and not extras.channel and (patients := patients_in(source)):
+        find()  # one that is not there is no patient's fault
         return segment_patients(work, source, patients, output, extras)
     return work(source, output, extras)
 
@@ -83,6 +86,8 @@ def _segment(source: Path, output: Path, extras: Extras, *, find: Callable[[], M
     else:
         _check_plain(output, extras, several)
     loaded = find()
+    if image is not None:  # before the output is begun
+        check_channels(image, loaded.card)
     record = Record(
         " + ".join(map(str, (source, *extras.channel))), str(output), loaded.card.reference, loaded.card.sha256, options
     )

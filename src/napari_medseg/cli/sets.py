@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_medseg import io
-from napari_medseg.core import Cancelled, Finding, InputError, Progress, Reporter
+from napari_medseg.core import Cancelled, Finding, InputError, ModelError, Progress, Reporter
 from napari_medseg.inference import segment as segment_image
 from napari_medseg.io.cases import find_cases
 from napari_medseg.io.findings import counted
@@ -28,12 +28,12 @@ from .watch import Watch
 
 
 def segment_set(job: Job, report: Reporter) -> int:
-    """Segment images of different sizes, one mask each; an image that cannot be read is told and left out.
+    """Segment images of different sizes, one mask each; one that is damaged or not for the model is told and left out.
 
     Raises
     ------
     InputError
-        Two images have one name, one lacks the file of a channel, or none can be read.
+        Two images have one name, one lacks the file of a channel, or none can be segmented.
     OutputError
         Another run writes to the folder, or the result cannot be written.
     """
@@ -48,7 +48,7 @@ def segment_set(job: Job, report: Reporter) -> int:
     job.record.look_at = job.lookout.look_at([])
     if not job.record.slices:
         raise InputError(
-            f"None of the {len(found)} images in {job.source} can be read.", job.record.findings[0].message
+            f"None of the {len(found)} images in {job.source} can be segmented.", job.record.findings[0].message
         )
     return code
 
@@ -97,6 +97,8 @@ def _each(job: Job, found: Mapping[str, tuple[Path, ...]], report: Reporter) -> 
             watch.check()
         except InputError as error:
             job.record.lose(name, Finding("UNREADABLE", str(error), (name,)))
+        except ModelError as error:
+            job.record.lose(name, Finding("NOT_FOR_MODEL", str(error), (name,)))
         except (Cancelled, KeyboardInterrupt):
             if not number:
                 raise Cancelled("nothing was finished") from None

@@ -37,7 +37,8 @@ Length = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 """In mm."""
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
-
+_DEVICE = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?")
+"""What cannot be a folder on Windows."""
 
 _WORDS = {
     "name", "version", "title", "description", "modality", "licence", "trained_on", "scores", "parent", "parent_sha256",
@@ -189,6 +190,8 @@ class ModelCard(_Frozen):
     def _consistent(self) -> Self:
         if not _NAME.fullmatch(self.name):
             raise ValueError(f"a model's name has small letters, digits, '.', '_' and '-', not {self.name!r}")
+        if _DEVICE.fullmatch(self.name) or self.name.endswith("."):
+            raise ValueError(f"{self.name!r} cannot be a folder on Windows, and so no model's name")
         values = [c.value for c in self.classes]
         if len(set(values)) != len(values):
             raise ValueError(f"two classes share a value: {values}")
@@ -291,5 +294,6 @@ def check_name(name: str) -> None:
         ModelCard(name=name, classes=(ClassInfo.numbered(1),))
     except ValueError:
         raise InputError(
-            f"'{name}' cannot be a model's name.", "Use small letters, digits, '.', '_' and '-', a letter first."
+            f"'{name}' cannot be a model's name.",
+            "Use small letters, digits, '.', '_' and '-', a letter first, and not con, nul or the like.",
         ) from None

@@ -6,8 +6,7 @@ import logging
 import os
 import shutil
 import uuid
-from collections.abc import Callable, Collection, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -43,6 +42,11 @@ def library_home() -> Path:
     return Path(home).expanduser() if home else Path(platformdirs.user_data_dir("napari-medseg", appauthor=False))
 
 
+def is_own(folder: Path) -> bool:
+    """Whether the folder of a model is the user's, not one that came with the program."""
+    return folder.is_relative_to(library_home() / "models")
+
+
 def list_models(*, all_versions: bool = False) -> tuple[ModelCard, ...]:
     """Cards of the shipped and the user's models, by name and version.
 
@@ -53,7 +57,7 @@ def list_models(*, all_versions: bool = False) -> tuple[ModelCard, ...]:
     all_versions
         Not only the newest of each.
     """
-    entries, findings = _scan()
+    entries, findings = scan_library()
     for finding in findings:
         _log.warning(finding.message)
     cards = sorted((e.card for e in entries), key=lambda c: (c.name, c.version))
@@ -62,7 +66,7 @@ def list_models(*, all_versions: bool = False) -> tuple[ModelCard, ...]:
 
 def check_library() -> tuple[Finding, ...]:
     """What is wrong in the library: one finding (``BROKEN_MODEL``) per folder that holds no usable model."""
-    return tuple(_scan()[1])
+    return tuple(scan_library()[1])
 
 
 def find_model(reference: str | Path) -> Path:
@@ -82,26 +86,27 @@ def find_model(reference: str | Path) -> Path:
     if text.startswith("hf:"):
         return download_model(text.removeprefix("hf:"), library_home() / "cache" / "hub")
     if not text.strip():
-        raise _unknown(text)
+        raise explain_absence(text)
     if isinstance(reference, str) and "/" not in text and os.sep not in text:
-        entries = _named(text)
+        entries = entries_of(text)
         if entries:
             return entries[-1].folder
     folder = Path(reference).expanduser()
     if folder.is_dir():
         read_card(folder)
         return folder
-    raise _unknown(text)
+    raise explain_absence(text)
 
 
-def _unknown(reference: str) -> ModelError:
+def explain_absence(reference: str) -> ModelError:
+    """The error that there is no such model, with those there are and what of it is damaged."""
     name, _, version = reference.partition("@")
-    _, findings = _scan(name)
+    _, findings = scan_library(name)
     broken = f"{findings[0].message} " if findings else ""
-    versions = ", ".join(str(e.card.version) for e in _named(name)) if version else ""
+    versions = ", ".join(str(e.card.version) for e in entries_of(name)) if version else ""
     if versions:
         return ModelError(f"There is no version {version} of the model {name}.", f"{broken}Its versions: {versions}.")
-    names = ", ".join(sorted({e.card.name for e in _scan()[0]})) or "none yet"
+    names = ", ".join(sorted({e.card.name for e in scan_library()[0]})) or "none yet"
     return ModelError(f"There is no model {reference!r}.", f"{broken}Models here: {names}.")
 
 
@@ -175,13 +180,13 @@ def _add(card: ModelCard, write: Callable[[Path], ModelCard]) -> ModelCard:
 
 def versions(name: str) -> tuple[ModelCard, ...]:
     """Cards of all versions of a model, the oldest first; none if there is no such model."""
-    return tuple(entry.card for entry in _named(name))
+    return tuple(entry.card for entry in entries_of(name))
 
 
 def lineage(card: ModelCard) -> tuple[ModelCard, ...]:
     """The models that one was trained from, the first of them first, itself last; as far as their weights are there."""
     line = [card]
-    while found := [e.card for e in _named(line[0].parent) if e.card.sha256 == line[0].parent_sha256]:
+    while found := [e.card for e in entries_of(line[0].parent) if e.card.sha256 == line[0].parent_sha256]:
         if any(found[0].reference == one.reference for one in line):  # cards from elsewhere may run in a circle
             break
         line.insert(0, found[0])
@@ -195,65 +200,10 @@ def ancestry(card: ModelCard) -> str:
     return " → ".join(name.replace("@", " v") for name in names if name)
 
 
-def remove_model(reference: str) -> tuple[ModelCard, ...]:
-    """Remove one of the user's models: ``name@version``, or every version of ``name``. Shipped ones stay.
-
-    Returns
-    -------
-    tuple of ModelCard
-        What was removed.
-    """
-    own = own_entries(reference, "removed")
-    for entry in own:
-        drop_entry(entry)
-    return tuple(e.card for e in own)
-
-
-def own_entries(reference: str, verb: str) -> list[Entry]:
-    """The user's versions of ``name`` or ``name@version``, oldest first.
-
-    Raises
-    ------
-    ModelError
-        There are none, or only shipped ones, which cannot be ``verb``.
-    """
-    entries = _named(reference)
-    if not entries:
-        raise _unknown(reference)
-    own = [e for e in entries if not e.folder.is_relative_to(STARTERS)]
-    if not own:
-        raise ModelError(f"{reference} came with napari-medseg and cannot be {verb}.")
-    return own
-
-
-def drop_entry(entry: Entry) -> None:
-    """Delete one version's folder, and with the last one the model's.
-
-    Raises
-    ------
-    OutputError
-        The folder cannot be removed.
-    """
-    gone = entry.folder.with_name(f".{uuid.uuid4().hex}.part")
-    try:
-        entry.folder.rename(gone)  # at once, so that nobody sees half of it
-    except OSError as error:
-        raise OutputError(f"{entry.card.reference} cannot be removed: {error.strerror or error}.") from error
-    shutil.rmtree(gone, ignore_errors=True)
-    with suppress(OSError):  # other versions are left, or a training is about to end
-        gone.parent.rmdir()
-
-
-def children(references: Collection[str]) -> list[Entry]:
-    """The user's models that were trained from one of these."""
-    own = (e for e in _scan()[0] if not e.folder.is_relative_to(STARTERS))
-    return [e for e in own if e.card.parent in references]
-
-
-def _named(reference: str) -> list[Entry]:
-    """Entries of ``name`` or ``name@version``, oldest first."""
+def entries_of(reference: str) -> list[Entry]:
+    """Usable versions of ``name``, or the one of ``name@version``, oldest first; none of an empty reference."""
     name, at, version = reference.partition("@")
-    entries = _scan(name)[0] if name and bool(at) == bool(version) else []  # an empty one would be all of them
+    entries = scan_library(name)[0] if name and bool(at) == bool(version) else []  # an empty one would be all of them
     wanted = [e for e in entries if not version or str(e.card.version) == version]
     return sorted(wanted, key=lambda e: e.card.version)
 
@@ -261,11 +211,11 @@ def _named(reference: str) -> list[Entry]:
 def _next_version(name: str) -> int:
     shelf = library_home() / "models" / name
     taken = [int(p.name) for p in shelf.iterdir() if p.name.isdigit()] if shelf.is_dir() else []
-    taken += [e.card.version for e in _scan(name)[0]]
+    taken += [e.card.version for e in scan_library(name)[0]]
     return max(taken, default=0) + 1
 
 
-def _scan(name: str = "") -> tuple[list[Entry], list[Finding]]:
+def scan_library(name: str = "") -> tuple[list[Entry], list[Finding]]:
     """Every usable version of every model (or of one), and what else was found in the places for models."""
     entries: dict[str, Entry] = {}
     findings = []
@@ -277,10 +227,17 @@ def _scan(name: str = "") -> tuple[list[Entry], list[Finding]]:
             if card.name != own_name or version not in ("", str(card.version)):
                 raise ModelError(f"{folder} holds {card.reference}, which belongs in a folder of that name.")
         except ModelError as error:
-            findings.append(Finding("BROKEN_MODEL", f"{error} Delete {folder} if it is not needed.", (str(folder),)))
+            findings.append(
+                Finding("BROKEN_MODEL", f"{error} If it is not needed, {_way_out(folder)}.", (str(folder),))
+            )
             continue
         entries[card.reference] = Entry(card, folder)  # the user's own comes later and wins
     return list(entries.values()), findings
+
+
+def _way_out(folder: Path) -> str:
+    remove = f"run napari-medseg models remove {folder.parent.name}@{folder.name} or " if is_own(folder) else ""
+    return f"{remove}delete {folder}"
 
 
 def _places(name: str) -> Iterator[tuple[Path, str, str]]:

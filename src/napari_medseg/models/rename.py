@@ -12,7 +12,8 @@ from pydantic import ValidationError
 
 from napari_medseg.core import ModelCard, ModelError, OutputError, first_problem
 
-from .library import STARTERS, children, drop_entry, library_home, own_entries, versions
+from .library import STARTERS, library_home, versions
+from .remove import broken_folders, children, drop_folder, own_entries
 from .weights import CARD
 
 _OWN = "Give it a name of its own (--name)."
@@ -39,6 +40,8 @@ def rename_model(old: str, new: str) -> tuple[ModelCard, ...]:
     if "@" in old:
         raise ModelError(f"{old} cannot be renamed alone.", f"Rename {old.partition('@')[0]} with all its versions.")
     entries = own_entries(old, "renamed")
+    if broken := next(iter(broken_folders(old)), ""):
+        raise ModelError(f"{broken} is damaged and would stay behind.", f"Remove it first: models remove {broken}.")
     cards = [renamed(entry.card, new) for entry in entries]
     shelf = library_home() / "models" / new
     if shelf.is_dir():
@@ -59,7 +62,7 @@ def rename_model(old: str, new: str) -> tuple[ModelCard, ...]:
             if (card := _follow(child.card, moved)) != child.card and child not in entries:
                 _replace_card(child.folder, card)
         for entry in entries:
-            drop_entry(entry)
+            drop_folder(entry.folder)
     except OSError as error:
         raise OutputError(f"{old} cannot be renamed: {error.strerror or error}.") from error
     finally:

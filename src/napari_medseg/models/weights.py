@@ -253,4 +253,6 @@ def _misfit(wanted: dict[str, Tensor], state: dict[str, Tensor]) -> str:
     for key, value in wanted.items():
         if value.shape != state[key].shape:
             return f"{key} has the shape {tuple(state[key].shape)} instead of {tuple(value.shape)}"
+        if value.is_floating_point() and not state[key].is_floating_point():  # quantised ones lack their scale
+            return f"{key} holds {str(state[key].dtype).removeprefix('torch.')} numbers, not floating-point ones"
     return ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -62,11 +62,16 @@ def background_values(painted: Sequence[Painted], names: Sequence[ClassInfo]) ->
 def find_absent(painted: Sequence[Painted], names: Sequence[ClassInfo], unlabelled: int | None) -> list[str]:
     """What to say about values that were spoken of and are in no mask."""
     seen = {int(v) for one in painted for v in np.unique(one.values)}
-    there = {c.name for c in names if c.value in seen}
-    said = [f"Value {c.value}, named '{c.name}', is in no mask." for c in names if c.name not in there]
+    said = about_absent(names, seen)
     if unlabelled is not None and unlabelled not in seen:
         said.append(f"The unlabelled value {unlabelled} is in no mask: every pixel counts.")
     return said
+
+
+def about_absent(names: Iterable[ClassInfo], seen: Collection[int]) -> list[str]:
+    """What to say about named values that are not among those of the masks, where no other value has their name."""
+    there = {c.name for c in names if c.value in seen}
+    return [f"Value {c.value}, named '{c.name}', is in no mask." for c in names if c.name not in there]
 
 
 def merge_classes(

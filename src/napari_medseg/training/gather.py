@@ -256,6 +256,8 @@ def expand(pairs: Sequence[Pair], watch: Watch) -> list[tuple[int, FilePair]]:
     expanded: list[tuple[int, FilePair]] = []
     for number, pair in enumerate(pairs):
         found = match_pairs(pair.image, pair.labels, series=pair.series)
+        for finding in found.findings:
+            watch.say(finding.message)
         reasons = Counter(found.unmatched.values())
         for path, reason in found.unmatched.items():
             if reasons[reason]:

@@ -208,10 +208,10 @@ class ModelsWidget(Dock):
 
 
 def _is_shipped(card: ModelCard) -> bool:
-    from napari_medseg.models.library import STARTERS, find_model
+    from napari_medseg.models.library import find_model, is_own
 
     try:
-        return find_model(card.reference).is_relative_to(STARTERS)
+        return not is_own(find_model(card.reference))
     except MedsegError:
         return False
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from napari_medseg.core import InputError
+from napari_medseg.core import Finding, InputError
 from napari_medseg.io.cases import find_cases
-from napari_medseg.io.findings import counted
+from napari_medseg.io.findings import counted, some_of
 from napari_medseg.io.names import in_order, masked_stem, stem_of
 from napari_medseg.io.outlines.placing import outline_files
 from napari_medseg.io.parts import EVERY
@@ -198,7 +198,18 @@ def _match_rows(table: Path, root: Path) -> Pairs:
             f"No row of {table.name} names an image and a mask that are there. {reason}",
             "Give the folder that its paths start from: --data TABLE.csv FOLDER.",
         )
+    result.findings = _about_folders(seen.values(), table, root)
     return result
+
+
+def _about_folders(rows: Iterable[TableRow], table: Path, root: Path) -> tuple[Finding, ...]:
+    """Which folders were left out of the paths of a table to find the files."""
+    absent = Counter(folders for row in rows for folders in row.absent)
+    if not absent:
+        return ()
+    said = some_of([f"{folders} ({counted(n, 'row')})" for folders, n in absent.most_common()], 3)
+    text = f"Files of {table.name} were found in {root.name} without the first folders of their paths: {said}."
+    return (Finding("SHORTENED_PATHS", text),)
 
 
 def _series_in(folder: Path) -> list[tuple[str, tuple[Path, ...]]]:

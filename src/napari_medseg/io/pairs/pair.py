@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from napari_medseg.core import Finding
+
 
 @dataclass(frozen=True)
 class FilePair:
@@ -47,8 +49,9 @@ class FilePair:
 
 
 class Pairs(list[FilePair]):
-    """Pairs found, a list; ``unmatched`` says of each file left over why it is."""
+    """Pairs found, a list; ``unmatched`` says of each file left over why it is, ``findings`` how others were found."""
 
     def __init__(self, pairs: Sequence[FilePair] = (), unmatched: dict[Path, str] | None = None) -> None:
         super().__init__(pairs)
         self.unmatched: dict[Path, str] = dict(unmatched or {})
+        self.findings: tuple[Finding, ...] = ()

@@ -147,7 +147,7 @@ def preview_pairs(
         report(Progress("Looking at masks", done, len(pairs)))
         rows.append(_look(pair, legend))
     report(Progress("Looking at masks", len(pairs), len(pairs)))
-    common = dict.fromkeys((*told, *(f for row in rows for f in row.findings)))
+    common = dict.fromkeys((*pairs.findings, *told, *(f for row in rows for f in row.findings)))
     return Preview(tuple(rows), pairs.unmatched, tuple(common))
 
 

@@ -25,7 +25,7 @@ class TableRow:
     """A row: where image and mask lie, and the patient they are of; ``problem`` says what is wrong with it.
 
     ``channels`` are the files of further channels, in the order of the columns, and ``channel_names`` what these call
-    all of them, where they do.
+    all of them, where they do; ``absent`` are the first folders of its paths, without which these were found.
     """
 
     number: int
@@ -35,6 +35,7 @@ class TableRow:
     problem: str = ""
     channels: tuple[Path, ...] = ()
     channel_names: tuple[str, ...] = ()
+    absent: tuple[str, ...] = ()
 
 
 def is_table(path: Path) -> bool:
@@ -63,14 +64,16 @@ def read_table(path: Path, root: Path) -> list[TableRow]:
     found = []
     for number, row in enumerate(rows, 2):
         cells = {i: row[i].strip() if i < len(row) else "" for i in (mask, *images)}
-        paths = {i: _locate(cell, top) for i, cell in cells.items()}
+        located = {i: _locate(cell, top) for i, cell in cells.items()}
+        paths = {i: path for i, (path, _) in located.items()}
         lost = next((i for i, p in paths.items() if p is None), None)
         problem = "" if lost is None else f"Row {number} of {path.name} " + (
             f"names '{cells[lost]}', which is not in {root.name}." if cells[lost] else f"names no {names[lost]}."
         )  # fmt: skip
         drawn, first, *others = [p or root / "?" for p in paths.values()]
         own = row[group].strip() if group is not None and group < len(row) else ""
-        found.append(TableRow(number, first, drawn, own, problem, tuple(others), called))
+        absent = tuple(dict.fromkeys(folders for _, folders in located.values() if folders))
+        found.append(TableRow(number, first, drawn, own, problem, tuple(others), called, absent))
     return found
 
 
@@ -110,10 +113,10 @@ def _find_columns(path: Path, names: Sequence[str], rows: Sequence[Sequence[str]
     return images, masks[0]
 
 
-def _locate(cell: str, top: Path) -> Path | None:
-    """The file that a cell names below ``top``: the longest end of its path that is there."""
+def _locate(cell: str, top: Path) -> tuple[Path | None, str]:
+    """The file that a cell names below ``top``: the longest end of its path that is there; and what was left out."""
     if "\0" in cell:
-        return None
+        return None, ""
     # What leads up stands at the front then, where folders of another computer are left out.
     path = PurePosixPath(posixpath.normpath(cell.replace("\\", "/")))
     parts = [p for p in path.parts if p.strip("/") and p not in (".", "..")]
@@ -121,7 +124,7 @@ def _locate(cell: str, top: Path) -> Path | None:
         try:
             place = top.joinpath(*parts[first:])
             if place.is_file() and place.resolve().is_relative_to(top):
-                return place
+                return place, "/".join(parts[:first])
         except (OSError, ValueError):
-            return None
-    return None
+            return None, ""
+    return None, ""
