@@ -28,7 +28,7 @@ from napari_medseg.inference.cost import Cost, measure_cost
 from napari_medseg.models import find_model, list_models, read_card
 from napari_medseg.training import TrainingRun, TrainOptions, comparison, plan_run, rounds
 from napari_medseg.training.candidates import AXES, VARIED, CompareOptions, lay_out
-from napari_medseg.training.comparison import adopt_candidate, check_comparison, compare
+from napari_medseg.training.comparison import adopt_candidate, compare, settle_terms
 from napari_medseg.training.standings import Comparison, Row
 from napari_medseg.training.verdict import TrainingResult, Verdict
 
@@ -367,10 +367,13 @@ def test_slice_classifiers_are_not_ranked_among_networks_that_outline(
     assert not trainings.runs
 
 
-def test_slice_classifiers_are_compared_with_each_other() -> None:
-    check_comparison(
-        plan_run([("a", "b")]), CompareOptions(starts=("classifier:resnet18", "classifier:resnet34", "no-such"))
-    )  # fmt: skip
+def test_slice_classifiers_are_compared_with_each_other_by_what_they_say_of_slices() -> None:
+    starts = ("classifier:resnet18", "classifier:resnet34", "no-such")
+    terms = settle_terms(plan_run([("a", "b")]), CompareOptions(starts=starts))
+    found = Comparison(rows=(Row(candidate="a", start=starts[0], round=1, dice=(0.5,)),), terms=terms)
+    assert found.columns[0] == "held-out F1 of slices"
+    assert "held-out F1 of slices" in str(found)
+    assert settle_terms(plan_run([("a", "b")]), CompareOptions()).figure == "Dice"
 
 
 def test_when_it_is_stopped_what_is_known_stays(trainings: Trainings) -> None:

@@ -71,6 +71,17 @@ def test_table_fills_while_it_runs(qtbot: Any, corrected: Any, dock: CompareWidg
     assert dock.panel.status.text().startswith("fpn:resnet18 is best: held-out Dice 0.895 ± 0.005.")
 
 
+def test_slice_classifiers_are_shown_by_what_is_measured_of_them(
+    qtbot: Any, corrected: Any, dock: CompareWidget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("napari_medseg.training.comparison._outlines", lambda start: False)
+    with qtbot.waitSignal(dock.panel.job.finished):
+        dock.panel.run.click()
+    assert dock.table.horizontalHeaderItem(0).text() == "Held-out F1 of slices"
+    assert dock.curves.plot.getPlotItem().titleLabel.text == "held-out F1 of slices over minutes"
+    assert "held-out F1 of slices 0.895" in dock.panel.status.text()
+
+
 def test_those_that_are_out_are_grey(qtbot: Any, corrected: Any, dock: CompareWidget) -> None:
     with qtbot.waitSignal(dock.panel.job.finished):
         dock.panel.run.click()

@@ -417,6 +417,9 @@ def test_old_model_is_a_dashed_level_line(qtbot: Any) -> None:
     assert curves.dice.isHidden(), "nothing was held out: an empty plot says nothing"
     curves.clear()
     assert not curves.dice.isHidden()
+    curves.clear("F1 of slices")
+    curves.set_colors("#ffffff", "#000000")
+    assert curves.dice.getPlotItem().titleLabel.text == "held-out F1 of slices"
 
 
 def test_closing_while_training_leaves_no_thread(qtbot: Any, viewer: ViewerModel, corrected: Any, trainer: Any) -> None:

@@ -11,8 +11,8 @@ from cyclopts import Parameter
 from napari_medseg.core import InputError, Mark, marked
 from napari_medseg.training import Recipe, TrainOptions
 from napari_medseg.training.candidates import CompareOptions
-from napari_medseg.training.comparison import check_comparison
 from napari_medseg.training.comparison import compare as compare_candidates
+from napari_medseg.training.comparison import settle_terms
 from napari_medseg.training.standings import FILE
 
 from .flags import with_options
@@ -82,7 +82,7 @@ def compare(
     with shown_progress() as report:
         if dry_run:
             print("\n".join(["Compares:", *(f"  {candidate}" for candidate in options.candidates)]))
-            check_comparison(run, options)
+            settle_terms(run, options)
             check_starts(options.starts)
             return show_pairs(run, report)
         result = compare_candidates(run, options, name=outputs.name, folder=outputs.output, report=report)

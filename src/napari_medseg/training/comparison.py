@@ -13,9 +13,10 @@ from napari_medseg.models import find_model, is_start, read_card
 from napari_medseg.models.library import adopt_model
 
 from .candidates import CompareOptions, describe_little, lay_out
+from .naming import figure_name
 from .rounds import Contest
 from .run import TrainingRun
-from .standings import FILE, Comparison, Row
+from .standings import FILE, Comparison, Row, Terms
 
 
 def compare(
@@ -64,9 +65,9 @@ def compare(
         check_name(name)
     if folder is not None:
         check_writable(folder / FILE)
-    check_comparison(run, options)
+    terms = settle_terms(run, options)
     with tempfile.TemporaryDirectory(prefix="napari-medseg-", ignore_cleanup_errors=True) as temporary:
-        contest = Contest(run, options, shelf or Path(temporary), report)
+        contest = Contest(terms, run, shelf or Path(temporary), report)
         stopped = False
         try:
             rungs = lay_out(len(options.candidates), options)
@@ -89,8 +90,8 @@ def compare(
     return result
 
 
-def check_comparison(run: TrainingRun, options: CompareOptions) -> None:
-    """Refuse what no candidate could be compared by, before any is trained.
+def settle_terms(run: TrainingRun, options: CompareOptions) -> Terms:
+    """Settle what the figures of a comparison are; what no candidate could be compared by is refused before any trains.
 
     Raises
     ------
@@ -102,7 +103,7 @@ def check_comparison(run: TrainingRun, options: CompareOptions) -> None:
     """
     if len(options.candidates) < 2:
         raise InputError("There is only one candidate.", "Give several starts, losses, rates or others.")
-    _check_alike(dict.fromkeys(candidate.start for candidate in options.candidates))
+    outlines = _outlines_all(dict.fromkeys(candidate.start for candidate in options.candidates))
     if not (run.options.validation or run.validation_pairs):
         raise InputError(
             "Nothing is held out, so nothing can be compared.", "Hold out a share, or give images that only measure."
@@ -112,10 +113,13 @@ def check_comparison(run: TrainingRun, options: CompareOptions) -> None:
 
         check_log(run.options)
         check_writable(run.options.log_dir / "log")
+    return Terms(run=run.model_copy(update={"start": ""}), options=options, figure=figure_name(outlines))
 
 
-def _check_alike(starts: Iterable[str]) -> None:
-    """Refuse slice classifiers beside networks that outline: an F1 of slices would be ranked among Dice of pixels.
+def _outlines_all(starts: Iterable[str]) -> bool:
+    """Whether what is trained from these starts gives masks.
+
+    Slice classifiers are refused beside networks that outline: an F1 of slices would be ranked among Dice of pixels.
 
     Raises
     ------
@@ -132,6 +136,7 @@ def _check_alike(starts: Iterable[str]) -> None:
             "be compared.",
             "Compare classifiers with classifiers, and networks that outline with each other.",
         )
+    return all(kinds)
 
 
 def _outlines(start: str) -> bool:

@@ -25,6 +25,7 @@ from napari_medseg.inference.tiles import lay_grid, pad
 from napari_medseg.models import size_multiple
 from napari_medseg.models.heads import split_output
 
+from .naming import figure_name
 from .options import TrainOptions
 
 WHOLE = 1024
@@ -60,8 +61,8 @@ class Engine:
 
     @property
     def figure(self) -> str:
-        """What is measured on held-out slices: of masks Dice, of slices the same, which is called F1 there."""
-        return "Dice" if self.outlines else "F1 of slices"
+        """What is measured on held-out slices."""
+        return figure_name(self.outlines)
 
     def forward(self, network: nn.Module, images: Tensor) -> Tensor:
         """Logits (N, K, Y, X), float32, of images (N, C, Y, X) on this device."""

@@ -117,3 +117,8 @@ def _name_class(text: str) -> ClassInfo:
     if not value.isdecimal() or len(value) > 10 or not int(value) or not name:
         raise InputError(f"'{text}' does not name a class.", "Write VALUE=NAME, for example 1=femur.")
     return ClassInfo.numbered(int(value), name)
+
+
+def figure_name(outlines: bool) -> str:
+    """What is measured on held-out slices: of masks Dice, of slices the same, which is called F1 there."""
+    return "Dice" if outlines else "F1 of slices"

@@ -13,7 +13,7 @@ from napari_medseg.core import Cancelled, MedsegError, OutputError, Progress, Re
 from napari_medseg.inference.cost import measure_cost
 
 from .apart import PREPARING, train_apart
-from .candidates import Candidate, CompareOptions, Rung
+from .candidates import Candidate, Rung
 from .run import TrainingRun
 from .standings import FILE, Comparison, Curve, Row, Terms
 
@@ -25,9 +25,9 @@ SIDE = 512
 class Contest:
     """Trains, and knows what came of it."""
 
-    def __init__(self, run: TrainingRun, options: CompareOptions, library: Path, report: Reporter) -> None:
-        self._run, self._library, self._report = run, library, report
-        self._terms = Terms(run=run.model_copy(update={"start": ""}), options=options)
+    def __init__(self, terms: Terms, run: TrainingRun, library: Path, report: Reporter) -> None:
+        self._terms, self._run, self._library, self._report = terms, run, library, report
+        options = terms.options
         self._total, self._spent, self._trainings = 60 * options.max_minutes, 0.0, 0
         self._rows = {one: Row(candidate=str(one), **one.named) for one in options.candidates}
         self._at_work: tuple[Candidate, tuple[Curve, ...]] | None = None
@@ -74,7 +74,7 @@ class Contest:
             if model != best:
                 shutil.rmtree(model, ignore_errors=True)
         reached = self._rows[candidate].dice_in_words
-        said = f"Dice {reached}" if reached else "not measured"
+        said = f"{self._terms.figure} {reached}" if reached else "not measured"
         self.tell(f"{candidate}: {said} after {rung.minutes:.2g} min", so_far=True)
 
     def _train_once(self, candidate: Candidate, rung: Rung, seed: int) -> tuple[float, Path]:

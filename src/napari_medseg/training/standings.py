@@ -26,7 +26,7 @@ from .run import TrainingRun
 FILE = "comparison.json"
 
 COLUMNS = ("held-out Dice", "round", "minutes", "million weights", "ms an image", "MiB")
-"""What `Row.figures` says."""
+"""What `Row.figures` says; of slice classifiers the first is their F1, see `Comparison.columns`."""
 
 PARTS = tuple(axis.option for axis in AXES.values())
 """What tells candidates apart, by what it sets."""
@@ -137,6 +137,8 @@ class Terms(BaseModel):
         The images and masks, and the options that candidates do not differ in.
     options
         The candidates and their time.
+    figure
+        What ``dice`` of the rows is: of slice classifiers the F1 of slices.
     held_out
         The images that measured, with the slice of those that hold several; as the first training told.
     """
@@ -146,6 +148,7 @@ class Terms(BaseModel):
     machine: str = Field(default_factory=lambda: f"{platform.platform()}, {os.cpu_count()} CPUs")
     run: TrainingRun
     options: CompareOptions
+    figure: str = "Dice"
     held_out: tuple[str, ...] = ()
 
     def measured_by(self, folder: Path) -> Self:
@@ -165,6 +168,11 @@ class Comparison(BaseModel):
     winner: ModelCard | None = None
     stopped: bool = False
     terms: Terms | None = None
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Titles of `Row.figures`."""
+        return COLUMNS if self.terms is None else (f"held-out {self.terms.figure}", *COLUMNS[1:])
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -203,10 +211,10 @@ class Comparison(BaseModel):
         """A table for a terminal; one sentence each for what could not be trained."""
         names = [row.candidate for row in self.rows]
         lines = [(name, *row.figures) for name, row in zip(names, self.rows, strict=True) if row.round]
-        widths = [max(len(line[i]) for line in [("", *COLUMNS), *lines]) for i in range(1 + len(COLUMNS))]
+        widths = [max(len(line[i]) for line in [("", *self.columns), *lines]) for i in range(1 + len(COLUMNS))]
         table = [
             "  ".join([line[0].ljust(widths[0]), *(one.rjust(w) for one, w in zip(line[1:], widths[1:], strict=True))])
-            for line in [("", *COLUMNS), *lines]
+            for line in [("", *self.columns), *lines]
         ]
         return "\n".join([line.rstrip() for line in table] + [*self.failures])
 

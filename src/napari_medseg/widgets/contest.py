@@ -57,7 +57,9 @@ def describe_end(result: Comparison) -> str:
     stopped = "Stopped: of what was trained until then, " if result.stopped else ""
     if not best.measured:
         return "Nothing was held out, so nothing says which is best: label more slices."
-    return f"{stopped}{name} is best: held-out Dice {best.dice_in_words}. Keep it, or select another in the table."
+    return (
+        f"{stopped}{name} is best: {result.columns[0]} {best.dice_in_words}. Keep it, or select another in the table."
+    )
 
 
 def make_recipe(

@@ -9,7 +9,7 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_medseg.training.standings import Comparison
 
-from .curves import color_plot, make_plot, show_from_tenth
+from .curves import color_plot, make_plot, name_plot, show_from_tenth
 from .look import tighten
 
 
@@ -34,6 +34,7 @@ class ContestCurves(QWidget):
     def show_standings(self, comparison: Comparison, colors: Mapping[str, str]) -> None:
         """Draw all curves; those of the best lie on top."""
         self.plot.clear()
+        name_plot(self.plot, f"{comparison.columns[0]} over minutes")
         for row in reversed(comparison.rows):
             out = row.state in ("out", "failed")
             color = self._grey if out else colors[row.candidate]

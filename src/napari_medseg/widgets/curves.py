@@ -44,8 +44,9 @@ class Curves(QWidget):
         self.setToolTip("Blue: the model in training. Orange, dashed: the model it started from.")
         self.clear()
 
-    def clear(self) -> None:
-        """Start with empty plots."""
+    def clear(self, figure: str = "Dice") -> None:
+        """Start with empty plots; ``figure`` is what is measured on held-out slices."""
+        name_plot(self.dice, f"held-out {figure}")
         self._points = {name: [] for name in self._lines}
         for line in self._lines.values():
             line.setData([], [])
@@ -97,7 +98,7 @@ class Curves(QWidget):
 def make_plot(title: str) -> Any:
     """A plot to look at only."""
     plot = pg.PlotWidget()
-    plot.name = title
+    plot.name, plot.color = title, "grey"
     plot.setMenuEnabled(False)
     plot.setMouseEnabled(False, False)
     plot.hideButtons()
@@ -115,7 +116,14 @@ def color_plot(plot: Any, text: str, background: str) -> None:
         axis = plot.getAxis(side)
         axis.setPen(pg.mkPen(text, width=1))
         axis.setTextPen(text)
-    plot.setTitle(plot.name, color=text, size="9pt")
+    plot.color = text
+    name_plot(plot, plot.name)
+
+
+def name_plot(plot: Any, title: str) -> None:
+    """Give a plot of `make_plot` another title."""
+    plot.name = title
+    plot.setTitle(title, color=plot.color, size="9pt")
 
 
 def show_from_tenth(plot: Any, shown: Sequence[float]) -> None:

@@ -9,6 +9,7 @@ from napari_medseg._layers import card_of, classes_of, image_from_layer
 from napari_medseg.core import Mark, MedsegError, ModelCard, Progress, marked
 from napari_medseg.editing.corrections import corrections_of
 from napari_medseg.models.start_cards import name_start, start_of
+from napari_medseg.training.naming import figure_name
 from napari_medseg.training.options import TrainOptions
 
 from .curves import Curves
@@ -191,7 +192,7 @@ class FineTuneWidget(Dock):
         self._learning = [(pair, hash_slices(pair.labels, pair.truth.slices)) for pair in pairs]
         self.result = None
         self.after.hide()
-        self.curves.clear()
+        self.curves.clear(figure_name(card.outlines))
         self.curves.show()
         classes = {c.value: c for c in card.classes} | {c.value: c for pair in pairs for c in classes_of(pair.labels)}
         if pairs:

@@ -81,6 +81,9 @@ class StandingsTable(QTableWidget):
         """Show the candidates; what is selected stays so wherever it goes."""
         before = self.value() if self.selectedItems() else None
         self._comparison = comparison
+        first = self.horizontalHeaderItem(0)
+        if first is not None:
+            first.setText(comparison.columns[0].replace("held-out", "Held-out"))
         self.blockSignals(True)
         self.clearSpans()
         self.setRowCount(2 * len(comparison.rows))
