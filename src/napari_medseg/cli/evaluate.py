@@ -14,8 +14,8 @@ from cyclopts import Parameter
 from napari_medseg import io
 from napari_medseg.core import InputError, Labels, OutputError
 from napari_medseg.evaluation import evaluate_set, slice_key
-from napari_medseg.evaluation.compare import laid_like
 from napari_medseg.evaluation.panels import draw_pairs, write_panels
+from napari_medseg.evaluation.partners import laid_like
 from napari_medseg.evaluation.parts import only_listed
 from napari_medseg.evaluation.slides import is_slide, score_slide
 from napari_medseg.io.atomic import write_text

@@ -13,8 +13,8 @@ from napari_medseg.core import ClassInfo, Image, InputError, Labels, OutputError
 from napari_medseg.io.atomic import write_file
 from napari_medseg.io.names import stem_of
 
-from .compare import image_keys, laid_like, match_slices, slice_key
 from .metrics import surface
+from .partners import image_keys, laid_like, match_slices, slice_key
 from .slides import find_absent
 
 Pixels = npt.NDArray[np.uint8]

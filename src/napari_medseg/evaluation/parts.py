@@ -11,7 +11,7 @@ import numpy as np
 from napari_medseg.core import Geometry, InputError, Labels
 from napari_medseg.io.pairs.listing import Listed
 
-from .compare import Match, image_keys, laid_like, match_slices, slice_key
+from .partners import Match, image_keys, laid_like, match_slices, slice_key
 
 Pair = tuple[Labels, Labels]
 

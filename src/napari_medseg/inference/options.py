@@ -168,6 +168,11 @@ def pick_slices(text: str, count: int) -> range:
     count
         Number of slices of the image.
 
+    Returns
+    -------
+    range
+        Not empty.
+
     Raises
     ------
     InputError

@@ -46,6 +46,13 @@ def measure_range(image: Image, normalisation: Normalisation) -> ValueRange:
     Measured once for the whole image, never per slice or tile: a slice of air must not be stretched to look like bone.
     Missing and unreadable slices and values that are not finite do not count.
 
+    Parameters
+    ----------
+    image
+        Sampled slices of it are read.
+    normalisation
+        Of the model's card: which percentiles, or which fixed values such as a window in HU.
+
     Returns
     -------
     (low, high)

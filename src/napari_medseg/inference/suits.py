@@ -12,9 +12,16 @@ from .ranges import sample_slices
 def why_not(image_channels: int, card: ModelCard, alike: int = 1, meaning: str = "") -> str:
     """Why a model does not take images of so many channels, for pickers; empty when it does.
 
-    Use `count_channels` for the number, so that RGB files with nothing but grey in them fit grey models, and
-    `Image.alike`, so that they fit RGB models as well: a scanner's sequences may be copies of one. `Image.meaning`
-    tells three sequences from RGB.
+    Parameters
+    ----------
+    image_channels
+        From `count_channels`, so that RGB files with nothing but grey in them fit grey models.
+    card
+        Of the model.
+    alike
+        `Image.alike`, so that they fit RGB models as well: a scanner's sequences may be copies of one.
+    meaning
+        `Image.meaning`, which tells three sequences from RGB.
     """
     if image_channels == card.channels or (image_channels == 1 and alike == card.channels):
         return ""
@@ -23,7 +30,18 @@ def why_not(image_channels: int, card: ModelCard, alike: int = 1, meaning: str =
 
 
 def count_channels(image: Image) -> int:
-    """Channels that hold something of their own: 1 when all channels of the sampled slices are equal."""
+    """Channels that hold something of their own: 1 when all channels of the sampled slices are equal.
+
+    Parameters
+    ----------
+    image
+        A few of its slices are read.
+
+    Returns
+    -------
+    int
+        Its number of channels, or 1.
+    """
     if image.channels == 1:
         return 1
     grey = all((part == part[..., :1]).all() for part in sample_slices(image))

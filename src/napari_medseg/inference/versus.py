@@ -13,8 +13,8 @@ import numpy.typing as npt
 
 from napari_medseg.core import Image, InputError, Labels, Progress, Reporter
 from napari_medseg.core.progress import silent
-from napari_medseg.evaluation.compare import laid_like, match_slices
 from napari_medseg.evaluation.metrics import count, dice_of
+from napari_medseg.evaluation.partners import laid_like, match_slices
 
 from .options import SegmentOptions
 from .segment import segment

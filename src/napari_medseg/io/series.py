@@ -132,6 +132,11 @@ def find_series(source: Source, *, series: str | None = None, color: bool | None
     color
         Whether RGB files are read in colour; None decides by their pixels.
 
+    Returns
+    -------
+    Series
+        The files in their order, the size, channels, place in space and what should be known; pixels are read later.
+
     Raises
     ------
     InputError
@@ -203,7 +208,7 @@ def _gather(source: Source) -> tuple[Path, list[Path], bool]:
             if not path.is_file():
                 raise InputError(f"{path} is not a file.", "Give files of one stack, or one folder.")
             format_for(path)
-        return (paths[0] if len(paths) == 1 else paths[0].parent), paths, True
+        return paths[0].parent, paths, True
     path = Path(source)
     if path.is_dir() and not is_folder_format(path):
         files = image_files(path) or nested_files(path)
@@ -236,17 +241,14 @@ def _one_file(path: Path, color: bool | None, series: str | None = None) -> Seri
         raise InputError(f"{path.name} is damaged ({header.broken[0]}).", "Copy it again from where it came from.")
     findings = list(header.findings)
     if header.broken:
-        which = ", ".join(str(z) for z in sorted(header.broken))
-        text = (
-            f"{path.name} is damaged in slices {which} ({next(iter(header.broken.values()))}); they count as missing."
-        )
+        which, why = ", ".join(map(str, sorted(header.broken))), next(iter(header.broken.values()))
+        text = f"{path.name} is damaged in slices {which} ({why}); they count as missing."
         findings.append(Finding("UNREADABLE", text, (path.name,)))
     findings += about_spacing([header])
-    unreadable = dict(header.broken)
     levels = () if part == ALL else open_levels(path, header, part)
     return Series(
-        "file", path, (path,), (header,), unreadable, color=is_color([path], [header], unreadable, color, levels),
-        groups=groups, findings=tuple(findings), part=part, levels=levels,
+        "file", path, (path,), (header,), dict(header.broken), groups=groups, part=part,
+        color=is_color([path], [header], header.broken, color, levels), findings=tuple(findings), levels=levels,
     )  # fmt: skip
 
 

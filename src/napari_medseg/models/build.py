@@ -44,7 +44,13 @@ _COMMON = 2048  # the widest layer of common networks
 
 
 def architectures() -> tuple[str, ...]:
-    """Every architecture of the installed segmentation_models_pytorch."""
+    """Every architecture: those of the installed segmentation_models_pytorch, and ours.
+
+    Returns
+    -------
+    tuple of str
+        In lower case: ``unet``, ``deeplabv3plus``.
+    """
     return tuple(import_smp().MODEL_ARCHITECTURES_MAPPING)
 
 
@@ -178,6 +184,11 @@ def size_multiple(card: ModelCard) -> int:
 
     Unet would take any size, but loses less at the margins when padded like the others. DPT halves its encoder's grid
     once more, PAN three times.
+
+    Parameters
+    ----------
+    card
+        Only its architecture and encoder count.
     """
     if card.architecture == QUICK:
         return 1

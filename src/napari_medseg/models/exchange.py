@@ -32,6 +32,12 @@ def import_model(path: str | Path, name: str = "", *, network: str = "", part: s
         Of a file with several networks, such as the weights and their average, the one that is meant: ``model_ema``.
         What there is, is said where none is named.
 
+    Returns
+    -------
+    ModelCard
+        With the version it has in the library. Where the files tell less than a card needs, its description says what
+        was guessed.
+
     Raises
     ------
     ModelError
@@ -77,6 +83,18 @@ def export_model(
     licence
         What others may do with it, written into its card: an identifier of SPDX, or its words. Where its card has
         another, the model must have been trained from one under a permissive licence.
+
+    Returns
+    -------
+    Path
+        What was written, whole: nothing is left of it after a failure.
+
+    Raises
+    ------
+    ModelError
+        There is no such model, its licence does not allow that, or the format cannot hold it.
+    OutputError
+        The place is taken or cannot be written.
     """
     folder, out = find_model(name), Path(out).expanduser()
     return export_to(folder, out, format or "", with_memory=with_memory, authors=authors, licence=licence)

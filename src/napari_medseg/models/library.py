@@ -56,6 +56,11 @@ def list_models(*, all_versions: bool = False) -> tuple[ModelCard, ...]:
     ----------
     all_versions
         Not only the newest of each.
+
+    Returns
+    -------
+    tuple of ModelCard
+        By name, then version, the oldest first.
     """
     entries, findings = scan_library()
     for finding in findings:
@@ -65,7 +70,13 @@ def list_models(*, all_versions: bool = False) -> tuple[ModelCard, ...]:
 
 
 def check_library() -> tuple[Finding, ...]:
-    """What is wrong in the library: one finding (``BROKEN_MODEL``) per folder that holds no usable model."""
+    """What is wrong in the library: one finding (``BROKEN_MODEL``) per folder that holds no usable model.
+
+    Returns
+    -------
+    tuple of Finding
+        Each says what is wrong and what to do; its ``files`` is the folder.
+    """
     return tuple(scan_library()[1])
 
 
@@ -76,6 +87,11 @@ def find_model(reference: str | Path) -> Path:
     ----------
     reference
         A library name (its newest version), ``name@version``, a folder, or ``hf:owner/repository[@revision]``.
+
+    Returns
+    -------
+    Path
+        Where its card and weights lie; nobody else's files.
 
     Raises
     ------

@@ -25,6 +25,13 @@ def rename_model(old: str, new: str) -> tuple[ModelCard, ...]:
     Of a shipped model that was fine-tuned under its own name, the fine-tuned versions go. The new name appears at once
     with all versions, and only then the old ones go: killed in between, both names are there and nothing is lost.
 
+    Parameters
+    ----------
+    old
+        The name, without a version.
+    new
+        A name that no model has.
+
     Returns
     -------
     tuple of ModelCard
@@ -33,7 +40,8 @@ def rename_model(old: str, new: str) -> tuple[ModelCard, ...]:
     Raises
     ------
     ModelError
-        There is no such model, it came with napari-medseg, or the new name is taken or not a name.
+        There is no such model, it came with napari-medseg, one of its versions is damaged, or the new name is
+        taken or not a name.
     OutputError
         The folders cannot be written.
     """

@@ -31,7 +31,13 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 def is_start(reference: str) -> bool:
-    """Whether a reference names a fresh start (``unet:resnet18``, ``unet:resnet18+imagenet``, ``quick``)."""
+    """Whether a reference names a fresh start (``unet:resnet18``, ``unet:resnet18+imagenet``, ``quick``).
+
+    Parameters
+    ----------
+    reference
+        What a user gave for a model; that the encoder exists is not looked at.
+    """
     if is_quick_start(reference):
         return True
     architecture, colon, encoder = reference.partition(":")
@@ -62,6 +68,11 @@ def start_card(
         As in `ModelCard`.
     normalisation
         The card's default, if None. With ``+imagenet``, ImageNet's mean and spread are added where it has none.
+
+    Returns
+    -------
+    ModelCard
+        Version 1, without scores and without a hash.
 
     Raises
     ------
@@ -110,6 +121,11 @@ def start_network(spec: str, card: ModelCard) -> nn.Module:
         ``architecture:encoder``, with ``+imagenet`` for weights of the encoder.
     card
         Of the network.
+
+    Returns
+    -------
+    torch.nn.Module
+        On the CPU, in float32.
 
     Raises
     ------

@@ -150,6 +150,16 @@ def check_finite(state: dict[str, Tensor], name: str) -> None:
 def read_card(folder: str | Path) -> ModelCard:
     """Read a model's card without its weights; smp's own folders get one made from ``config.json``.
 
+    Parameters
+    ----------
+    folder
+        Of the model; its weights need not be there.
+
+    Returns
+    -------
+    ModelCard
+        Of smp's own folders, classes and normalisation are guesses, and its description says so.
+
     Raises
     ------
     ModelError
@@ -174,6 +184,11 @@ def read_card(folder: str | Path) -> ModelCard:
 
 def load_network(folder: str | Path) -> tuple[ModelCard, nn.Module]:
     """Load a model from its folder, on the CPU, in float32, ready for inference (``eval`` mode).
+
+    Parameters
+    ----------
+    folder
+        With ``card.json``, or smp's ``config.json``, and ``model.safetensors``.
 
     Returns
     -------

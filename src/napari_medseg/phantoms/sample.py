@@ -21,7 +21,22 @@ SLICES = 36
 
 
 def femur_sample(seed: int, *, slices: int = 36, size: int = 512, report: Reporter = silent) -> tuple[Image, Labels]:
-    """A made-up CT series from hip to knee and its exact labels; slices are named ``0.png``, ``1.png`` and so on."""
+    """A made-up CT series from hip to knee and its exact labels; slices are named ``0.png``, ``1.png`` and so on.
+
+    Parameters
+    ----------
+    seed
+        Which patient: the same gives the same series.
+    slices, size
+        How many, and pixels along each side.
+    report
+        Told after each slice.
+
+    Returns
+    -------
+    Image, Labels
+        Grey values and classes (1 and 2, the femora left and right in the image), both (Z, Y, X) uint8, spacing in mm.
+    """
     cuts = series_cuts(seed, slices, (LEG / slices, VIEW / size))
     data, truth, spacing = draw_thighs(seed, cuts, size=size, report=report).arrays()
     geometry = Geometry(spacing=spacing, unit="mm")
@@ -30,5 +45,16 @@ def femur_sample(seed: int, *, slices: int = 36, size: int = 512, report: Report
 
 
 def built_in_sample(report: Reporter = silent) -> tuple[Image, Labels]:
-    """The series that napari's Open Sample and the docks offer, named `NAME` there."""
+    """The series that napari's Open Sample and the docks offer, named `NAME` there.
+
+    Parameters
+    ----------
+    report
+        Told after each slice.
+
+    Returns
+    -------
+    Image, Labels
+        A `femur_sample`, always the same.
+    """
     return femur_sample(SEED, slices=SLICES, report=report)

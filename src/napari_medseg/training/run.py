@@ -207,6 +207,11 @@ def plan_run(
     validation_data
         Pairs that only measure, as ``data``.
 
+    Returns
+    -------
+    TrainingRun
+        Nothing is read yet; options are set with ``model_copy`` and trained with `train_model`.
+
     Raises
     ------
     InputError

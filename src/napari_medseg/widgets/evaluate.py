@@ -243,7 +243,8 @@ def _snapshot(layer: Any) -> Labels:
 
 
 def _evaluate(prediction: Labels, truth: Labels, merge: bool, report: Reporter) -> Compared:
-    from napari_medseg.evaluation.compare import evaluate, laid_like, match_slices
+    from napari_medseg.evaluation import evaluate, match_slices
+    from napari_medseg.evaluation.partners import laid_like
 
     report(Progress("Comparing"))
     prediction = laid_like(prediction, truth)
