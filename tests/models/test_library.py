@@ -159,7 +159,7 @@ def test_models_are_removed_but_shipped_ones_stay(tiny: Tiny, shipped: Path) -> 
         remove_model("other")
 
 
-def test_damaged_versions_are_removed_too(tiny: Tiny) -> None:
+def test_damaged_versions_are_removed_too(tiny: Tiny, shipped: Path) -> None:
     for _ in range(3):
         add_model(tiny[1], tiny[0])
     for number in (1, 3):
@@ -168,6 +168,9 @@ def test_damaged_versions_are_removed_too(tiny: Tiny) -> None:
     assert remove_model("tiny@1") == ("tiny@1",)
     assert remove_model("tiny") == ("tiny@2", "tiny@3")
     assert not check_library()
+    add_model(tiny[1], tiny[0].model_copy(update={"name": "starter"}))
+    (find_model("starter@2") / "card.json").write_text("{")
+    assert remove_model("starter") == ("starter@2",), "the shipped one stays"
     for nothing in ("", "@1", "tiny@", "tiny@3"):
         with pytest.raises(ModelError, match="There is no"):
             remove_model(nothing)

@@ -45,7 +45,7 @@ def own_folders(reference: str) -> dict[str, Path]:
         There are none, or only shipped ones.
     """
     broken = broken_folders(reference)
-    usable = [] if broken and not entries_of(reference) else own_entries(reference, "removed")
+    usable = [e for e in entries_of(reference) if is_own(e.folder)] if broken else own_entries(reference, "removed")
     return {entry.card.reference: entry.folder for entry in usable} | broken
 
 
