@@ -264,6 +264,18 @@ def test_unreadable_image_of_a_set_is_told_and_the_others_are_done(run: Run, ima
     assert sorted(p.name for p in (tmp_path / "masks").glob("*.png")) == ["hip.png", "knee.png"]
 
 
+def test_images_that_a_folder_holds_beside_numbered_ones_are_told(run: Run, tmp_path: Path) -> None:
+    """Of different sizes, so that they are a set and no series."""
+    (tmp_path / "images").mkdir()
+    for name, size in (("g0", 40), ("g1", 41), ("legend", 30)):
+        Picture.fromarray(bright_square(0, size=size)).save(tmp_path / "images" / f"{name}.png")
+    result = run("segment", tmp_path / "images", "--model", "any", "--output", tmp_path / "masks")
+    assert "1 image not of the series, such as legend.png, left out." in result.err
+    assert sorted(p.name for p in (tmp_path / "masks").glob("*.png")) == ["g0.png", "g1.png"]
+    [told] = [f for image in io.read_set(tmp_path / "images") for f in image.findings if f.code == "OTHER_FILES"]
+    assert told.files == ("legend.png",)
+
+
 def test_a_series_that_is_not_for_the_model_leaves_nothing_behind(run: Run, tmp_path: Path) -> None:
     (tmp_path / "series").mkdir()
     for z in range(2):

@@ -14,7 +14,7 @@ from napari_medseg import io
 from napari_medseg.core import Cancelled, Finding, InputError, ModelError, Progress, Reporter
 from napari_medseg.inference import segment as segment_image
 from napari_medseg.io.cases import find_cases
-from napari_medseg.io.findings import counted
+from napari_medseg.io.findings import LEFT_OUT, counted
 from napari_medseg.io.masks.large import WHOLE
 from napari_medseg.io.names import stem_of
 from napari_medseg.io.registry import known_suffix
@@ -48,7 +48,7 @@ def segment_set(job: Job, report: Reporter) -> int:
     job.record.look_at = job.lookout.look_at([])
     if not job.record.slices:
         raise InputError(
-            f"None of the {len(found)} images in {job.source} can be segmented.", job.record.findings[0].message
+            f"None of the {len(found)} images in {job.source} can be segmented.", job.record.findings[-1].message
         )
     return code
 
@@ -72,6 +72,7 @@ def cases_of(source: Path, channels: int) -> dict[str, tuple[Path, ...]]:
 def _images_in(job: Job) -> dict[str, tuple[Path, ...]]:
     """The files of each image by the name of its mask: one, or those of its channels where the model takes so many."""
     found = io.inspect(job.source)
+    job.record.findings += [finding for finding in found.findings if finding.code in LEFT_OUT]
     cases = cases_of(job.source, job.model.card.channels)
     if cases:
         files = next(iter(cases.values()))

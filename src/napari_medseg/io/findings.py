@@ -45,6 +45,10 @@ def name_runs(names: Sequence[str], slices: Sequence[int]) -> list[str]:
     return [a if a == b else f"{a}-{b}" if f"{a}{b}".isdigit() else f"{a} to {b}" for a, b in ends]
 
 
+LEFT_OUT = ("OTHER_FILES", "MASKS_BESIDE")
+"""What lies in a folder and is none of its images."""
+
+
 def about_others(groups: list[Group], others: list[Group], masks: list[Path]) -> list[Finding]:
     """What was left out of the images, and whether there are several series."""
     findings = []

@@ -25,6 +25,7 @@ from napari_medseg.core.geometry import Unit
 from napari_medseg.core.image import Axes
 
 from .dataset import dataset_of
+from .findings import LEFT_OUT
 from .format import ALL
 from .levels import GreyLevel
 from .parts import EVERY
@@ -91,7 +92,7 @@ def read(
 def read_set(source: Source) -> list[Image]:
     """Open each file of a folder as an image of its own; masks beside them are left out.
 
-    Files that cannot be read are left out too; a finding of the first image names them (``UNREADABLE``).
+    Files that cannot be read are left out too, and a few beside a numbered series: findings of the first image say so.
 
     Parameters
     ----------
@@ -109,7 +110,8 @@ def read_set(source: Source) -> list[Image]:
         If no file can be read.
     """
     images, lost = [], {}
-    for path in find_series(source).files:
+    found = find_series(source)
+    for path in found.files:
         try:
             images.append(read(path))
         except InputError as error:
@@ -117,9 +119,11 @@ def read_set(source: Source) -> list[Image]:
     reason = next(iter(lost.values()), "")
     if not images:
         raise InputError(f"None of the {len(lost)} images can be read: {reason}")
+    told = [finding for finding in found.findings if finding.code in LEFT_OUT]
     if lost:
         text = f"Cannot be read and left out: {', '.join([*lost][:5])}{' …' if len(lost) > 5 else ''}. {reason}"
-        images[0] = replace(images[0], findings=(*images[0].findings, Finding("UNREADABLE", text, tuple(lost))))
+        told.append(Finding("UNREADABLE", text, tuple(lost)))
+    images[0] = replace(images[0], findings=(*images[0].findings, *told))
     return images
 
 

@@ -11,8 +11,8 @@ from napari_medseg.core import ModelCard
 from .build import architectures, build_network, encoders, size_multiple
 from .exchange import export_model, import_model
 from .library import add_model, check_library, find_model, library_home, list_models
+from .names import rename_model
 from .remove import remove_model
-from .rename import rename_model
 from .starts import is_start, start_card, start_network
 from .weights import adapt_network, load_network, read_card, save_network
 

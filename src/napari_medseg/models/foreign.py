@@ -17,9 +17,9 @@ from .build import outline_network
 from .configs import MOST_OUTPUTS, model_name
 from .heads import UNSET
 from .library import add_model, adopt_model, copy_memory
+from .names import check_stranger, renamed
 from .package_in import find_description, make_model, read_own
 from .parts import MASKS, SLICES, pick_network
-from .rename import check_stranger, renamed
 from .starts import is_start, start_card
 from .unpack import ARCHIVES, DAMAGE, told_as, unpacked
 from .weights import CONFIG, WEIGHTS, fill_network, load_network, read_card

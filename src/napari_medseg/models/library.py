@@ -91,7 +91,7 @@ def find_model(reference: str | Path) -> Path:
     Returns
     -------
     Path
-        Where its card and weights lie; nobody else's files.
+        The folder with its card and weights.
 
     Raises
     ------

@@ -19,7 +19,7 @@ from napari_medseg.io.findings import counted
 from napari_medseg.io.pairs.listing import SPLIT_FILE, split_text
 from napari_medseg.models import Model, library_home
 from napari_medseg.models.build import QUICK
-from napari_medseg.models.rename import check_name_is_own
+from napari_medseg.models.names import check_name_is_own
 
 from .blend import blend
 from .channels import check_orders, find_channels

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from qtpy.QtCore import QSize, Qt
 from qtpy.QtGui import QColor, QIcon, QPixmap
@@ -12,9 +12,7 @@ from napari_medseg.training.standings import COLUMNS, Comparison, Row
 
 from .signals import Signal
 
-_SHORT = {
-    "held-out Dice": "Held-out Dice", "round": "Rd.", "minutes": "min", "million weights": "Mill.", "ms an image": "ms",
-}  # fmt: skip
+_SHORT = {"round": "Rd.", "minutes": "min", "million weights": "Mill.", "ms an image": "ms"}
 _TIPS = {
     "held-out Dice": "On slices that never train; ± half the distance between the best and the worst seed",
     "round": "The last round it was trained in",
@@ -45,7 +43,7 @@ class StandingsTable(QTableWidget):
         self._grey = QColor("grey")
         self._comparison: Comparison | None = None
         self.setIconSize(QSize(10, 10))
-        self.setHorizontalHeaderLabels([_SHORT.get(title, title) for title in COLUMNS])
+        self._name_columns(COLUMNS)
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
@@ -81,9 +79,7 @@ class StandingsTable(QTableWidget):
         """Show the candidates; what is selected stays so wherever it goes."""
         before = self.value() if self.selectedItems() else None
         self._comparison = comparison
-        first = self.horizontalHeaderItem(0)
-        if first is not None:
-            first.setText(comparison.columns[0].replace("held-out", "Held-out"))
+        self._name_columns(comparison.columns)
         self.blockSignals(True)
         self.clearSpans()
         self.setRowCount(2 * len(comparison.rows))
@@ -98,6 +94,9 @@ class StandingsTable(QTableWidget):
         if header is not None:
             shown = sum(not self.isRowHidden(y) for y in range(self.rowCount()))
             self.setFixedHeight(header.sizeHint().height() + _HEIGHT * min(shown, _MOST) + 6)
+
+    def _name_columns(self, titles: Sequence[str]) -> None:
+        self.setHorizontalHeaderLabels([_SHORT.get(title, title[0].upper() + title[1:]) for title in titles])
 
     def _show_row(self, y: int, row: Row, name: str, color: str) -> None:
         figures = row.figures

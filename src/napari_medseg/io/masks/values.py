@@ -113,11 +113,9 @@ def settle_values(
     if not counts[1:255].any():
         text = "The mask has the values 0 and 255 only: 255 is read as class 1."
         return (data == 255).astype(np.uint8), (Finding("BINARY_MASK", text),)
-    inside = counts[1:].sum()
-    many = (counts[1:] > 0).sum() > 8
-    if (many and counts[224:].sum() >= 0.7 * inside and counts[32:224].sum() <= 0.2 * inside) or _is_softened(
-        data, counts
-    ):
+    inside, grey, bright = (counts[part].sum() for part in (slice(1, None), slice(32, 224), slice(224, None)))
+    blurred = (counts[1:] > 0).sum() > 8 and bright >= 0.7 * inside and grey <= 0.2 * inside
+    if blurred or _is_softened(data, counts):
         # The same words for every mask: training says each sentence once.
         text = (
             "The mask has values between 0 and 255 along its edges, as scaling or JPEG leaves them: from 128 up is"

@@ -20,7 +20,7 @@ from napari_medseg.models import (
     remove_model,
     rename_model,
 )
-from napari_medseg.models import rename as module
+from napari_medseg.models import names as module
 from napari_medseg.models.library import lineage, versions
 
 Tiny = tuple[ModelCard, Any]
@@ -72,7 +72,7 @@ def test_no_damaged_version_stays_behind_under_the_old_name(own_library: Path) -
     (find_model("hip@2") / "card.json").write_text("{")
     with pytest.raises(ModelError, match="hip@2 is damaged") as caught:
         rename_model("hip", "pelvis")
-    assert caught.value.hint == "Remove it first: models remove hip@2."
+    assert caught.value.hint == "Run napari-medseg models remove hip@2 first."
     remove_model("hip@2")
     assert [c.reference for c in rename_model("hip", "pelvis")] == ["pelvis@1"]
 

@@ -1,4 +1,4 @@
-"""Another name for a model: all its versions at once. Importing this loads no torch."""
+"""Names of models: which are free for whom, and another for all versions of one. Importing this loads no torch."""
 
 from __future__ import annotations
 
@@ -49,7 +49,9 @@ def rename_model(old: str, new: str) -> tuple[ModelCard, ...]:
         raise ModelError(f"{old} cannot be renamed alone.", f"Rename {old.partition('@')[0]} with all its versions.")
     entries = own_entries(old, "renamed")
     if broken := next(iter(broken_folders(old)), ""):
-        raise ModelError(f"{broken} is damaged and would stay behind.", f"Remove it first: models remove {broken}.")
+        raise ModelError(
+            f"{broken} is damaged and would stay behind.", f"Run napari-medseg models remove {broken} first."
+        )
     cards = [renamed(entry.card, new) for entry in entries]
     shelf = library_home() / "models" / new
     if shelf.is_dir():
